@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The storage engine: ordered, durable, snapshotted byte keys to byte values in named partitions.
+ *
+ * Keys are 1 byte to LAM_KEY_MAX, compared bytewise; values are up to LAM_VALUE_MAX; larger is
+ * LAM_LIMIT. A lam_db and its partitions may be used from any thread; a batch, an iterator and a
+ * lam_value are one thread's at a time. After fork() the child must not use the handle (INVALID).
+ *
+ * Failure: once a sync of the log or the manifest has failed, the database takes no more writes
+ * (READ_ONLY) until it is reopened; the commit that met the failure returns UNKNOWN_OUTCOME. */
+#ifndef LAMINA_DB_H
+#define LAMINA_DB_H
+
+#include "lamina/options.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LAM_KEY_MAX   (64u << 10)
+#define LAM_VALUE_MAX (1u << 30)
+/* Operations of one batch take at most this many bytes together. */
+#define LAM_BATCH_MAX          ((2ull << 30) - (1u << 20))
+#define LAM_PARTITION_NAME_MAX 512
+/* "No bound" for lam_batch_delete_range. */
+#define LAM_SEQUENCE_MAX ((1ull << 56) - 1)
+
+/* Opens or makes the database in directory `path` (made if its parent exists). Returns owned;
+ * lam_db_close. BUSY if it is open already, here or in another process; CORRUPT names file and
+ * offset; VERSION mismatches are UNSUPPORTED. A directory that holds our files but no root is
+ * CORRUPT, never a new database. `path` is copied. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_db_open(const char *path,
+                                                 const struct lam_options *options, lam_db **db_out,
+                                                 struct lam_error *err);
+
+/* Closes and frees. BUSY, with nothing changed, while sessions, iterators or snapshots are open
+ * (the message counts them); partition handles may remain and become invalid. Any other result:
+ * the handle is gone, and an error says what could not be written. NULL is allowed. */
+LAM_API enum lam_code lam_db_close(lam_db *db, struct lam_error *err);
+
+/* --- partitions ---------------------------------------------------------------------------- */
+
+/* Makes a partition; durable on return. Name: 1 to LAM_PARTITION_NAME_MAX bytes of UTF-8 without
+ * NUL. `options` may be NULL. EXISTS if it is there. The handle is owned: lam_partition_release. */
+LAM_API LAM_MUST_CHECK enum lam_code
+lam_partition_create(lam_db *db, const char *name, const struct lam_partition_options *options,
+                     lam_partition **partition_out, struct lam_error *err);
+/* NOT_FOUND if there is none. Owned as above. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_partition_open(lam_db *db, const char *name,
+                                                        lam_partition **partition_out,
+                                                        struct lam_error *err);
+/* Drops it with all its data, in constant time and durably; its number is never reused. Open
+ * iterators keep reading; later reads and writes through handles give NOT_FOUND. The caller's
+ * handle still wants its release. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_partition_drop(lam_db *db, lam_partition *partition,
+                                                        struct lam_error *err);
+/* Gives a handle back. NULL is allowed. Not after lam_db_close. */
+LAM_API void lam_partition_release(lam_partition *partition);
+/* Valid as long as the handle. */
+LAM_API const char *lam_partition_name(const lam_partition *partition);
+typedef bool (*lam_partition_fn)(void *arg, const char *name);
+/* Calls `fn` for each partition, by name, until it returns false. The name is valid in the call. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_partition_list(lam_db *db, lam_partition_fn fn, void *arg,
+                                                        struct lam_error *err);
+
+/* --- writing ------------------------------------------------------------------------------- */
+
+/* An atomic batch over any number of partitions of one database. Operations apply in order; a later
+ * one wins. Keys and values are copied in. Returns owned. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_batch_new(lam_db *db, lam_batch **batch_out,
+                                                   struct lam_error *err);
+LAM_API void lam_batch_free(lam_batch *batch);
+/* Empty again, memory kept. */
+LAM_API void lam_batch_reset(lam_batch *batch);
+LAM_API uint32_t lam_batch_count(const lam_batch *batch);
+/* Bytes of operations so far; at most LAM_BATCH_MAX. */
+LAM_API uint64_t lam_batch_bytes(const lam_batch *batch);
+LAM_API LAM_MUST_CHECK enum lam_code lam_batch_put(lam_batch *batch, lam_partition *partition,
+                                                   struct lam_slice key, struct lam_slice value,
+                                                   struct lam_error *err);
+LAM_API LAM_MUST_CHECK enum lam_code lam_batch_delete(lam_batch *batch, lam_partition *partition,
+                                                      struct lam_slice key, struct lam_error *err);
+/* Hides the versions of keys in [from, to) whose sequence is at most `upto_sequence`
+ * (LAM_SEQUENCE_MAX: all committed before this operation). An empty `to` means to the end of the
+ * partition. Visible at its own commit: older snapshots still see what it hides. */
+LAM_API LAM_MUST_CHECK enum lam_code
+lam_batch_delete_range(lam_batch *batch, lam_partition *partition, struct lam_slice from,
+                       struct lam_slice to, uint64_t upto_sequence, struct lam_error *err);
+
+/* Commits a batch: all of it, for readers and after a crash, or nothing. `options` may be NULL.
+ * `sequence_out` (may be NULL) gets the last sequence of the batch. With SYNC it is visible to
+ * readers before it is durable, and acknowledged after. The batch stays the caller's, unchanged. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_write(lam_db *db, const struct lam_write_options *options,
+                                               lam_batch *batch, uint64_t *sequence_out,
+                                               struct lam_error *err);
+LAM_API LAM_MUST_CHECK enum lam_code lam_put(lam_db *db, const struct lam_write_options *options,
+                                             lam_partition *partition, struct lam_slice key,
+                                             struct lam_slice value, struct lam_error *err);
+LAM_API LAM_MUST_CHECK enum lam_code lam_delete(lam_db *db, const struct lam_write_options *options,
+                                                lam_partition *partition, struct lam_slice key,
+                                                struct lam_error *err);
+/* Waits until everything committed up to `sequence` survives a power loss. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_sync(lam_db *db, uint64_t sequence, struct lam_error *err);
+
+/* --- reading ------------------------------------------------------------------------------- */
+
+/* A value read. All-zero is empty. `bytes` is valid until lam_value_release, which also may be
+ * called on an empty value. May be reused for the next lam_get without release. */
+struct lam_value {
+    struct lam_slice bytes;
+    void *memory;    /* the library's */
+    size_t capacity; /* the library's */
+};
+LAM_API void lam_value_release(struct lam_value *value);
+
+/* Newest visible value of a key. NOT_FOUND if there is none; a read that fails is an error, never
+ * NOT_FOUND. `options` may be NULL. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_get(lam_db *db, const struct lam_read_options *options,
+                                             lam_partition *partition, struct lam_slice key,
+                                             struct lam_value *value, struct lam_error *err);
+
+/* A moment of the whole database: all partitions, as of the newest commit. Returns owned. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_snapshot_new(lam_db *db, lam_snapshot **snapshot_out,
+                                                      struct lam_error *err);
+LAM_API uint64_t lam_snapshot_sequence(const lam_snapshot *snapshot);
+LAM_API void lam_snapshot_free(lam_snapshot *snapshot);
+
+/* An iterator over one partition, not positioned. Sees one moment: the snapshot's or that of this
+ * call. Returns owned; lam_iter_free. `options` may be NULL. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_iter_new(lam_db *db,
+                                                  const struct lam_read_options *options,
+                                                  lam_partition *partition, lam_iter **iter_out,
+                                                  struct lam_error *err);
+LAM_API void lam_iter_free(lam_iter *iter);
+LAM_API void lam_iter_seek_first(lam_iter *iter);
+LAM_API void lam_iter_seek_last(lam_iter *iter);
+/* To the first key >= `key`. */
+LAM_API void lam_iter_seek(lam_iter *iter, struct lam_slice key);
+/* To the last key <= `key`. */
+LAM_API void lam_iter_seek_for_prev(lam_iter *iter, struct lam_slice key);
+/* Only while valid. */
+LAM_API void lam_iter_next(lam_iter *iter);
+LAM_API void lam_iter_prev(lam_iter *iter);
+/* False before the first seek, past either end, and after an error: ask lam_iter_status. */
+LAM_API bool lam_iter_valid(const lam_iter *iter);
+/* Only while valid; live until the iterator moves or is freed. */
+LAM_API struct lam_slice lam_iter_key(const lam_iter *iter);
+LAM_API struct lam_slice lam_iter_value(const lam_iter *iter);
+/* LAM_OK at an end; the first error otherwise, sticky until the next seek. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_iter_status(const lam_iter *iter, struct lam_error *err);
+
+/* --- upkeep -------------------------------------------------------------------------------- */
+
+/* Writes all memtables to SSTs and returns when done. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_db_dump(lam_db *db, struct lam_error *err);
+/* Compacts a partition (NULL: all) down to its last level and returns when done. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_db_compact(lam_db *db, lam_partition *partition,
+                                                    struct lam_error *err);
+
+/* Counters since open, and sizes now. */
+struct lam_stats {
+    uint64_t sequence;    /* newest committed */
+    uint64_t partitions;  /* count */
+    uint64_t writes;      /* batches committed */
+    uint64_t operations;  /* operations in them */
+    uint64_t gets;        /* point reads */
+    uint64_t iterators;   /* made */
+    uint64_t wal_bytes;   /* appended */
+    uint64_t wal_syncs;   /* fdatasync calls on the log */
+    uint64_t sync_waits;  /* sync commits that waited; sync_waits / wal_syncs is the group */
+    uint64_t dumps;       /* memtable rotations written */
+    uint64_t dump_bytes;  /* SST bytes they wrote */
+    uint64_t compactions; /* done */
+    uint64_t compaction_read_bytes;
+    uint64_t compaction_write_bytes;
+    uint64_t trivial_moves;  /* files moved a level down unread */
+    uint64_t stall_us;       /* time writes spent slowed down */
+    uint64_t memtable_bytes; /* now, all memtables */
+    uint64_t cache_bytes;    /* now, block cache */
+    uint64_t cache_hits;
+    uint64_t cache_misses;
+    uint64_t filter_checks;
+    uint64_t filter_negatives;     /* reads of a file saved */
+    uint64_t sst_files;            /* now */
+    uint64_t sst_bytes;            /* now */
+    uint64_t snapshots;            /* open */
+    uint64_t recovered_operations; /* replayed from the log at open */
+    bool recovered_torn_tail;      /* open found and dropped an unfinished end of the log */
+};
+LAM_API void lam_db_stats(lam_db *db, struct lam_stats *stats_out);
+
+/* One finding of lam_check; the strings are valid in the call. */
+typedef void (*lam_check_fn)(void *arg, const char *file, uint64_t offset, const char *problem);
+/* Verifies a database that is not open elsewhere (or `db` itself through lam_db_check): root,
+ * manifest, directory against manifest, every block checksum, order and overlap, index and filter
+ * of each SST, the log. CORRUPT if there was any finding; `fn` (may be NULL) gets each. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_check(const char *path, lam_env *env, lam_check_fn fn,
+                                               void *arg, struct lam_error *err);
+LAM_API LAM_MUST_CHECK enum lam_code lam_db_check(lam_db *db, lam_check_fn fn, void *arg,
+                                                  struct lam_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

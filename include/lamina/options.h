@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Options of a database, a partition, a write and a read. All-zero means defaults everywhere. */
+#ifndef LAMINA_OPTIONS_H
+#define LAMINA_OPTIONS_H
+
+#include "lamina/env.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum lam_compression {
+    LAM_COMPRESSION_DEFAULT = 0, /* LZ4 in the last level, none above */
+    LAM_COMPRESSION_NONE = 1,
+    LAM_COMPRESSION_LZ4 = 2, /* in every level */
+};
+
+/* How a database is opened. Copied by lam_db_open. */
+struct lam_options {
+    lam_env *env;                   /* NULL: lam_env_posix(); must outlive the database */
+    bool must_exist;                /* fail with NOT_FOUND instead of making a database */
+    bool must_not_exist;            /* fail with EXISTS instead of opening one */
+    bool read_only;                 /* no write, no background work; files are left as they are */
+    uint64_t memory_budget;         /* bytes for memtables and caches; 0: 256 MiB; at least 4 MiB */
+    enum lam_durability durability; /* of writes that do not say; DEFAULT: OS */
+    enum lam_compression compression; /* of partitions that do not say */
+    uint32_t block_bytes;             /* uncompressed size of an SST block; 0: 8 KiB */
+    uint32_t filter_bits_per_key;     /* bloom filter; 0: 10 */
+    uint32_t open_files;              /* SSTs held open at most; 0: 500 */
+    bool manual_background; /* no background tasks: dumps and compactions run inside the write that
+                               makes them due, or when asked for. For tests and tools */
+};
+
+/* Stored with the partition. */
+struct lam_partition_options {
+    enum lam_compression compression;
+    uint32_t ttl_seconds; /* 0: none. Else whole SSTs go when their newest write is older; the owner
+                             hides single expired entries himself */
+};
+
+struct lam_write_options {
+    enum lam_durability durability;
+};
+
+/* What a read or an iterator sees. Slices are borrowed for the duration of the call that takes
+ * them; lam_iter_new copies them. */
+struct lam_read_options {
+    const lam_snapshot *snapshot; /* NULL: the newest committed state */
+    struct lam_slice lower;       /* iterators: first key, inclusive; empty: none */
+    struct lam_slice upper;       /* iterators: end, exclusive; empty: none */
+    struct lam_slice prefix;      /* iterators: only keys that start with this; empty: all */
+    bool keys_only;               /* iterators: values are not wanted */
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

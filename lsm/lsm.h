@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Door of the engine for the layers above: the public calls plus what only they need. */
+#ifndef LAMINA_LSM_LSM_H
+#define LAMINA_LSM_LSM_H
+
+#include "base/env.h"
+#include "base/error.h"
+#include "lamina/db.h"
+
+/* Called under the commit mutex, in commit order, before the batch gets its sequence and goes to
+ * the log. May change bytes of values through db_batch_value and append operations. Must not block,
+ * nor take a mutex below RANK_CLOCK. Failing aborts the write cleanly. */
+typedef enum lam_code (*db_stamp_fn)(void *arg, lam_batch *batch, struct lam_error *err);
+
+/* lam_write with a stamp. */
+MUST_CHECK enum lam_code db_write_stamped(lam_db *db, const struct lam_write_options *options,
+                                          lam_batch *batch, db_stamp_fn stamp, void *stamp_arg,
+                                          uint64_t *sequence_out, struct lam_error *err);
+/* The value bytes of the newest put in a batch start here; lets a stamp patch them in place later.
+ * The offset stays good while the batch grows. */
+uint64_t db_batch_value_offset(const lam_batch *batch);
+uint8_t *db_batch_value(lam_batch *batch, uint64_t offset);
+
+/* Environment and directory of the database; valid until it closes. */
+lam_env *db_env(const lam_db *db);
+const char *db_path(const lam_db *db);
+bool db_is_read_only(const lam_db *db);
+/* 128-bit identity made at creation; `id_out` gets 16 bytes. */
+void db_identity(const lam_db *db, uint8_t *id_out);
+
+/* What a layer above keeps per database. */
+enum db_layer {
+    DB_LAYER_CATALOG = 0,
+    DB_LAYER_FLUSH = 1,
+    DB_LAYER_SQL = 2,
+    DB_LAYER_COUNT = 3,
+};
+struct db_attachment {
+    enum db_layer layer;
+    /* Makes the layer's object; runs once, under RANK_DB_OPEN. May use the engine freely. */
+    enum lam_code (*open)(lam_db *db, void **object_out, struct lam_error *err);
+    /* BUSY keeps the database open (sessions exist). Called by lam_db_close, highest layer first,
+     * before anything is torn down. May be NULL. */
+    enum lam_code (*closing)(void *object, struct lam_error *err);
+    /* Frees the object; highest layer first. */
+    void (*close)(void *object);
+};
+/* Gives the layer's object, making it on first use. Valid until lam_db_close. */
+MUST_CHECK enum lam_code db_attach(lam_db *db, const struct db_attachment *attachment,
+                                   void **object_out, struct lam_error *err);
+
+#endif
