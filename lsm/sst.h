@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * SSTs: immutable sorted files. Bytes: docs/FORMAT.md "SST". Every block carries an xxh3-64 salted
+ * with database id, file number and offset, checked before use and before decompression.
+ * A builder is one thread's; an open sst is immutable, shared and reference-counted. */
+#ifndef LAMINA_LSM_SST_H
+#define LAMINA_LSM_SST_H
+
+#include "base/env.h"
+#include "lamina/options.h"
+#include "lsm/entry.h"
+
+struct block_cache;
+
+/* Stored in the file and copied to the manifest. */
+struct sst_properties {
+    uint64_t entries;
+    uint64_t deletes; /* of entries: point tombstones */
+    uint64_t range_tombstones;
+    uint64_t raw_bytes;    /* keys and values */
+    uint64_t sequence_min; /* over entries and range tombstones */
+    uint64_t sequence_max;
+    int64_t written_us; /* wall clock of the newest write in it, for TTL */
+};
+
+struct sst_builder_options {
+    uint8_t db_id[16];
+    uint64_t number; /* file number: part of every checksum */
+    uint32_t block_bytes;
+    uint32_t filter_bits_per_key;
+    bool lz4;
+    int64_t written_us;
+};
+
+struct sst_builder;
+MUST_CHECK enum lam_code sst_builder_open(lam_env *env, const char *path,
+                                          const struct sst_builder_options *options,
+                                          struct sst_builder **builder_out, struct lam_error *err);
+/* Entries come in entry order, no duplicates (asserted). */
+MUST_CHECK enum lam_code sst_builder_add(struct sst_builder *b, const struct entry *entry,
+                                         struct lam_error *err);
+/* In any order, any time before finish. */
+MUST_CHECK enum lam_code sst_builder_add_range(struct sst_builder *b,
+                                               const struct range_tombstone *t,
+                                               struct lam_error *err);
+/* Bytes written and buffered so far: when to cut. */
+uint64_t sst_builder_size(const struct sst_builder *b);
+uint64_t sst_builder_entries(const struct sst_builder *b);
+/* What the manifest keeps of a file; key bounds include range tombstones (an endless one makes
+ * `largest_open` true). */
+struct sst_summary {
+    uint64_t number;
+    uint64_t size_bytes;
+    uint64_t footer_checksum; /* ties the manifest's entry to the file's bytes */
+    struct buf smallest;      /* user keys; owned */
+    struct buf largest;       /* inclusive, except from a range tombstone's `to` (exclusive) */
+    bool largest_open;
+    struct sst_properties properties;
+};
+void sst_summary_fini(struct sst_summary *s);
+/* Writes index, filter, footer, syncs and closes the file (the directory is the caller's), fills
+ * `summary` and frees the builder whatever it returns. */
+MUST_CHECK enum lam_code sst_builder_finish(struct sst_builder *b, struct sst_summary *summary_out,
+                                            struct lam_error *err);
+/* Closes, removes the file, frees. */
+void sst_builder_abandon(struct sst_builder *b);
+
+struct sst;
+/* Opens and verifies footer, properties, index, filter and range tombstones (kept in memory).
+ * `cache` (may be NULL) must outlive it. Returns owned with one reference. */
+MUST_CHECK enum lam_code sst_open(lam_env *env, const char *path, const uint8_t *db_id,
+                                  uint64_t number, uint64_t size_bytes, uint64_t footer_checksum,
+                                  struct block_cache *cache, struct sst **sst_out,
+                                  struct lam_error *err);
+struct sst *sst_ref(struct sst *s);
+void sst_unref(struct sst *s); /* NULL is allowed */
+const struct sst_properties *sst_get_properties(const struct sst *s);
+/* Sorted by `from`; valid as long as the sst. */
+const struct range_tombstone *sst_ranges(const struct sst *s, size_t *count_out);
+/* Bytes of memory it holds. */
+size_t sst_memory(const struct sst *s);
+
+/* Filter only: false means no version of `key` is in the file. */
+bool sst_may_contain(const struct sst *s, struct lam_slice key);
+/* Newest version of `key` with sequence <= `sequence`. `*found_out` false if there is none. The
+ * value is appended to `value` (emptied first) when the kind is PUT. Range tombstones are the
+ * caller's. `filter_negative_out` (may be NULL) tells whether the filter saved the read. */
+MUST_CHECK enum lam_code sst_get(struct sst *s, struct lam_slice key, uint64_t sequence,
+                                 bool *found_out, enum entry_kind *kind_out, uint64_t *sequence_out,
+                                 struct buf *value, bool *filter_negative_out,
+                                 struct lam_error *err);
+/* Over the entries (range tombstones apart). Takes its own reference. `fill_cache` false for
+ * compactions. Returns owned. */
+MUST_CHECK enum lam_code sst_iter_new(struct sst *s, bool fill_cache, struct cursor_iter **it_out,
+                                      struct lam_error *err);
+/* Reads and verifies every block, order, counts, filter (each key passes), bounds. */
+MUST_CHECK enum lam_code sst_verify(struct sst *s, const char *path, struct lam_error *err);
+
+/* --- block cache: decompressed blocks by (file number, offset), sharded LRU by bytes --- */
+MUST_CHECK enum lam_code block_cache_new(size_t capacity_bytes, struct block_cache **cache_out,
+                                         struct lam_error *err);
+void block_cache_free(struct block_cache *c);
+struct block_cache_stats {
+    uint64_t bytes, hits, misses;
+};
+void block_cache_get_stats(struct block_cache *c, struct block_cache_stats *out);
+/* Forgets the blocks of a file that was removed. */
+void block_cache_drop_file(struct block_cache *c, uint64_t number);
+
+#endif

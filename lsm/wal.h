@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The write-ahead log: preallocated, recycled segments of flat records. Bytes: docs/FORMAT.md
+ * "WAL".
+ *
+ * A record is { length, flags, sequence, durable_upto, payload, checksum }; the checksum is xxh3-64
+ * over all of it, salted with database id, segment number and the segment's random salt, so bytes
+ * of a recycled file, of another database, or of a value that holds a copy of a record never parse.
+ * `durable_upto` is the highest sequence known to be synced when the record was appended: on the
+ * first record that does not parse the reader scans ahead at every offset, and a later valid record
+ * that claims the missing sequence durable means corruption; otherwise the tail is torn and
+ * dropped.
+ *
+ * Never appended to by a later session (recovery starts a fresh segment). */
+#ifndef LAMINA_LSM_WAL_H
+#define LAMINA_LSM_WAL_H
+
+#include "base/env.h"
+
+#define WAL_SEGMENT_BYTES (32u << 20)
+/* Bytes a record adds to its payload. */
+#define WAL_RECORD_OVERHEAD 40
+
+struct wal_writer;
+/* Makes segment file `path`, or overwrites `recycle_from` (renamed to `path`; NULL: none), with a
+ * fresh header and salt, preallocated for `min_bytes` (at least WAL_SEGMENT_BYTES). Synced: header,
+ * size, and the directory. Returns owned. */
+MUST_CHECK enum lam_code wal_writer_open(lam_env *env, const char *dir, const char *path,
+                                         const char *recycle_from, const uint8_t *db_id,
+                                         uint64_t number, uint64_t min_bytes,
+                                         struct wal_writer **writer_out, struct lam_error *err);
+/* Whether a record with this payload still fits; a segment takes at least one record. */
+bool wal_writer_fits(const struct wal_writer *w, uint64_t payload_bytes);
+/* Appends one record; no sync. After a failure the writer takes no more (the caller opens another
+ * segment): `*clean_out` is true when not a byte of the record can be read back. */
+MUST_CHECK enum lam_code wal_writer_append(struct wal_writer *w, uint64_t sequence,
+                                           uint64_t durable_upto, struct lam_slice payload,
+                                           bool *clean_out, struct lam_error *err);
+/* fdatasync; thread-safe against append by another thread. Never again after a failure. */
+MUST_CHECK enum lam_code wal_writer_sync(struct wal_writer *w, struct lam_error *err);
+uint64_t wal_writer_number(const struct wal_writer *w);
+/* End of the last record; with wal_writer_checksum (running hash over all record checksums) what a
+ * seal records. */
+uint64_t wal_writer_end(const struct wal_writer *w);
+uint64_t wal_writer_checksum(const struct wal_writer *w);
+void wal_writer_close(struct wal_writer *w); /* NULL is allowed; no sync */
+
+/* Gets each record in order; the payload is valid in the call. Not LAM_OK stops the reading. */
+typedef enum lam_code (*wal_record_fn)(void *arg, uint64_t sequence, uint64_t durable_upto,
+                                       struct lam_slice payload, struct lam_error *err);
+struct wal_read_result {
+    uint64_t records;
+    uint64_t end;           /* offset after the last good record */
+    uint64_t checksum;      /* running hash, as wal_writer_checksum */
+    bool torn;              /* bytes of an unfinished record follow `end` */
+    uint64_t durable_claim; /* highest durable_upto seen anywhere in the file, also after `end` */
+    bool header_missing;    /* the file holds no readable header (a crash while it was made) */
+};
+/* Reads a segment. CORRUPT (file and offset) when a record is missing that a later one of the same
+ * segment claims durable, or when `sealed_end` is not 0 and the good records end elsewhere. */
+MUST_CHECK enum lam_code wal_read(lam_env *env, const char *path, const uint8_t *db_id,
+                                  uint64_t number, uint64_t sealed_end, wal_record_fn fn, void *arg,
+                                  struct wal_read_result *result_out, struct lam_error *err);
+
+#endif
