@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Columns in Arrow layout. The validity bitmap exists only from the first null on; bits of `data`
- * (BOOLEAN) and of validity past the last row are zero, so appending a zero bit is only counting.
- * An append makes all its room first and changes the column only when nothing can fail any more. */
+ * Columns in Arrow layout. The validity bitmap is made at the first null and kept from then on;
+ * bits of `data` (BOOLEAN) and of validity past the last row are zero, so appending a zero bit is
+ * only counting. An append makes all its room first and changes the column only when nothing can
+ * fail any more. */
 #include "base/colbatch.h"
 
 #include "base/assert.h"
@@ -59,13 +60,11 @@ void column_fini(struct column *c) {
 }
 
 void column_reset(struct column *c) {
-    /* Validity and booleans rely on zero bits past the last row. A column without nulls has no
-     * bitmap: readers go by the pointer. */
+    /* Appends rely on zero bits past the last row. */
     if (c->type.type == LAM_TYPE_BOOLEAN && c->data)
         memset(c->data, 0, c->data_capacity);
-    mem_free(c->validity);
-    c->validity = NULL;
-    c->validity_capacity = 0;
+    if (c->validity)
+        memset(c->validity, 0, c->validity_capacity);
     c->rows = 0;
     c->null_count = 0;
 }
