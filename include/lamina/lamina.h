@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Lamina: an embedded database for many users' rows. This header includes all the others.
+ *
+ *   error.h    result codes and explanations
+ *   env.h      files, clock, background work; the in-memory environment
+ *   options.h  how to open, write and read
+ *   db.h       the storage engine: partitions, batches, snapshots, iterators
+ *   sql.h      sessions, prepared statements, results */
+#ifndef LAMINA_LAMINA_H
+#define LAMINA_LAMINA_H
+
+#include "lamina/db.h"
+#include "lamina/env.h"
+#include "lamina/error.h"
+#include "lamina/options.h"
+#include "lamina/sql.h"
+#include "lamina/types.h"
+
+#endif
