@@ -47,8 +47,12 @@ struct bind_context {
     struct bound_aggregate **aggregates; /* array in the arena, grown as found */
     uint32_t aggregate_count, aggregate_capacity;
     bool inside_aggregate;
-    /* While binding over a grouping: group expressions (bound) whose equal expression in the input
-     * becomes a reference to output column i; a column outside of them is 42803. */
+    /* `grouped`: the expressions run over an aggregation's output, whose columns are the group
+     * expressions, then the aggregates: an expression equal to group_exprs[i] (compared as syntax
+     * trees, columns by what they resolve to) becomes a reference to column i, aggregate j one to
+     * column group_count + j; another column of the scope is 42803. Arguments and filters of
+     * aggregates are bound over `scope` as usual. */
+    bool grouped;
     const struct expr *const *group_exprs;
     uint32_t group_count;
 };
