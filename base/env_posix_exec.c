@@ -154,8 +154,11 @@ enum lam_code posix_submit(lam_env *env, enum lam_lane lane, uint64_t delay_us, 
         return ERR(err, LAM_BUSY, "background work: no thread could be started for lane %d", lane);
     } else {
         insert_locked(lane, task);
-        while (lane_of(&exec, lane)->runner == 0 && lane_of(&exec, lane)->first)
+        /* A task may run long enough for a later submitter to get a thread after all. */
+        const struct lane *l = lane_of(&exec, lane);
+        while (!l->started && l->runner == 0 && l->first)
             run_first_locked(lane);
+        cond_signal(&exec.wake[lane]);
     }
     mutex_unlock(&exec.mu);
     return LAM_OK;

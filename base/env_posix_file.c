@@ -139,8 +139,8 @@ enum lam_code posix_file_write(lam_file *file, uint64_t offset, const void *data
     return LAM_OK;
 }
 
-/* Not tried again when interrupted by a failure: after a failed sync the kernel may have dropped
- * the pages, and a second sync would say they are safe. */
+/* Only an interrupted sync is tried again: after a failed one the kernel may have dropped the dirty
+ * pages, and a second sync would call them safe. */
 enum lam_code posix_file_sync(lam_file *file, struct lam_error *err) {
     struct posix_file *f = of(file);
     int rc;
