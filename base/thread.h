@@ -37,6 +37,7 @@ enum mutex_rank {
     RANK_REGISTRY = 50,    /* catalog: provider registry and caches */
     RANK_COLD = 55,        /* flush: open segment cache */
     RANK_DB_OPEN = 60,     /* lsm: attachments */
+    RANK_STORE = 65,       /* catalog: writers of one entity store */
     RANK_DB_COMMIT = 70,   /* lsm: the write path */
     RANK_CLOCK = 75,       /* catalog: snowflake generator, taken inside a commit */
     RANK_DB_MANIFEST = 80, /* lsm: one manifest edit at a time */

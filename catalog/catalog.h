@@ -37,6 +37,8 @@ struct table_options {
     enum access_level access;
     bool lz4; /* cold files; default true */
 };
+/* The defaults: storage local, retention 168 hours, lz4; no policy, no location, access by kind. */
+void table_options_init(struct table_options *o);
 
 struct table_index {
     uint32_t number; /* never reused in its table */
@@ -69,6 +71,8 @@ struct provider {
                                 NULL for STREAM */
     struct table_index *indexes; /* owned */
     uint32_t index_count;
+    uint32_t next_index_number;
+    uint64_t generation; /* of `shared` when this version was published */
     struct table_shared
         *shared; /* lives as long as the table, over all its versions; owned reference */
 };
@@ -113,17 +117,21 @@ void provider_write_unlock(struct provider *p, unsigned stripe) NO_THREAD_SAFETY
 
 /* --- rows with their indexes --------------------------------------------------------------- */
 
-/* Adds to a batch: put the row (values in schema order, `deleted`), remove the index entries of
- * `old_values` (NULL: there was no hot version) and add those of the row unless it is deleted.
- * Where `physical_delete`, removes row and entries instead. `seq_offsets` collects where the commit
- * stamps _seq. Caller holds the stripe. Uniqueness is the caller's to check first. */
+/* row_batch_put adds to a batch: put the row (values in schema order, `deleted`), remove those
+ * index entries of `old_values` that the row no longer has (NULL: there was no hot version) and put
+ * those of the row unless it is deleted. `old_values` has the same key. `stamps` collects where the
+ * commit stamps _seq and must outlive it. row_batch_remove removes row and entries physically. The
+ * caller holds the stripe and has checked uniqueness. */
 struct seq_stamps { /* all-zero is empty */
     uint64_t *offsets;
     size_t count, capacity;
     struct catalog *catalog;
-    int64_t first_seq, last_seq; /* set by the commit */
+    int64_t first_seq, last_seq;           /* set by the commit */
+    struct buf key, row, entry, old_entry; /* scratch of row_batch_put, kept between rows */
 };
 void seq_stamps_fini(struct seq_stamps *s);
+/* Forgets the stamps, keeps memory; with lam_batch_reset. */
+void seq_stamps_reset(struct seq_stamps *s);
 MUST_CHECK enum lam_code row_batch_put(struct provider *p, lam_batch *batch,
                                        struct seq_stamps *stamps, struct lam_slice user,
                                        const struct value *values, bool deleted,
@@ -139,10 +147,19 @@ MUST_CHECK enum lam_code catalog_commit(struct catalog *c, lam_batch *batch,
 MUST_CHECK enum lam_code index_prefix(const struct provider *p, const struct table_index *index,
                                       struct lam_slice user, const struct value *values,
                                       uint32_t count, struct buf *out, struct lam_error *err);
-/* Appends the primary key bytes held in an index entry's key or value to `out`. */
+/* Appends to `out` the key in the hot partition ([user], then primary key) that an index entry
+ * leads to. */
 MUST_CHECK enum lam_code index_entry_row_key(const struct provider *p,
                                              const struct table_index *index, struct lam_slice key,
                                              struct lam_slice value, struct buf *out,
+                                             struct lam_error *err);
+
+/* The first unique index in which another hot row than that of `own_key` (empty: none) holds the
+ * values of this row; NULL if there is none. NULLs never conflict. */
+MUST_CHECK enum lam_code row_unique_conflict(struct provider *p, const lam_snapshot *snapshot,
+                                             struct lam_slice user, const struct value *values,
+                                             struct lam_slice own_key,
+                                             const struct table_index **conflict_out,
                                              struct lam_error *err);
 
 /* --- ids ----------------------------------------------------------------------------------- */
@@ -173,6 +190,10 @@ MUST_CHECK enum lam_code catalog_drop_namespace(struct catalog *c, const struct 
                                                 struct lam_slice name, bool if_exists, bool cascade,
                                                 bool *dropped_out, struct lam_error *err);
 bool catalog_has_namespace(struct catalog *c, struct lam_slice name);
+/* Edit distance (insert, delete, replace), for hints; names beyond IDENTIFIER_MAX are far away. */
+unsigned name_distance(struct lam_slice a, struct lam_slice b);
+/* Whether `candidate` is near enough to `wanted` to be worth a hint. */
+bool name_is_near(struct lam_slice wanted, struct lam_slice candidate, unsigned *distance_out);
 
 struct column_spec {
     struct lam_slice name;
@@ -256,6 +277,24 @@ MUST_CHECK enum lam_code catalog_drop_index(struct catalog *c, const struct acto
                                             bool if_exists, bool *dropped_out,
                                             struct lam_error *err);
 
+/* --- storages ------------------------------------------------------------------------------ */
+
+struct storage_spec {
+    struct lam_slice id;
+    struct lam_slice type;            /* filesystem */
+    struct lam_slice base_directory;  /* absolute, or relative to the database directory */
+    struct lam_slice shared_template; /* empty: "{namespace}/{table}/" */
+    struct lam_slice user_template;   /* empty: "{namespace}/{table}/${user_id}/" */
+    bool if_not_exists;
+};
+MUST_CHECK enum lam_code catalog_create_storage(struct catalog *c, const struct actor *who,
+                                                const struct storage_spec *spec, bool *created_out,
+                                                struct lam_error *err);
+/* 2BP01 naming the tables that use it; `local` stays. */
+MUST_CHECK enum lam_code catalog_drop_storage(struct catalog *c, const struct actor *who,
+                                              struct lam_slice id, bool if_exists,
+                                              bool *dropped_out, struct lam_error *err);
+
 /* --- users --------------------------------------------------------------------------------- */
 
 struct user_spec {
@@ -268,6 +307,15 @@ struct user_spec {
 MUST_CHECK enum lam_code catalog_create_user(struct catalog *c, const struct actor *who,
                                              const struct user_spec *spec, bool *created_out,
                                              struct lam_error *err);
+enum user_change {
+    USER_SET_PASSWORD,
+    USER_SET_ROLE,
+    USER_SET_EMAIL,
+};
+/* Takes the changed part from `spec`. */
+MUST_CHECK enum lam_code catalog_alter_user(struct catalog *c, const struct actor *who,
+                                            enum user_change change, const struct user_spec *spec,
+                                            struct lam_error *err);
 /* Soft: the id stays reserved. */
 MUST_CHECK enum lam_code catalog_drop_user(struct catalog *c, const struct actor *who,
                                            struct lam_slice name, bool if_exists, bool *dropped_out,
@@ -307,7 +355,12 @@ struct job {
     int32_t retry_count;
     int64_t created_us, started_us, finished_us; /* 0: not yet */
 };
-/* Gives `job` an id by its type and writes it. */
+const char *job_status_name(enum job_status status);
+bool job_status_lookup(struct lam_slice name, enum job_status *status_out);
+/* New, queued, running or retrying. */
+bool job_status_is_live(enum job_status status);
+/* Gives `job` an id by its type and writes it. EXISTS if a live job has its idempotency key: that
+ * is how one live flush per table is kept; catalog_job_find_live gives its id. */
 MUST_CHECK enum lam_code catalog_job_create(struct catalog *c, struct job *job,
                                             struct lam_error *err);
 /* Adds the job's row to a batch (so that a flush and its row are one event), or writes it alone. */
@@ -315,6 +368,18 @@ MUST_CHECK enum lam_code catalog_job_batch(struct catalog *c, const struct job *
                                            lam_batch *batch, struct lam_error *err);
 MUST_CHECK enum lam_code catalog_job_update(struct catalog *c, const struct job *job,
                                             struct lam_error *err);
+
+/* Reads a job; strings from the arena. NOT_FOUND. */
+MUST_CHECK enum lam_code catalog_job_get(struct catalog *c, struct lam_slice id,
+                                         struct arena *arena, struct job *out,
+                                         struct lam_error *err);
+/* The live job with an idempotency key; NOT_FOUND. */
+MUST_CHECK enum lam_code catalog_job_find_live(struct catalog *c, struct lam_slice idempotency_key,
+                                               struct arena *arena, struct job *out,
+                                               struct lam_error *err);
+/* Removes jobs that ended before a time. */
+MUST_CHECK enum lam_code catalog_jobs_purge(struct catalog *c, int64_t before_us,
+                                            uint64_t *removed_out, struct lam_error *err);
 
 /* Cold files of dropped tables: paths relative to the database directory or absolute. The catalog
  * keeps them until the flush layer has removed them. */

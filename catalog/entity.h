@@ -8,6 +8,7 @@
 #ifndef LAMINA_CATALOG_ENTITY_H
 #define LAMINA_CATALOG_ENTITY_H
 
+#include "catalog/entities.h"
 #include "catalog/schema.h"
 #include "lsm/lsm.h"
 
@@ -28,6 +29,7 @@ struct entity_field {
     bool nullable;
     bool key;    /* part of the primary key, in field order */
     bool secret; /* never leaves through SQL (shown as NULL to all but role system) */
+    bool hidden; /* no column of the SQL table: binary records of the catalog's own */
 };
 struct entity_index {
     const char *name;
@@ -47,14 +49,17 @@ struct entity_def {
 
 struct entity_store;
 
+/* All fields NULL of their types, to be filled. */
+void entity_record_init(const struct entity_def *def, struct value *record);
+
 MUST_CHECK enum lam_code entity_store_open(lam_db *db, const struct entity_def *def,
                                            struct entity_store **store_out, struct lam_error *err);
 void entity_store_close(struct entity_store *s);
 const struct entity_def *entity_store_def(const struct entity_store *s);
 
-/* All of these keep the indexes in step in one batch, under a lock stripe of the key, so concurrent
- * writers can't leave a stale entry. insert: EXISTS on a taken key or unique index (the message
- * names it). update: NOT_FOUND if absent; `put` does either. */
+/* All of these keep the indexes in step in one batch, one writer of a store at a time, so
+ * concurrent writers can't leave a stale entry. insert: EXISTS on a taken key or unique index (the
+ * message names it). update: NOT_FOUND if absent; `put` does either. */
 MUST_CHECK enum lam_code entity_insert(struct entity_store *s, const struct value *record,
                                        enum lam_durability durability, struct lam_error *err);
 MUST_CHECK enum lam_code entity_update(struct entity_store *s, const struct value *record,
@@ -64,7 +69,8 @@ MUST_CHECK enum lam_code entity_put(struct entity_store *s, const struct value *
 /* `key`: values of the key fields. NOT_FOUND if absent. */
 MUST_CHECK enum lam_code entity_delete(struct entity_store *s, const struct value *key,
                                        enum lam_durability durability, struct lam_error *err);
-/* The same as parts of a larger batch: the caller serialises writers of these records himself. */
+/* The same as parts of a larger batch: the caller serialises writers of these records himself, from
+ * this call to the commit. A taken unique index is EXISTS here too. */
 MUST_CHECK enum lam_code entity_batch_put(struct entity_store *s, lam_batch *batch,
                                           const struct value *record, struct lam_error *err);
 MUST_CHECK enum lam_code entity_batch_delete(struct entity_store *s, lam_batch *batch,
