@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/hash.h"
+
+#include "base/rng.h"
+#include "tests/support/test.h"
+
+/* Values from the formats' published test vectors. */
+START_TEST(known_values_are_met) {
+    ck_assert(hash_xxh64("", 0) == UINT64_C(0xEF46DB3751D8E999));
+    ck_assert(hash_xxh64("a", 1) == UINT64_C(0xD24EC4F1A98C6E5B));
+    ck_assert(hash_xxh3("", 0, 0) == UINT64_C(0x2D06800538D394C2));
+    ck_assert_uint_eq(hash_crc32(0, "123456789", 9), 0xCBF43926u);
+    ck_assert_uint_eq(hash_crc32(0, "", 0), 0);
+    ck_assert_uint_eq(hash_crc32(0, "The quick brown fox jumps over the lazy dog", 43),
+                      0x414FA339u);
+}
+END_TEST
+
+static uint32_t crc_by_bits(const uint8_t *data, size_t size) {
+    uint32_t crc = ~0u;
+    for (size_t i = 0; i < size; i++) {
+        crc ^= data[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc >> 1) ^ (crc & 1 ? 0xEDB88320u : 0);
+    }
+    return ~crc;
+}
+
+START_TEST(crc_agrees_with_its_definition_and_continues) {
+    struct rng rng;
+    rng_init(&rng, test_seed("crc_agrees_with_its_definition_and_continues"));
+    uint8_t data[300];
+    for (int round = 0; round < 500; round++) {
+        size_t size = (size_t)rng_below(&rng, sizeof data);
+        size_t cut = (size_t)rng_below(&rng, size + 1);
+        for (size_t i = 0; i < size; i++)
+            data[i] = (uint8_t)rng_next(&rng);
+        uint32_t whole = crc_by_bits(data, size);
+        ck_assert_uint_eq(hash_crc32(0, data, size), whole);
+        ck_assert_uint_eq(hash_crc32(hash_crc32(0, data, cut), data + cut, size - cut), whole);
+    }
+}
+END_TEST
+
+START_TEST(pair_is_the_hash_of_both_in_one_run) {
+    struct rng rng;
+    rng_init(&rng, test_seed("pair_is_the_hash_of_both_in_one_run"));
+    static uint8_t data[2000];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)rng_next(&rng);
+    for (int round = 0; round < 2000; round++) {
+        size_t size = (size_t)rng_below(&rng, round % 2 ? 600 : sizeof data);
+        size_t cut = (size_t)rng_below(&rng, size + 1);
+        uint64_t seed = round % 3 ? rng_next(&rng) : 0;
+        uint64_t pair =
+            hash_xxh3_pair(lam_slice_of(data, cut), lam_slice_of(data + cut, size - cut), seed);
+        ck_assert(pair == hash_xxh3(data, size, seed));
+    }
+}
+END_TEST
+
+START_TEST(seed_and_order_matter) {
+    ck_assert(hash_xxh3("a", 1, 1) != hash_xxh3("a", 1, 2));
+    ck_assert(hash_mix(1, 2) != hash_mix(2, 1));
+    ck_assert(hash_mix(0, 1) != hash_mix(0, 2));
+}
+END_TEST
+
+TEST_MAIN("base/hash", known_values_are_met, crc_agrees_with_its_definition_and_continues,
+          pair_is_the_hash_of_both_in_one_run, seed_and_order_matter)
