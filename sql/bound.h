@@ -16,8 +16,9 @@ struct scope_column {
     struct lam_slice name;
     struct coltype type;
     bool nullable;
-    bool hidden;     /* not part of * (system columns) */
-    uint32_t column; /* index into the input batch */
+    bool hidden;         /* not part of * (system columns) */
+    bool qualified_only; /* found by table.name only (`excluded`) */
+    uint32_t column;     /* index into the input batch */
 };
 struct scope {
     const struct scope_column *columns;
@@ -78,6 +79,9 @@ struct bound_aggregate {
     struct coltype type;     /* of the result */
     uint32_t pos;
 };
+
+/* Whether a function of this (folded) name is an aggregate. */
+bool bind_is_aggregate(struct lam_slice name);
 
 /* Binds an expression over ctx->scope. Errors: 42703 (column, with the nearest name as hint), 42883
  * (function or operator, naming the argument types), 42804 (types), 42803 (grouping), 42P02

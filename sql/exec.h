@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Execution: operators that pull batches of rows from their child. What `next` hands over stays
+ * valid until the next call on the same operator. One run, one thread. */
+#ifndef LAMINA_SQL_EXEC_H
+#define LAMINA_SQL_EXEC_H
+
+#include "sql/plan.h"
+
+/* Some rows of a batch: sel[0..count), or rows 0..count where sel is NULL. batch NULL is the end.
+ */
+struct rowset {
+    const struct colbatch *batch;
+    const uint32_t *sel;
+    uint32_t count;
+};
+
+struct operator_ops {
+    enum lam_code (*next)(struct operator* op, struct run_context *run, struct rowset *out,
+                          struct lam_error *err);
+    void (*free)(struct operator* op); /* itself and its child */
+};
+struct operator{
+    const struct operator_ops *ops;
+    struct operator* child; /* owned, or NULL */
+};
+
+static inline enum lam_code operator_next(struct operator* op, struct run_context *run,
+                                          struct rowset *out, struct lam_error *err) {
+    return op->ops->next(op, run, out, err);
+}
+void operator_free(struct operator* op); /* NULL is allowed */
+
+/* Each takes its child (freed with it, and on failure). Plans are borrowed. */
+MUST_CHECK enum lam_code source_operator(const struct source_plan *plan, lam_stmt *stmt,
+                                         struct operator** out, struct lam_error *err);
+MUST_CHECK enum lam_code filter_operator(struct operator* child, const struct bound *predicate,
+                                         struct operator** out, struct lam_error *err);
+MUST_CHECK enum lam_code project_operator(struct operator* child, struct bound *const *items,
+                                          uint32_t count, struct operator** out,
+                                          struct lam_error *err);
+MUST_CHECK enum lam_code aggregate_operator(struct operator* child, const struct select_plan *plan,
+                                            struct operator** out, struct lam_error *err);
+MUST_CHECK enum lam_code distinct_operator(struct operator* child, uint32_t columns,
+                                           struct operator** out, struct lam_error *err);
+MUST_CHECK enum lam_code sort_operator(struct operator* child, const struct sort_key *keys,
+                                       uint32_t key_count, struct operator** out,
+                                       struct lam_error *err);
+/* `limit` negative: none. */
+MUST_CHECK enum lam_code limit_operator(struct operator* child, int64_t limit, int64_t offset,
+                                        struct operator** out, struct lam_error *err);
+/* Hands over ready-made rows; takes the list's content. */
+MUST_CHECK enum lam_code rows_operator(struct rowlist *rows, struct operator** out,
+                                       struct lam_error *err);
+
+/* exec_select.c: the whole tree of a SELECT. */
+MUST_CHECK enum lam_code select_operator(const struct select_plan *plan, lam_stmt *stmt,
+                                         struct operator** out, struct lam_error *err);
+/* exec_system.c: rows of a system or information_schema table. */
+MUST_CHECK enum lam_code system_rows(const struct table_ref *ref, lam_stmt *stmt,
+                                     struct rowlist *rows, struct lam_error *err);
+
+/* exec_insert.c, exec_change.c: run to the end; `returned` gets RETURNING's rows. CONFLICT when the
+ * table was altered since planning. */
+MUST_CHECK enum lam_code insert_run(lam_stmt *stmt, const struct insert_plan *plan,
+                                    struct rowlist *returned, struct lam_error *err);
+MUST_CHECK enum lam_code change_run(lam_stmt *stmt, const struct change_plan *plan,
+                                    struct rowlist *returned, struct lam_error *err);
+
+/* --- bytes_map.c: encoded keys to numbers 0, 1, 2 .. in order of arrival --- */
+struct bytes_map {
+    struct arena arena;     /* key bytes */
+    struct lam_slice *keys; /* [count] */
+    uint64_t *hashes;       /* [count] */
+    uint32_t *slots;        /* number + 1, or 0; power of two */
+    size_t count, capacity, slot_count;
+};
+void bytes_map_fini(struct bytes_map *m);
+/* The number of `key`, adding it if need be. */
+MUST_CHECK enum lam_code bytes_map_add(struct bytes_map *m, struct lam_slice key,
+                                       uint32_t *number_out, bool *added_out,
+                                       struct lam_error *err);
+/* Its number; false if it is not there. */
+bool bytes_map_find(const struct bytes_map *m, struct lam_slice key, uint32_t *number_out);
+
+/* --- dml.c: what INSERT, UPDATE and DELETE share --- */
+
+/* A run of row changes on one table under its stripe: all go into one batch, one commit. */
+struct dml {
+    lam_stmt *stmt;
+    struct provider *p;
+    lam_batch *batch;
+    struct seq_stamps stamps;
+    lam_snapshot *snapshot; /* taken under the stripe */
+    unsigned stripe;
+    bool locked;
+    struct bytes_map keys;            /* keys written by this statement */
+    struct bytes_map removed;         /* keys taken away */
+    struct bytes_map *uniques;        /* [index_count]: unique values written */
+    struct bytes_map *unique_removed; /* [index_count]: unique values given up */
+    struct buf key;
+};
+MUST_CHECK enum lam_code dml_begin(struct dml *d, lam_stmt *stmt, struct provider *p,
+                                   struct lam_error *err);
+void dml_end(struct dml *d);
+/* Commits what was batched; unlocks; waits for durability; tells the flush policies. */
+MUST_CHECK enum lam_code dml_commit(struct dml *d, uint64_t rows, struct lam_error *err);
+/* NOT NULL (23502) of a whole row. */
+MUST_CHECK enum lam_code dml_check_nulls(const struct provider *p, const struct value *values,
+                                         struct lam_error *err);
+/* Unique indexes (23505) against table and statement; notes the row's values. `conflict_out` (may
+ * be NULL: raise) is set instead of raising. */
+MUST_CHECK enum lam_code dml_check_unique(struct dml *d, const struct value *values,
+                                          struct lam_slice own_key, bool *conflict_out,
+                                          struct lam_error *err);
+/* Notes that a row's unique values are given up by this statement. */
+MUST_CHECK enum lam_code dml_give_up_unique(struct dml *d, const struct value *values,
+                                            struct lam_error *err);
+enum lam_code dml_duplicate_key(const struct provider *p, const struct value *values,
+                                struct lam_error *err);
+/* Appends one row of the table's scope (user columns, _seq, _updated, _deleted) to a batch. */
+MUST_CHECK enum lam_code dml_scope_row(const struct provider *p, const struct value *values,
+                                       int64_t seq, bool deleted, struct colbatch *out,
+                                       struct lam_error *err);
+/* Evaluates RETURNING over rows of the scope. */
+MUST_CHECK enum lam_code dml_returning(lam_stmt *stmt, const struct returning_plan *plan,
+                                       const struct colbatch *rows, struct rowlist *returned,
+                                       struct lam_error *err);
+
+#endif
