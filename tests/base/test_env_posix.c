@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/base/env_conformance.h"
+
+static lam_env *conformance_env(void) {
+    return lam_env_posix();
+}
+static const char *conformance_root(void) {
+    return test_dir();
+}
+
+START_TEST(files_and_directories_are_private) {
+    conformance_setup();
+    write_text("f", "x");
+    ck_code(make_dir("d"), LAM_OK);
+    struct stat st;
+    ck_assert_int_eq(stat(at("f"), &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0600);
+    ck_assert_int_eq(stat(at("d"), &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0700);
+}
+END_TEST
+
+START_TEST(symbolic_links_and_special_files_are_refused) {
+    conformance_setup();
+    write_text("f", "x");
+    ck_code(make_dir("d"), LAM_OK);
+    ck_assert_int_eq(symlink(at("f"), at("link")), 0);
+    ck_assert_int_eq(symlink(at("d"), at("dirlink")), 0);
+    ck_assert_int_eq(mkfifo(at("fifo"), 0600), 0);
+    ck_code(open_code("link", READ), LAM_INVALID);
+    ck_contains(err.message, "link");
+    ck_code(open_code("link", WRITE | CREATE | TRUNCATE), LAM_INVALID);
+    ck_code(open_code("fifo", READ), LAM_INVALID);
+    ck_code(open_code("fifo", WRITE), LAM_INVALID);
+    ck_assert_int_eq(kind_of("link"), LAM_PATH_OTHER);
+    ck_assert_int_eq(kind_of("fifo"), LAM_PATH_OTHER);
+    ck_assert_int_eq(kind_of("dirlink"), LAM_PATH_DIRECTORY);
+    ck_assert_str_eq(text_of("f"), "x");
+}
+END_TEST
+
+START_TEST(errors_name_the_attempt_the_path_and_errno) {
+    conformance_setup();
+    ck_code(open_code("none", READ), LAM_NOT_FOUND);
+    ck_contains(err.message, "opening ");
+    ck_contains(err.message, at("none"));
+    ck_contains(err.message, "No such file");
+    ck_assert_int_ne(err.os_errno, 0);
+    ck_code(rename_to("none", "other"), LAM_NOT_FOUND);
+    ck_contains(err.message, at("other"));
+}
+END_TEST
+
+/* A write past RLIMIT_FSIZE is cut short first and fails then: the loop must see both. */
+START_TEST(write_stopped_by_a_limit_is_an_error) {
+    conformance_setup();
+    signal(SIGXFSZ, SIG_IGN);
+    lam_file *f = open_file("f", WRITE | FRESH);
+    struct rlimit limit = {10000, 10000};
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    static uint8_t data[20000];
+    ck_code(env_file_write(f, 0, data, sizeof data, &err), LAM_IO);
+    ck_contains(err.message, "writing");
+    uint64_t size = 0;
+    ck_ok(env_file_size(f, &size, &err), &err);
+    ck_assert_uint_eq(size, 10000);
+    ck_ok(env_file_close(f, &err), &err);
+}
+END_TEST
+
+START_TEST(devices_are_refused) {
+    conformance_setup();
+    lam_file *f = NULL;
+    ck_code(env_file_open(env, "/dev/null", WRITE, &f, &err), LAM_INVALID);
+    ck_contains(err.message, "not a regular file");
+}
+END_TEST
+
+START_TEST(lock_is_seen_through_a_linked_directory) {
+    conformance_setup();
+    ck_code(make_dir("d"), LAM_OK);
+    ck_assert_int_eq(symlink(at("d"), at("s")), 0);
+    lam_file_lock *lock = NULL, *second = NULL;
+    ck_ok(env->ops->file_lock(env, at("d/L"), &lock, &err), &err);
+    ck_code(env->ops->file_lock(env, at("s/L"), &second, &err), LAM_BUSY);
+    env->ops->file_unlock(lock);
+    ck_ok(env->ops->file_lock(env, at("s/L"), &second, &err), &err);
+    env->ops->file_unlock(second);
+}
+END_TEST
+
+/* Exit status of a child that runs `fn`. */
+static int in_child(int (*fn)(void *arg), void *arg) {
+    fflush(stdout);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0)
+        _exit(fn(arg));
+    int status = -1;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int lock_code(void *arg) {
+    (void)arg;
+    lam_file_lock *lock = NULL;
+    return env->ops->file_lock(env, at("L"), &lock, NULL);
+}
+
+static int unlock_code(void *arg) {
+    env->ops->file_unlock(arg);
+    return 0;
+}
+
+START_TEST(lock_is_seen_by_a_forked_child_that_cannot_undo_it) {
+    conformance_setup();
+    lam_file_lock *lock = NULL;
+    ck_ok(env->ops->file_lock(env, at("L"), &lock, &err), &err);
+    ck_assert_int_eq(in_child(lock_code, NULL), LAM_BUSY);
+    ck_assert_int_eq(in_child(unlock_code, lock), 0);
+    ck_assert_int_eq(in_child(lock_code, NULL), LAM_BUSY);
+    env->ops->file_unlock(lock);
+    ck_assert_int_eq(in_child(lock_code, NULL), LAM_OK);
+    /* The child died with the lock. */
+    ck_ok(env->ops->file_lock(env, at("L"), &lock, &err), &err);
+    env->ops->file_unlock(lock);
+}
+END_TEST
+
+TEST_MAIN("base/env_posix", CONFORMANCE_TESTS, files_and_directories_are_private,
+          symbolic_links_and_special_files_are_refused, errors_name_the_attempt_the_path_and_errno,
+          write_stopped_by_a_limit_is_an_error, devices_are_refused,
+          lock_is_seen_through_a_linked_directory,
+          lock_is_seen_by_a_forked_child_that_cannot_undo_it)
