@@ -31,6 +31,9 @@ MUST_CHECK enum lam_code key_get_u64(struct cursor *c, uint64_t *out, struct lam
 MUST_CHECK enum lam_code key_get_u32(struct cursor *c, uint32_t *out, struct lam_error *err);
 MUST_CHECK enum lam_code key_get_string(struct cursor *c, struct arena *arena,
                                         struct lam_slice *out, struct lam_error *err);
+/* Moves over one part, checking its form only. */
+MUST_CHECK enum lam_code key_skip_value(struct cursor *c, enum lam_type type, bool nullable,
+                                        bool descending, struct lam_error *err);
 /* Makes `key` the smallest key after all that start with it: the end of a prefix range. Empties it
  * when there is no end (all FF). */
 void key_prefix_end(struct buf *key);

@@ -70,12 +70,20 @@ struct schema {
     uint32_t key[KEY_COLUMNS_MAX]; /* indexes into columns, in key order */
     uint32_t next_column_id;
     uint32_t next_ordinal;
-    struct arena arena; /* owns names and default bytes */
+    struct arena arena;        /* owns names and default bytes */
+    struct row_layout *layout; /* what schema_seal worked out; in the arena; NULL before */
 };
 
 /* Fresh schema with one reference and room for `columns`; fill, then treat as immutable. */
 MUST_CHECK enum lam_code schema_new(uint32_t columns, struct schema **schema_out,
                                     struct lam_error *err);
+/* Works out the row layout and the indexes of schema_find from the columns, once all of them and
+ * `version` are in place: whoever builds a schema calls it before rows are coded under it.
+ * schema_decode has done so. */
+MUST_CHECK enum lam_code schema_seal(struct schema *s, struct lam_error *err);
+/* Whether everything in the schema is as the rules want it: LAM_INVALID says what is not.
+ * schema_encode refuses what this refuses. */
+MUST_CHECK enum lam_code schema_check(const struct schema *s, struct lam_error *err);
 struct schema *schema_ref(struct schema *s);
 void schema_unref(struct schema *s);
 /* Index of a column by folded name or by id; -1 if there is none. System columns are not here. */
@@ -92,8 +100,9 @@ MUST_CHECK enum lam_code schema_to_json(const struct schema *s, struct buf *out,
 
 /* --- rows (catalog/row.c). Bytes: docs/FORMAT.md "Row" --- */
 
-#define ROW_SEQ_OFFSET 1 /* _seq, 8 bytes little-endian, lies here, so that a commit can stamp it  \
-                          */
+#define ROW_SEQ_OFFSET                                                                             \
+    1 /* _seq, 8 bytes little-endian, lies here, so that a commit can stamp it                     \
+       */
 
 /* Appends a row: `values[i]` for schema->columns[i]; types must match, NULLs where allowed. */
 MUST_CHECK enum lam_code row_encode(const struct schema *s, const struct value *values, int64_t seq,
@@ -116,11 +125,34 @@ MUST_CHECK enum lam_code row_column(struct lam_slice row, const struct schema *w
 MUST_CHECK enum lam_code row_decode(struct lam_slice row, const struct schema *written,
                                     const struct schema *now, struct value *values,
                                     struct lam_error *err);
-/* Appends chosen columns (by column id, system columns too) of a row to columns of a batch. */
+/* Appends chosen columns (by column id, system columns too) of a row to columns of a batch, which
+ * have the types of `now` (or of the system column). After an error some columns may have a row
+ * more than others. */
 MUST_CHECK enum lam_code row_append_columns(struct lam_slice row, const struct schema *written,
                                             const struct schema *now, const uint32_t *column_ids,
                                             uint32_t count, struct column *columns,
                                             struct lam_error *err);
+
+/* Chosen columns of rows that were all written under one schema: the way from row to columns worked
+ * out once, for scans. Borrows both schemas. One plan may serve many threads. */
+struct row_step;
+struct row_plan {
+    const struct schema *written;
+    uint32_t count;
+    struct row_step *steps; /* [count]; owned */
+};
+MUST_CHECK enum lam_code row_plan_init(struct row_plan *plan, const struct schema *written,
+                                       const struct schema *now, const uint32_t *column_ids,
+                                       uint32_t count, struct lam_error *err);
+void row_plan_fini(struct row_plan *plan);
+/* Like row_append_columns. CORRUPT if the row was not written under the plan's schema. */
+MUST_CHECK enum lam_code row_plan_append(const struct row_plan *plan, struct lam_slice row,
+                                         struct column *columns, struct lam_error *err);
+/* Value of chosen column `step` of a row; bytes borrow the row or the schema. */
+MUST_CHECK enum lam_code row_plan_value(const struct row_plan *plan, struct lam_slice row,
+                                        uint32_t step, struct value *out, struct lam_error *err);
+/* Type of a system column by id; false if it is none. */
+bool system_column_type(uint32_t column_id, struct coltype *type_out);
 
 /* Primary key bytes of a row: [user id for USER and STREAM] then key columns, appended. */
 MUST_CHECK enum lam_code row_key(const struct schema *s, enum table_kind kind,
@@ -129,7 +161,8 @@ MUST_CHECK enum lam_code row_key(const struct schema *s, enum table_kind kind,
 
 /* Snowflake time: microseconds since 1970 of a _seq. */
 int64_t seq_time_us(int64_t seq);
-/* Smallest _seq of a time. */
+/* Smallest _seq whose time is at or after `us`: seq >= seq_from_time_us(us) just when
+ * seq_time_us(seq) >= us. 0 for times before 2024, INT64_MAX past the last. */
 int64_t seq_from_time_us(int64_t us);
 
 #endif

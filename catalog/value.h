@@ -55,6 +55,13 @@ bool coltype_eq(struct coltype a, struct coltype b);
 bool coltype_is_integer(enum lam_type type);
 bool coltype_is_number(enum lam_type type); /* integers, decimal, floats */
 bool coltype_is_float(enum lam_type type);
+/* Whether values of `from` are read as `to` without loss once a column's type is altered: SMALLINT
+ * to INT to BIGINT, FLOAT to DOUBLE, DECIMAL of the same scale and no less precision, VARCHAR to
+ * one as long or longer; or the same type. */
+bool coltype_widens(struct coltype from, struct coltype to);
+/* Whether a column may have this type: known, DECIMAL(1..38, 0..precision), a length on TEXT only.
+ */
+bool coltype_valid(struct coltype type);
 
 /* --- order and identity: of two values of one type (DECIMAL: any scales); nulls are not compared.
  * Floats: NaN equals itself and sorts above everything; -0 equals +0. JSON and TEXT bytewise. ---
@@ -67,8 +74,9 @@ uint64_t value_hash(const struct value *v, uint64_t seed); /* equal values hash 
 MUST_CHECK enum lam_code value_format(const struct value *v, struct buf *out,
                                       struct lam_error *err);
 /* Reads text as a type; bytes that must live go to `arena`. Errors are SQL: 22P02 (bad form), 22003
- * (range), 22001 (too long), 22007/22008 (date and time). Leading and trailing blanks are allowed
- * but for TEXT. */
+ * (range), 22001 (too long), 22007/22008 (date and time), 22021 (not UTF-8). Leading and trailing
+ * blanks are allowed but for TEXT, where they count. DECIMAL of precision 0 takes the precision and
+ * scale that the text has. */
 MUST_CHECK enum lam_code value_parse(struct lam_slice text, struct coltype type,
                                      struct arena *arena, struct value *out, struct lam_error *err);
 
@@ -80,7 +88,10 @@ enum cast_kind {
 };
 /* Whether a cast exists at all, for the binder. */
 bool cast_allowed(enum lam_type from, enum lam_type to, enum cast_kind kind);
-/* Casts one value; NULL stays NULL with the new type. 22003 out of range, 22P02, 22001, 42846. */
+/* Casts one value; NULL stays NULL with the new type. 22003 out of range, 22P02, 22001, 42846 (no
+ * such cast), 42804 (only an explicit cast would do). DECIMAL of precision 0 takes what the value
+ * needs. Fractions round half away from zero from DECIMAL, half to even from floats; an explicit
+ * cast to VARCHAR(n) cuts, an assignment does not. */
 MUST_CHECK enum lam_code value_cast(const struct value *v, struct coltype to, enum cast_kind kind,
                                     struct arena *arena, struct value *out, struct lam_error *err);
 
@@ -101,7 +112,14 @@ bool decimal_add(int128 a, int128 b, int128 *out);
 bool decimal_mul(int128 a, int128 b, int128 *out);
 bool decimal_div(int128 a, unsigned a_scale, int128 b, unsigned b_scale, unsigned scale,
                  int128 *out);
+/* Order of two decimals of any scales. */
+int decimal_cmp(int128 a, unsigned a_scale, int128 b, unsigned b_scale);
+/* Digits of a decimal's magnitude, at least 1. */
+unsigned decimal_digits(int128 v);
+/* The nearest double. */
 double decimal_to_double(int128 v, unsigned scale);
+/* From the shortest text of the double (0.1 is 0.1), rounding half away from zero; false for NaN,
+ * infinities and beyond 38 digits. */
 bool decimal_from_double(double v, unsigned scale, int128 *out);
 bool decimal_fits(int128 v, unsigned precision);
 
@@ -114,11 +132,26 @@ void date_to_civil(int32_t days, struct civil *out); /* date fields; times zero 
 void timestamp_to_civil(int64_t micros, struct civil *out);
 int64_t timestamp_from_civil(const struct civil *c);
 bool civil_valid(const struct civil *c);
+/* The range of DATE and TIMESTAMP: 0001-01-01 to 9999-12-31, to the last microsecond. Arithmetic
+ * that leaves it is 22008. */
+#define DATE_MIN      (-719162)
+#define DATE_MAX      2932896
+#define DAY_MICROS    INT64_C(86400000000)
+#define TIMESTAMP_MIN (DATE_MIN * DAY_MICROS)
+#define TIMESTAMP_MAX ((DATE_MAX + 1) * DAY_MICROS - 1)
+/* Days since 1970 and microseconds in the day (0 to DAY_MICROS - 1) of a timestamp. */
+int32_t timestamp_date(int64_t micros);
+int64_t timestamp_time(int64_t micros);
 
 /* Whether text is one JSON value (RFC 8259), nesting at most 200; `*bad_out` gets the offset. */
 bool json_valid(struct lam_slice text, size_t *bad_out);
+/* Appends text, which is UTF-8, as a JSON string. */
+MUST_CHECK enum lam_code json_append_string(struct buf *out, struct lam_slice text,
+                                            struct lam_error *err);
 
-/* Shortest decimal text that reads back as the same double (float); `out` has room for 32. */
+/* Shortest decimal text that reads back as the same double (float), in PostgreSQL's form: 1, 0.1,
+ * 1e+20, 1e-05; a JSON number but for NaN, Infinity, -Infinity. `out` has room for 32. Never asks
+ * the locale. */
 void double_format(double v, char *out);
 void float_format(float v, char *out);
 
