@@ -70,8 +70,10 @@ MUST_CHECK enum lam_code manifest_edit_decode(struct lam_slice bytes, struct are
                                               struct lam_error *err);
 
 struct manifest;
-/* Makes a database's root: fresh id, first manifest holding `initial`, superblock; all durable.
- * Returns owned, open for appending. */
+/* Makes a database's root: manifest number 1 holding `initial` (its next_number is above 1), then
+ * the superblock; all durable. Before ROOT is durable it makes MANIFEST-000001 with one edit and
+ * ROOT.tmp and nothing else, so that a crash in it leaves "no database" (NOT_FOUND of
+ * manifest_load) and it can be tried again. Returns owned, open for appending. */
 MUST_CHECK enum lam_code manifest_create(lam_env *env, const char *dir, const uint8_t *db_id,
                                          const struct manifest_edit *initial,
                                          struct manifest **manifest_out, struct lam_error *err);
@@ -82,16 +84,19 @@ struct manifest_root {
     uint64_t manifest_number;
     uint64_t generation;
     bool sealed;    /* closed cleanly: superblock says so with the manifest's exact length */
-    bool torn_tail; /* an unfinished edit was dropped */
+    bool torn_tail; /* bytes of an unfinished edit were dropped */
 };
 /* Reads root and manifest, giving each edit to `fn` in order. NOT_FOUND if `dir` holds no file of a
- * database; CORRUPT if it holds some but no root. Reads only. */
+ * database (LOCK and what an unfinished manifest_create leaves do not count); CORRUPT if it holds
+ * some but no root. Reads only. */
 MUST_CHECK enum lam_code manifest_load(lam_env *env, const char *dir,
                                        struct manifest_root *root_out, manifest_edit_fn fn,
                                        void *arg, struct lam_error *err);
-/* Starts a fresh manifest file `number` that holds `snapshot` (the whole state as one edit) and
- * makes the superblock name it: what an open for writing, or a manifest grown too long, does. The
- * old file is the caller's to remove. Returns owned, open for appending. */
+/* Starts a fresh manifest file `number` (above the current one's) that holds `snapshot` (the whole
+ * state as one edit) and makes the superblock name it, unsealed: what an open for writing, or a
+ * manifest grown too long, does. Of `root` only the database id is used: the superblock is read
+ * again. The old file is the caller's to remove, after this returned. Returns owned, open for
+ * appending. */
 MUST_CHECK enum lam_code manifest_rewrite(lam_env *env, const char *dir,
                                           const struct manifest_root *root, uint64_t number,
                                           const struct manifest_edit *snapshot,

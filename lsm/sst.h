@@ -33,13 +33,14 @@ struct sst_builder_options {
 };
 
 struct sst_builder;
+/* Makes the file; EXISTS if it is there: numbers are never reused. */
 MUST_CHECK enum lam_code sst_builder_open(lam_env *env, const char *path,
                                           const struct sst_builder_options *options,
                                           struct sst_builder **builder_out, struct lam_error *err);
 /* Entries come in entry order, no duplicates (asserted). */
 MUST_CHECK enum lam_code sst_builder_add(struct sst_builder *b, const struct entry *entry,
                                          struct lam_error *err);
-/* In any order, any time before finish. */
+/* In any order, any time before finish. A range that covers nothing is left out. */
 MUST_CHECK enum lam_code sst_builder_add_range(struct sst_builder *b,
                                                const struct range_tombstone *t,
                                                struct lam_error *err);

@@ -3,13 +3,14 @@
  * The write-ahead log: preallocated, recycled segments of flat records. Bytes: docs/FORMAT.md
  * "WAL".
  *
- * A record is { length, flags, sequence, durable_upto, payload, checksum }; the checksum is xxh3-64
- * over all of it, salted with database id, segment number and the segment's random salt, so bytes
- * of a recycled file, of another database, or of a value that holds a copy of a record never parse.
- * `durable_upto` is the highest sequence known to be synced when the record was appended: on the
- * first record that does not parse the reader scans ahead at every offset, and a later valid record
- * that claims the missing sequence durable means corruption; otherwise the tail is torn and
- * dropped.
+ * A record is { marker, length, sequence, durable_upto, durable_end, payload, checksums }; the
+ * checksums are xxh3-64, salted with database id, segment number, the segment's random salt and the
+ * record's offset, so bytes of a recycled file, of another database, or of a value that holds a
+ * copy of a record never parse (lsm/log_format.h). `durable_upto` is the highest sequence,
+ * `durable_end` the length of the segment, known to be synced when the record was appended: on the
+ * first record that does not parse the reader looks for readable record headers at every later
+ * offset, and one that claims the missing bytes or the missing sequence durable means corruption;
+ * otherwise the tail is torn and dropped.
  *
  * Never appended to by a later session (recovery starts a fresh segment). */
 #ifndef LAMINA_LSM_WAL_H
@@ -22,9 +23,9 @@
 #define WAL_RECORD_OVERHEAD 40
 
 struct wal_writer;
-/* Makes segment file `path`, or overwrites `recycle_from` (renamed to `path`; NULL: none), with a
- * fresh header and salt, preallocated for `min_bytes` (at least WAL_SEGMENT_BYTES). Synced: header,
- * size, and the directory. Returns owned. */
+/* Makes segment file `path` (EXISTS if there is one), or overwrites `recycle_from` (renamed to
+ * `path`; NULL: none), with a fresh header and salt, preallocated for `min_bytes` (at least
+ * WAL_SEGMENT_BYTES). Synced: header, size, and the directory. Returns owned. */
 MUST_CHECK enum lam_code wal_writer_open(lam_env *env, const char *dir, const char *path,
                                          const char *recycle_from, const uint8_t *db_id,
                                          uint64_t number, uint64_t min_bytes,
@@ -36,7 +37,8 @@ bool wal_writer_fits(const struct wal_writer *w, uint64_t payload_bytes);
 MUST_CHECK enum lam_code wal_writer_append(struct wal_writer *w, uint64_t sequence,
                                            uint64_t durable_upto, struct lam_slice payload,
                                            bool *clean_out, struct lam_error *err);
-/* fdatasync; thread-safe against append by another thread. Never again after a failure. */
+/* Makes all records appended so far durable; thread-safe against append by another thread. Works
+ * after a failed append, never again after a failed sync (READ_ONLY). */
 MUST_CHECK enum lam_code wal_writer_sync(struct wal_writer *w, struct lam_error *err);
 uint64_t wal_writer_number(const struct wal_writer *w);
 /* End of the last record; with wal_writer_checksum (running hash over all record checksums) what a
@@ -52,7 +54,7 @@ struct wal_read_result {
     uint64_t records;
     uint64_t end;           /* offset after the last good record */
     uint64_t checksum;      /* running hash, as wal_writer_checksum */
-    bool torn;              /* bytes of an unfinished record follow `end` */
+    bool torn;              /* a record of this segment begins after `end`, unfinished */
     uint64_t durable_claim; /* highest durable_upto seen anywhere in the file, also after `end` */
     bool header_missing;    /* the file holds no readable header (a crash while it was made) */
 };

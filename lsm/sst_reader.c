@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Opening an SST and point reads. */
+#include "lsm/sst_reader.h"
+
+#include "base/assert.h"
+#include "base/codec.h"
+#include "base/hash.h"
+#include "lsm/bloom.h"
+
+enum lam_code sst_context(const struct sst *s, uint64_t offset, enum lam_code code,
+                          struct lam_error *err) {
+    return error_context(err, code, "%s: offset %llu", s->path, (unsigned long long)offset);
+}
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+static void sst_free(struct sst *s) {
+    IGNORE(env_file_close(s->file, NULL), "opened for reading only");
+    sst_index_fini(&s->index);
+    mem_free(s->ranges);
+    mem_free(s->path);
+    buf_fini(&s->ranges_bytes);
+    buf_fini(&s->filter_bytes);
+    buf_fini(&s->index_bytes);
+    buf_fini(&s->properties_bytes);
+    mem_free(s);
+}
+
+static enum lam_code read_footer(struct sst *s, const uint8_t *db_id, uint64_t size_bytes,
+                                 uint64_t footer_checksum, struct lam_error *err) {
+    uint64_t found;
+    TRY(env_file_size(s->file, &found, err));
+    if (found != size_bytes || size_bytes < SST_FOOTER_BYTES)
+        return ERR(err, LAM_CORRUPT, "%s: offset %llu: file ends, expected at %llu", s->path,
+                   (unsigned long long)found, (unsigned long long)size_bytes);
+    uint8_t bytes[SST_FOOTER_BYTES];
+    uint64_t offset = size_bytes - SST_FOOTER_BYTES;
+    TRY(env_file_read_exact(s->file, s->path, offset, bytes, sizeof bytes, err));
+    enum lam_code rc = sst_footer_decode(bytes, db_id, s->number, size_bytes, &s->footer, err);
+    if (rc != LAM_OK)
+        return sst_context(s, offset, rc, err);
+    if (s->footer.checksum != footer_checksum)
+        return ERR(err, LAM_CORRUPT, "%s: offset %llu: footer is not the one the manifest names",
+                   s->path, (unsigned long long)offset);
+    return LAM_OK;
+}
+
+/* Reads a part into `out`, at `pad` bytes from its start; checks it and gives what it holds. */
+static enum lam_code read_part(struct sst *s, struct sst_handle handle, enum sst_block_type type,
+                               size_t pad, struct buf *out, struct lam_slice *content,
+                               struct lam_error *err) {
+    if (handle.size > SIZE_MAX - pad)
+        return ERR(err, LAM_LIMIT, "%s: a part of the file does not fit memory", s->path);
+    size_t size = (size_t)handle.size;
+    TRY(buf_reserve(out, pad + size, err));
+    TRY(env_file_read_exact(s->file, s->path, handle.offset, out->data + pad, size, err));
+    out->size = pad + size;
+    struct sst_stored stored;
+    enum lam_code rc = sst_block_check(s->file_seed, handle.offset,
+                                       lam_slice_of(out->data + pad, size), type, &stored, err);
+    if (rc != LAM_OK)
+        return sst_context(s, handle.offset, rc, err);
+    *content = stored.bytes;
+    return LAM_OK;
+}
+
+static enum lam_code read_filter(struct sst *s, struct lam_error *err) {
+    /* The lines follow 8 bytes; moved to a line boundary, a test touches one cache line. */
+    const struct sst_handle *h = &s->footer.filter;
+    struct lam_slice content;
+    TRY(read_part(s, *h, SST_BLOCK_FILTER, BLOOM_LINE_BYTES, &s->filter_bytes, &content, err));
+    struct cursor c = cursor_of(content);
+    s->filter_lines = cursor_le32(&c);
+    s->filter_probes = cursor_le32(&c);
+    if (c.failed || cursor_left(&c) != (uint64_t)s->filter_lines * BLOOM_LINE_BYTES ||
+        s->filter_probes == 0 || s->filter_probes > 16)
+        return ERR(err, LAM_CORRUPT, "%s: offset %llu: filter is malformed", s->path,
+                   (unsigned long long)h->offset);
+    uint8_t *base = s->filter_bytes.data;
+    uint8_t *aligned = base + (-(uintptr_t)base & (BLOOM_LINE_BYTES - 1));
+    memmove(aligned, c.at, cursor_left(&c));
+    s->filter = aligned;
+    return LAM_OK;
+}
+
+static enum lam_code read_parts(struct sst *s, struct lam_error *err) {
+    struct lam_slice content;
+    const struct sst_footer *f = &s->footer;
+    TRY(read_part(s, f->ranges, SST_BLOCK_RANGES, 0, &s->ranges_bytes, &content, err));
+    enum lam_code rc = sst_ranges_decode(content, &s->ranges, &s->range_count, err);
+    if (rc != LAM_OK)
+        return sst_context(s, f->ranges.offset, rc, err);
+    TRY(read_filter(s, err));
+    TRY(read_part(s, f->index, SST_BLOCK_INDEX, 0, &s->index_bytes, &content, err));
+    rc = sst_index_decode(content, f->ranges.offset, SST_BLOCK_MAX + SST_TRAILER_BYTES, &s->index,
+                          err);
+    if (rc != LAM_OK)
+        return sst_context(s, f->index.offset, rc, err);
+    TRY(read_part(s, f->properties, SST_BLOCK_PROPERTIES, 0, &s->properties_bytes, &content, err));
+    rc = sst_properties_decode(content, &s->properties, &s->bounds, err);
+    if (rc != LAM_OK)
+        return sst_context(s, f->properties.offset, rc, err);
+    if (s->properties.range_tombstones != s->range_count ||
+        (s->properties.entries > 0) != (s->index.count > 0) ||
+        (s->filter_lines > 0) != (s->index.count > 0))
+        return ERR(err, LAM_CORRUPT, "%s: offset %llu: properties contradict the other parts",
+                   s->path, (unsigned long long)f->properties.offset);
+    return LAM_OK;
+}
+
+enum lam_code sst_open(lam_env *env, const char *path, const uint8_t *db_id, uint64_t number,
+                       uint64_t size_bytes, uint64_t footer_checksum, struct block_cache *cache,
+                       struct sst **sst_out, struct lam_error *err) {
+    struct sst *s = mem_calloc(1, sizeof *s);
+    if (!s)
+        return mem_fail(err, sizeof *s);
+    atomic_init(&s->references, 1);
+    s->cache = cache;
+    s->number = number;
+    s->key_seed = sst_key_seed(db_id);
+    s->file_seed = sst_file_seed(db_id, number);
+    enum lam_code rc;
+    s->path = mem_strdup(path);
+    if (!s->path)
+        TRY_GOTO(mem_fail(err, strlen(path)));
+    TRY_GOTO(env_file_open(env, path, LAM_OPEN_READ, &s->file, err));
+    TRY_GOTO(read_footer(s, db_id, size_bytes, footer_checksum, err));
+    TRY_GOTO(read_parts(s, err));
+    *sst_out = s;
+    return LAM_OK;
+out:
+    sst_free(s);
+    return rc;
+}
+
+struct sst *sst_ref(struct sst *s) {
+    uint32_t before = atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
+    LAM_ASSERT(before > 0);
+    return s;
+}
+
+void sst_unref(struct sst *s) {
+    if (!s)
+        return;
+    uint32_t before = atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel);
+    LAM_ASSERT(before > 0);
+    if (before == 1)
+        sst_free(s);
+}
+
+const struct sst_properties *sst_get_properties(const struct sst *s) {
+    return &s->properties;
+}
+
+const struct range_tombstone *sst_ranges(const struct sst *s, size_t *count_out) {
+    *count_out = s->range_count;
+    return s->ranges;
+}
+
+size_t sst_memory(const struct sst *s) {
+    return sizeof *s + sst_index_memory(&s->index) + s->range_count * sizeof *s->ranges +
+           s->ranges_bytes.capacity + s->filter_bytes.capacity + s->index_bytes.capacity +
+           s->properties_bytes.capacity + strlen(s->path) + 1;
+}
+
+/* --- data blocks --------------------------------------------------------------------------- */
+
+/* Checks the stored bytes; leaves decompressing to the caller. */
+static enum lam_code check_data(const struct sst *s, uint32_t i, struct lam_slice block,
+                                struct sst_stored *stored, struct lam_error *err) {
+    uint64_t offset = s->index.offsets[i];
+    enum lam_code rc = sst_block_check(s->file_seed, offset, block, SST_BLOCK_DATA, stored, err);
+    return rc == LAM_OK ? LAM_OK : sst_context(s, offset, rc, err);
+}
+
+static enum lam_code decompress_and_parse(const struct sst *s, uint32_t i,
+                                          const struct sst_stored *stored, uint8_t *room,
+                                          struct block_view *view, struct lam_error *err) {
+    struct lam_slice raw = stored->bytes;
+    enum lam_code rc = LAM_OK;
+    if (stored->compression == SST_LZ4) {
+        rc = codec_lz4_decompress(stored->bytes, room, stored->raw_bytes, err);
+        raw = lam_slice_of(room, stored->raw_bytes);
+    }
+    if (rc == LAM_OK)
+        rc = block_view_parse(raw, view, err);
+    return rc == LAM_OK ? LAM_OK : sst_context(s, s->index.offsets[i], rc, err);
+}
+
+enum lam_code sst_open_block(const struct sst *s, uint32_t i, struct lam_slice stored_block,
+                             struct buf *scratch, struct block_view *view_out,
+                             uint64_t *checksum_out, struct lam_error *err) {
+    struct sst_stored stored;
+    TRY(check_data(s, i, stored_block, &stored, err));
+    if (stored.compression != SST_PLAIN) {
+        buf_reset(scratch);
+        TRY(buf_reserve(scratch, stored.raw_bytes, err));
+    }
+    *checksum_out = stored.checksum;
+    return decompress_and_parse(s, i, &stored, scratch->data, view_out, err);
+}
+
+/* Reads block `i` into a fresh cached block, which holds it decompressed. */
+static enum lam_code read_block(const struct sst *s, uint32_t i, struct cached_block **out,
+                                struct lam_error *err) {
+    uint64_t offset = s->index.offsets[i];
+    size_t size = (size_t)(s->index.offsets[i + 1] - offset);
+    struct cached_block *block = cached_block_new(size);
+    struct cached_block *plain = NULL;
+    if (!block)
+        return mem_fail(err, size);
+    enum lam_code rc;
+    struct sst_stored stored;
+    TRY_GOTO(env_file_read_exact(s->file, s->path, offset, block->data, size, err));
+    TRY_GOTO(check_data(s, i, lam_slice_of(block->data, size), &stored, err));
+    if (stored.compression != SST_PLAIN) {
+        plain = cached_block_new(stored.raw_bytes);
+        if (!plain)
+            TRY_GOTO(mem_fail(err, stored.raw_bytes));
+    }
+    struct cached_block *result = plain ? plain : block;
+    TRY_GOTO(decompress_and_parse(s, i, &stored, result->data, &result->view, err));
+    if (plain)
+        cached_block_unref(block);
+    *out = result;
+    return LAM_OK;
+out:
+    cached_block_unref(plain);
+    cached_block_unref(block);
+    return rc;
+}
+
+enum lam_code sst_load_block(struct sst *s, uint32_t i, struct cached_block **out,
+                             struct lam_error *err) {
+    LAM_ASSERT(i < s->index.count);
+    uint64_t offset = s->index.offsets[i];
+    if (s->cache && (*out = block_cache_get(s->cache, s->number, offset)))
+        return LAM_OK;
+    TRY(read_block(s, i, out, err));
+    if (s->cache)
+        block_cache_put(s->cache, s->number, offset, *out);
+    return LAM_OK;
+}
+
+/* --- point reads --------------------------------------------------------------------------- */
+
+static bool filter_passes(const struct sst *s, uint64_t hash) {
+    return s->filter_lines > 0 && bloom_test(s->filter, s->filter_lines, s->filter_probes, hash);
+}
+
+bool sst_may_contain(const struct sst *s, struct lam_slice key) {
+    return filter_passes(s, hash_xxh3(key.data, key.size, s->key_seed));
+}
+
+static enum lam_code copy_found(const struct block_entry *e, enum entry_kind *kind_out,
+                                uint64_t *sequence_out, struct buf *value, struct lam_error *err) {
+    *kind_out = e->kind;
+    *sequence_out = e->sequence;
+    return e->kind == ENTRY_PUT ? buf_append_slice(value, e->value, err) : LAM_OK;
+}
+
+enum lam_code sst_get(struct sst *s, struct lam_slice key, uint64_t sequence, bool *found_out,
+                      enum entry_kind *kind_out, uint64_t *sequence_out, struct buf *value,
+                      bool *filter_negative_out, struct lam_error *err) {
+    uint64_t hash = hash_xxh3(key.data, key.size, s->key_seed);
+    bool passes = filter_passes(s, hash);
+    *found_out = false;
+    buf_reset(value);
+    if (filter_negative_out)
+        *filter_negative_out = !passes;
+    if (!passes)
+        return LAM_OK;
+    uint32_t i = sst_index_find(&s->index, key, sequence);
+    do {
+        struct cached_block *block;
+        struct block_entry e;
+        TRY(sst_load_block(s, i, &block, err));
+        enum lam_code rc = LAM_OK;
+        *found_out = block_view_find(&block->view, key, block_tag(hash), sequence, &e);
+        if (*found_out)
+            rc = copy_found(&e, kind_out, sequence_out, value, err);
+        cached_block_unref(block);
+        TRY(rc);
+        i++;
+    } while (!*found_out && i < s->index.count && sst_index_continues(&s->index, i, key));
+    return LAM_OK;
+}

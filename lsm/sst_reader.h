@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside of an open SST, shared by reading, iterating and verifying. */
+#ifndef LAMINA_LSM_SST_READER_H
+#define LAMINA_LSM_SST_READER_H
+
+#include <stdatomic.h>
+
+#include "lsm/block_cache.h"
+#include "lsm/sst_format.h"
+#include "lsm/sst_index.h"
+
+/* Immutable after open, but for the count of references. */
+struct sst {
+    _Atomic uint32_t references;
+    lam_file *file;
+    char *path;                /* owned; for messages */
+    struct block_cache *cache; /* borrowed; NULL: none */
+    uint64_t number;
+    uint64_t key_seed;
+    uint64_t file_seed;
+    struct sst_footer footer;
+    struct sst_properties properties;
+    struct sst_bounds bounds;       /* borrow properties_bytes */
+    struct sst_index index;         /* borrows index_bytes */
+    struct range_tombstone *ranges; /* owned; borrow ranges_bytes */
+    size_t range_count;
+    const uint8_t *filter; /* cache-line aligned, in filter_bytes */
+    uint32_t filter_lines;
+    uint32_t filter_probes;
+    struct buf ranges_bytes;
+    struct buf filter_bytes;
+    struct buf index_bytes;
+    struct buf properties_bytes;
+};
+
+/* Puts "<path>: offset <n>: " before an error that lacks them; returns `code`. */
+enum lam_code sst_context(const struct sst *s, uint64_t offset, enum lam_code code,
+                          struct lam_error *err);
+/* Gives data block `i` with a reference for the caller, from the cache or the file; put into the
+ * cache. */
+MUST_CHECK enum lam_code sst_load_block(struct sst *s, uint32_t i, struct cached_block **out,
+                                        struct lam_error *err);
+/* Checks and parses data block `i` from its stored bytes, decompressing it into `scratch` if need
+ * be. The view borrows from either. */
+MUST_CHECK enum lam_code sst_open_block(const struct sst *s, uint32_t i, struct lam_slice stored,
+                                        struct buf *scratch, struct block_view *view_out,
+                                        uint64_t *checksum_out, struct lam_error *err);
+
+#endif

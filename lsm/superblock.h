@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The superblock: file ROOT with two 4 KiB slots that take turns by generation. Bytes:
+ * docs/FORMAT.md "ROOT".
+ *
+ * Rules, which make any one damaged slot harmless or noticed:
+ * S1. What is published is written twice, each time synced: first over the older slot, then over
+ *     the other one. At rest both slots say the same, so either can stand in for the other.
+ * S2. In a sealed database nothing may be damaged: both slots must be whole and say the same, but
+ *     for what a crash can leave while a slot is written (S3).
+ * S3. The only write over a slot of a sealed pair keeps the manifest and clears the seal; the only
+ *     write that seals keeps the manifest. So a torn slot is a mixture, in 16-byte units, of two
+ *     contents computable from the whole slot; anything else is damage. A unit that differs holds a
+ *     checksum, so no flip of a few bits makes a mixture. */
+#ifndef LAMINA_LSM_SUPERBLOCK_H
+#define LAMINA_LSM_SUPERBLOCK_H
+
+#include "base/env.h"
+
+#define SUPERBLOCK_VERSION    1
+#define SUPERBLOCK_SLOT_BYTES 4096u
+#define SUPERBLOCK_BYTES      (2 * SUPERBLOCK_SLOT_BYTES)
+
+struct superblock {
+    uint8_t db_id[16];
+    uint64_t generation; /* of this write; its slot is generation % 2 */
+    uint64_t manifest_number;
+    uint64_t manifest_bytes;    /* sealed: length of the manifest; else 0 */
+    uint64_t manifest_checksum; /* sealed: running hash over its records; else 0 */
+};
+static inline bool superblock_is_sealed(const struct superblock *sb) {
+    return sb->manifest_bytes != 0;
+}
+
+/* Makes ROOT with `sb`, durably; fills in the generation. Replaces a ROOT that is there. */
+MUST_CHECK enum lam_code superblock_create(lam_env *env, const char *dir, struct superblock *sb,
+                                           struct lam_error *err);
+/* Gives the newest whole slot. NOT_FOUND if there is no ROOT, CORRUPT when the rules above say so.
+ */
+MUST_CHECK enum lam_code superblock_read(lam_env *env, const char *dir, struct superblock *sb_out,
+                                         struct lam_error *err);
+/* Writes `sb` as the next generation over the older slot, synced; fills in the generation. */
+MUST_CHECK enum lam_code superblock_write(lam_env *env, const char *dir, struct superblock *sb,
+                                          struct lam_error *err);
+/* Writes `sb` over both slots, one after the other (S1). */
+MUST_CHECK enum lam_code superblock_publish(lam_env *env, const char *dir, struct superblock *sb,
+                                            struct lam_error *err);
+
+#endif
