@@ -5,6 +5,13 @@
 #include "tests/support/oom.h"
 #include "tests/support/test.h"
 
+static bool all_are(const uint8_t *data, size_t size, uint8_t value) {
+    for (size_t i = 0; i < size; i++)
+        if (data[i] != value)
+            return false;
+    return true;
+}
+
 START_TEST(allocations_are_aligned_zeroed_and_apart) {
     uint64_t seed = test_seed("allocations_are_aligned_zeroed_and_apart");
     struct rng rng;
@@ -19,13 +26,11 @@ START_TEST(allocations_are_aligned_zeroed_and_apart) {
             items[i] = arena_alloc(&a, sizes[i]);
             ck_assert_ptr_nonnull(items[i]);
             ck_assert_uint_eq((uintptr_t)items[i] % 16, 0);
-            for (size_t k = 0; k < sizes[i]; k++)
-                ck_assert_uint_eq(items[i][k], 0);
+            ck_assert(all_are(items[i], sizes[i], 0));
             memset(items[i], (int)(i & 0xFF), sizes[i]);
         }
         for (size_t i = 0; i < COUNT; i++)
-            for (size_t k = 0; k < sizes[i]; k++)
-                ck_assert_uint_eq(items[i][k], i & 0xFF);
+            ck_assert(all_are(items[i], sizes[i], (uint8_t)i));
         arena_reset(&a);
         ck_assert_uint_le(a.bytes, ARENA_BLOCK_BYTES);
     }

@@ -26,7 +26,7 @@ static enum lam_code append_value(struct column *c, int64_t v) {
     case LAM_TYPE_DOUBLE:
         return column_append_f64(c, (double)(v & 0xFFFF) / 2, &err);
     case LAM_TYPE_DECIMAL:
-        return column_append_i128(c, -(int128)v << 60, &err);
+        return column_append_i128(c, -(int128)v * (INT64_C(1) << 60), &err);
     case LAM_TYPE_UUID:
         put_le64(bytes, (uint64_t)v);
         put_le64(bytes + 8, (uint64_t)v * 3);
@@ -58,7 +58,7 @@ static void check_value(const struct column *c, uint32_t row, int64_t v) {
         ck_assert(column_f64(c, row) == (double)(v & 0xFFFF) / 2);
         return;
     case LAM_TYPE_DECIMAL:
-        ck_assert(column_i128(c, row) == -(int128)v << 60);
+        ck_assert(column_i128(c, row) == -(int128)v * (INT64_C(1) << 60));
         return;
     case LAM_TYPE_UUID:
         put_le64(bytes, (uint64_t)v);

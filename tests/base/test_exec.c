@@ -9,11 +9,13 @@
 
 static struct lam_error err;
 
+enum { LOG = 1000 };
+
 /* What tasks did, in order. */
 static struct {
     struct mutex mu;
     struct cond cond;
-    int log[1000];
+    int log[LOG]; /* the last LOG of them, at number modulo LOG */
     size_t count;
     bool release; /* lets blocked tasks end */
     size_t blocked;
@@ -30,7 +32,7 @@ static void setup(void) {
 
 static NO_THREAD_SAFETY void note(void *arg) {
     mutex_lock(&seen.mu);
-    seen.log[seen.count++] = ((struct step *)arg)->number;
+    seen.log[seen.count++ % LOG] = ((struct step *)arg)->number;
     cond_broadcast(&seen.cond);
     mutex_unlock(&seen.mu);
 }
@@ -171,7 +173,7 @@ START_TEST(cancel_ends_a_task_that_resubmits_itself) {
     static struct step after = {2};
     submit(LAM_LANE_DUMP, 0, note, &after);
     wait_count(count + 1);
-    ck_assert_int_eq(seen.log[count], 2);
+    ck_assert_int_eq(seen.log[count % LOG], 2);
 }
 END_TEST
 
@@ -191,6 +193,8 @@ START_TEST(task_may_cancel_its_own_arg) {
 }
 END_TEST
 
+/* The thread sanitizer does not support threads started after such a fork. */
+#ifndef __SANITIZE_THREAD__
 START_TEST(forked_child_has_an_executor_of_its_own) {
     setup();
     static struct step gate = {0}, one = {1};
@@ -214,6 +218,11 @@ START_TEST(forked_child_has_an_executor_of_its_own) {
 }
 END_TEST
 
+#define FORK_TESTS forked_child_has_an_executor_of_its_own,
+#else
+#define FORK_TESTS
+#endif
+
 /* The second allocation of a first submit is the thread's. */
 START_TEST(without_a_thread_the_caller_runs_what_is_due) {
     setup();
@@ -236,8 +245,8 @@ START_TEST(without_a_thread_the_caller_runs_what_is_due) {
 }
 END_TEST
 
-TEST_MAIN("base/exec", without_a_thread_the_caller_runs_what_is_due,
+TEST_MAIN("base/exec", FORK_TESTS without_a_thread_the_caller_runs_what_is_due,
           one_lane_runs_in_order_of_submission, delays_order_tasks_by_due_time,
           lanes_run_at_the_same_time, cancel_takes_back_only_the_tasks_of_its_arg,
           cancel_waits_for_a_running_task, cancel_ends_a_task_that_resubmits_itself,
-          task_may_cancel_its_own_arg, forked_child_has_an_executor_of_its_own)
+          task_may_cancel_its_own_arg)
