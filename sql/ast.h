@@ -65,6 +65,7 @@ struct expr {
     enum expr_kind kind;
     enum expr_op op;
     uint32_t pos;
+    uint16_t height;    /* of the tree below, 1 for a leaf; the parser keeps it bounded */
     bool negated;       /* NOT IN, NOT LIKE, NOT BETWEEN, IS NOT ... */
     bool distinct;      /* aggregate(DISTINCT ..) */
     bool untyped;       /* LITERAL: a string that takes the other side's type */
@@ -122,6 +123,7 @@ struct assignment {
 enum conflict_action { CONFLICT_ERROR = 0, CONFLICT_NOTHING, CONFLICT_UPDATE };
 struct insert_stmt {
     struct name_ref table;
+    struct lam_slice alias;    /* empty: none */
     struct lam_slice *columns; /* NULL: all user columns */
     uint32_t *column_pos;
     uint32_t column_count;
@@ -303,6 +305,10 @@ MUST_CHECK enum lam_code parse_expression(struct lam_slice text, struct arena *a
                                           struct expr **expr_out, struct lam_error *err);
 /* Appends an expression as SQL text that parses back to it. */
 MUST_CHECK enum lam_code expr_print(const struct expr *e, struct buf *out, struct lam_error *err);
+/* Whether two expressions are written alike: names, operators, literals. Positions don't count. */
+bool expr_same(const struct expr *a, const struct expr *b);
+/* Whether an aggregate call is in it. */
+bool expr_has_aggregate(const struct expr *e);
 /* Default column name of a select item without alias: column name, function name, "case",
  * "?column?". */
 struct lam_slice select_item_name(const struct select_item *item);
