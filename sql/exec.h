@@ -60,6 +60,10 @@ MUST_CHECK enum lam_code select_operator(const struct select_plan *plan, lam_stm
 MUST_CHECK enum lam_code system_rows(const struct table_ref *ref, lam_stmt *stmt,
                                      struct rowlist *rows, struct lam_error *err);
 
+/* Default of a column as text, NULL without one. */
+MUST_CHECK enum lam_code column_default_text(const struct schema_column *c, struct arena *arena,
+                                             struct value *out, struct lam_error *err);
+
 /* exec_insert.c, exec_change.c: run to the end; `returned` gets RETURNING's rows. CONFLICT when the
  * table was altered since planning. */
 MUST_CHECK enum lam_code insert_run(lam_stmt *stmt, const struct insert_plan *plan,
@@ -122,6 +126,16 @@ enum lam_code dml_duplicate_key(const struct provider *p, const struct value *va
 MUST_CHECK enum lam_code dml_scope_row(const struct provider *p, const struct value *values,
                                        int64_t seq, bool deleted, struct colbatch *out,
                                        struct lam_error *err);
+/* Copies a value's bytes to an arena. */
+MUST_CHECK enum lam_code dml_copy_value(struct arena *arena, struct value v, struct value *out,
+                                        struct lam_error *err);
+/* Whether two values are the same for UPDATE: NULL equals NULL. */
+bool dml_same_value(const struct value *a, const struct value *b);
+/* Reads rows of the committed statement back by key, in the scope's layout: their _seq is known
+ * only now. Initialises `out`. */
+MUST_CHECK enum lam_code dml_read_back(lam_stmt *stmt, const struct table_ref *ref,
+                                       const struct lam_slice *keys, size_t count,
+                                       struct colbatch *out, struct lam_error *err);
 /* Evaluates RETURNING over rows of the scope. */
 MUST_CHECK enum lam_code dml_returning(lam_stmt *stmt, const struct returning_plan *plan,
                                        const struct colbatch *rows, struct rowlist *returned,

@@ -91,8 +91,9 @@ static enum lam_code describe_entity(struct planner *pl, const struct entity_def
     TRY(reserve_columns(pl, ref, def->field_count, err));
     for (uint32_t i = 0; i < def->field_count; i++) {
         const struct entity_field *f = &def->fields[i];
-        add_column(ref, alias, lam_slice_str(f->name), i, coltype_of(f->type), f->nullable,
-                   f->name[0] == '_');
+        if (!f->hidden)
+            add_column(ref, alias, lam_slice_str(f->name), i, coltype_of(f->type), f->nullable,
+                       false);
     }
     ref->deleted_column = UINT32_MAX;
     return LAM_OK;

@@ -80,7 +80,6 @@ struct lam_stmt {
     uint64_t changes;
     struct buf *texts; /* [column_count] scratch of lam_column_text; owned */
     uint32_t text_count;
-    struct buf bytes_scratch;
 };
 
 /* Ready-made rows: results of SHOW, DESCRIBE, EXPLAIN, system tables, RETURNING. All-zero is none.

@@ -91,6 +91,12 @@ LAM_API uint64_t lam_changes(const lam_stmt *stmt);
 /* What the statement was: "INSERT", "SELECT", "CREATE TABLE" ...; static. */
 LAM_API const char *lam_command_tag(const lam_stmt *stmt);
 
+/* Whether the session may run all statements of `sql`, told before any of them runs: DENIED with
+ * the first that it may not. Tables that do not exist (yet) and statements that do not parse are
+ * passed over: running tells. lam_exec does this itself. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_authorize(lam_session *session, const char *sql,
+                                                   size_t size, struct lam_error *err);
+
 /* Runs all statements of `sql`, authorising the whole text before the first runs; stops at the
  * first error (statements before it stay done). `fn` (may be NULL) gets each row as the statement
  * steps; false stops with 57014. `changes_out` (may be NULL) gets the last statement's count. */
