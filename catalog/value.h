@@ -91,7 +91,7 @@ bool cast_allowed(enum lam_type from, enum lam_type to, enum cast_kind kind);
 /* Casts one value; NULL stays NULL with the new type. 22003 out of range, 22P02, 22001, 42846 (no
  * such cast), 42804 (only an explicit cast would do). DECIMAL of precision 0 takes what the value
  * needs. Fractions round half away from zero from DECIMAL, half to even from floats; an explicit
- * cast to VARCHAR(n) cuts, an assignment does not. */
+ * cast to VARCHAR(n) cuts, an assignment does not. Bytes of the result borrow `v` or the arena. */
 MUST_CHECK enum lam_code value_cast(const struct value *v, struct coltype to, enum cast_kind kind,
                                     struct arena *arena, struct value *out, struct lam_error *err);
 
