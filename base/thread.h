@@ -34,9 +34,9 @@ enum mutex_rank {
     RANK_DDL = 20,         /* catalog: one schema change at a time */
     RANK_FLUSH = 30,       /* flush: job table */
     RANK_STRIPE = 40,      /* catalog: write stripes of a table, by rising index */
-    RANK_REGISTRY = 50,    /* catalog: provider registry and caches */
     RANK_COLD = 55,        /* flush: open segment cache */
     RANK_DB_OPEN = 60,     /* lsm: attachments */
+    RANK_REGISTRY = 62,    /* catalog: provider registry and caches; layers attach through it */
     RANK_STORE = 65,       /* catalog: writers of one entity store */
     RANK_DB_COMMIT = 70,   /* lsm: the write path */
     RANK_CLOCK = 75,       /* catalog: snowflake generator, taken inside a commit */

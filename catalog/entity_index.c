@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Indexes of entity stores: entries follow the records in the same batch, so the two never
+ * disagree; an entry that leads nowhere is corruption, never skipped. */
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "catalog/entity_impl.h"
+
+/* Entry of a record in an index, or none. */
+static enum lam_code entry_key(const struct entity_index *index, const struct value *record,
+                               struct lam_slice key, struct buf *out, bool *none_out,
+                               struct lam_error *err) {
+    buf_reset(out);
+    *none_out = record == NULL;
+    if (!record)
+        return LAM_OK;
+    TRY(index->extract(record, out, none_out, err));
+    if (*none_out || index->unique)
+        return LAM_OK;
+    return buf_append_slice(out, key, err);
+}
+
+static enum lam_code check_free(struct entity_store *s, uint32_t i, struct lam_slice entry,
+                                struct lam_slice key, struct lam_error *err) {
+    struct lam_value value = {0};
+    struct lam_error missing = {0};
+    enum lam_code rc = lam_get(s->db, NULL, s->indexes[i], entry, &value, &missing);
+    if (rc == LAM_NOT_FOUND)
+        return LAM_OK;
+    if (rc != LAM_OK) {
+        if (err)
+            *err = missing;
+        return rc;
+    }
+    bool own = slice_eq(value.bytes, key);
+    lam_value_release(&value);
+    if (own)
+        return LAM_OK;
+    return ERR(err, LAM_EXISTS, "system.%s: another record has this key in unique index \"%s\"",
+               s->def->name, s->def->indexes[i].name);
+}
+
+enum lam_code entity_index_change(struct entity_store *s, lam_batch *batch, struct lam_slice key,
+                                  const struct value *old, const struct value *now,
+                                  struct lam_error *err) {
+    struct buf before = {0}, after = {0};
+    enum lam_code rc = LAM_OK;
+    for (uint32_t i = 0; i < s->def->index_count; i++) {
+        const struct entity_index *index = &s->def->indexes[i];
+        bool none_before = true, none_after = true;
+        TRY_GOTO(entry_key(index, old, key, &before, &none_before, err));
+        TRY_GOTO(entry_key(index, now, key, &after, &none_after, err));
+        if (!none_before && !none_after && slice_eq(buf_slice(&before), buf_slice(&after)))
+            continue;
+        if (!none_before)
+            TRY_GOTO(lam_batch_delete(batch, s->indexes[i], buf_slice(&before), err));
+        if (none_after)
+            continue;
+        if (index->unique)
+            TRY_GOTO(check_free(s, i, buf_slice(&after), key, err));
+        TRY_GOTO(lam_batch_put(batch, s->indexes[i], buf_slice(&after), key, err));
+    }
+out:
+    buf_fini(&before);
+    buf_fini(&after);
+    return rc;
+}
+
+/* The record an entry leads to, at the same snapshot. */
+static enum lam_code follow(struct entity_store *s, const lam_snapshot *snapshot,
+                            lam_partition *index, struct lam_slice key, struct lam_value *value,
+                            struct arena *arena, struct value *record, struct lam_error *err) {
+    struct lam_read_options options = {.snapshot = snapshot};
+    enum lam_code rc = lam_get(s->db, &options, s->partition, key, value, err);
+    if (rc == LAM_NOT_FOUND)
+        return ERR(err, LAM_CORRUPT, "partition %s: an entry leads to no record of %s",
+                   lam_partition_name(index), lam_partition_name(s->partition));
+    if (rc != LAM_OK)
+        return rc;
+    return record_decode(s->def, lam_partition_name(s->partition), key, value->bytes, arena, record,
+                         err);
+}
+
+static lam_partition *find_index(struct entity_store *s, const char *name) {
+    for (uint32_t i = 0; i < s->def->index_count; i++) {
+        if (strcmp(s->def->indexes[i].name, name) == 0)
+            return s->indexes[i];
+    }
+    return NULL;
+}
+
+enum lam_code entity_scan_index(struct entity_store *s, const lam_snapshot *snapshot,
+                                const char *index, struct lam_slice prefix, entity_fn fn, void *arg,
+                                struct lam_error *err) {
+    lam_partition *partition = find_index(s, index);
+    if (!partition)
+        return ERR(err, LAM_INVALID, "system.%s has no index \"%s\"", s->def->name, index);
+    struct arena arena = {0}, keys = {0};
+    struct lam_value value = {0};
+    lam_snapshot *own = NULL;
+    lam_iter *it = NULL;
+    enum lam_code rc = LAM_OK;
+    struct value *record = arena_calloc(&arena, s->def->field_count, sizeof *record);
+    if (!record)
+        TRY_GOTO(mem_fail(err, s->def->field_count * sizeof *record));
+    /* Entries and records must be of one moment. */
+    if (!snapshot) {
+        TRY_GOTO(lam_snapshot_new(s->db, &own, err));
+        snapshot = own;
+    }
+    struct lam_read_options options = {.snapshot = snapshot, .prefix = prefix};
+    TRY_GOTO(lam_iter_new(s->db, &options, partition, &it, err));
+    bool more = true;
+    for (lam_iter_seek_first(it); more && lam_iter_valid(it); lam_iter_next(it)) {
+        arena_reset(&keys);
+        TRY_GOTO(follow(s, snapshot, partition, lam_iter_value(it), &value, &keys, record, err));
+        more = fn(arg, record);
+    }
+    if (more)
+        TRY_GOTO(lam_iter_status(it, err));
+out:
+    lam_iter_free(it);
+    lam_snapshot_free(own);
+    lam_value_release(&value);
+    arena_fini(&keys);
+    arena_fini(&arena);
+    return rc;
+}
