@@ -12,7 +12,8 @@
 #define PQ_MAGIC_CRYPT  "PARE" /* encrypted footer */
 #define PQ_MAGIC_BYTES  4
 #define PQ_TAIL_BYTES   8 /* footer length and magic */
-#define PQ_CREATED_BY   "lamina version " LAM_VERSION_STRING " (build 0)"
+#define PQ_CREATOR      "lamina version "
+#define PQ_CREATED_BY   PQ_CREATOR LAM_VERSION_STRING " (build 0)"
 #define PQ_NONE         (-1)
 #define PQ_MAX_PAGE     0x7e000000u /* a page's size either way; LZ4's own limit */
 #define PQ_CHUNK_VALUES 1024        /* values that decoders hand over at a time */

@@ -5,7 +5,9 @@
 #include "flush/parquet/meta.h"
 #include "flush/parquet/thrift.h"
 
+/* DataPageHeader, or DictionaryPageHeader, whose first two fields are the same. */
 static void get_data_header(struct pq_thrift_reader *r, struct pq_page_header *h) {
+    bool has_levels = r->id == 5;
     if (!pq_thrift_is_struct(r))
         return;
     int16_t outer = pq_thrift_enter(r);
@@ -14,7 +16,7 @@ static void get_data_header(struct pq_thrift_reader *r, struct pq_page_header *h
             h->values = pq_thrift_get_u32(r);
         else if (r->id == 2)
             h->encoding = (enum pq_encoding)pq_thrift_get_u32(r);
-        else if (r->id == 3)
+        else if (r->id == 3 && has_levels)
             h->levels = (enum pq_encoding)pq_thrift_get_u32(r);
         else
             pq_thrift_skip(r);

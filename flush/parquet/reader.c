@@ -126,9 +126,12 @@ static enum lam_code check_chunk(const struct parquet_reader *r, const struct pq
         return pq_corrupt(r, r->footer_offset, err, "Parquet chunk's values differ from its rows");
     if (c->stats.null_count > c->values || c->stats.null_count < PQ_NONE)
         return pq_corrupt(r, r->footer_offset, err, "Parquet chunk has more nulls than values");
-    if (c->data_offset < PQ_MAGIC_BYTES || c->dictionary_offset < 0 || c->compressed_bytes < 0 ||
-        !lies_inside(r, (int64_t)pq_chunk_start(c), c->compressed_bytes) ||
-        (uint64_t)c->data_offset > pq_chunk_end(c))
+    /* Groups without rows may have chunks without pages, at no offset. */
+    bool bad_place = c->data_offset < PQ_MAGIC_BYTES || c->dictionary_offset < 0 ||
+                     c->compressed_bytes < 0 ||
+                     !lies_inside(r, (int64_t)pq_chunk_start(c), c->compressed_bytes) ||
+                     (uint64_t)c->data_offset > pq_chunk_end(c);
+    if (g->rows > 0 && bad_place)
         return pq_corrupt(r, r->footer_offset, err, "Parquet chunk lies outside of the file");
     bool bad_bloom = c->bloom_offset != 0 && !lies_inside(r, c->bloom_offset, c->bloom_bytes);
     bool bad_index =
@@ -241,7 +244,9 @@ static enum lam_code check_index_hash(struct parquet_reader *r, struct tail *t,
     char text[64] = {0};
     unsigned long long start = 0, hash = 0;
     int used = 0;
-    if (!parquet_reader_pair(r, PQ_KEY_INDEX, &value))
+    /* Other writers copy metadata of files they rewrite. */
+    bool is_ours = slice_starts_with(r->meta.created_by, lam_slice_str(PQ_CREATOR));
+    if (!is_ours || !parquet_reader_pair(r, PQ_KEY_INDEX, &value))
         return LAM_OK;
     if (value.size < sizeof text)
         memcpy(text, value.data, value.size);
@@ -298,7 +303,7 @@ static enum lam_code load_indexes(struct parquet_reader *r, struct tail *t, stru
         for (uint32_t i = 0; i < r->meta.leaf_count; i++) {
             struct pq_reader_chunk *c = &r->chunks[(size_t)g * r->meta.leaf_count + i];
             const struct pq_chunk *m = c->meta;
-            if (m->offset_index_offset == 0)
+            if (m->offset_index_offset == 0 || r->meta.groups[g].rows == 0)
                 continue;
             TRY_GOTO(index_bytes(r, t, m->offset_index_offset, m->offset_index_bytes, &scratch,
                                  &bytes, err));

@@ -286,7 +286,10 @@ FOREIGN_FORMS = [
 
 
 def read_with_lamina(program, path):
-    out = subprocess.run([program, "--dump", path], check=True, capture_output=True)
+    out = subprocess.run([program, "--dump", path], capture_output=True)
+    if out.returncode != 0:
+        fail("lamina does not read %s: %s" % (path, out.stderr.decode()))
+        return []
     return [json.loads(line) for line in out.stdout.decode().splitlines()]
 
 
