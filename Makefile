@@ -33,17 +33,32 @@ layer_name = $(subst /,_,$(1))
 layer_src  = $(sort $(wildcard $(1)/*.c))
 layer_obj  = $(patsubst %.c,$(O)/obj/%.o,$(call layer_src,$(1)))
 LIB_OBJ := $(foreach l,$(LAYERS),$(call layer_obj,$(l)))
-SHELL_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard shell/*.c)))
+SHELL_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(filter-out shell/demo.c,$(sort $(wildcard shell/*.c))))
 SUPPORT_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard tests/support/*.c)))
 
 TEST_SRC := $(sort $(wildcard tests/base/test_*.c tests/parquet/test_*.c tests/lsm/test_*.c \
               tests/catalog/test_*.c tests/flush/test_*.c tests/sql/test_*.c tests/crash/test_*.c))
 TEST_BIN := $(patsubst tests/%.c,$(O)/tests/%,$(TEST_SRC))
 
-.PHONY: all lib shell
-all: lib shell
+.DEFAULT_GOAL := all
+.PHONY: all lib shell help
+all: build-deps lib shell ## the library (static and shared) and the shell
 lib: $(O)/liblamina.a $(O)/liblamina.so
 shell: $(O)/lamina
+
+help: ## this list
+	@echo "Lamina $(VERSION). Targets (built under $(B)/<mode>/; MODE=release|debug|asan|tsan|fuzz):"
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | \
+	    awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@echo "Variables: PREFIX and DESTDIR (install), B (build directory), N, THREADS (bench)."
+
+# What is missing is installed once; a stamp keeps later runs quick.
+.PHONY: build-deps test-deps lint-deps
+build-deps test-deps lint-deps: %-deps: $(B)/.deps-%
+$(B)/.deps-%: .ci/deps
+	@mkdir -p $(@D)
+	@./.ci/deps $*
+	@touch $@
 
 $(O)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -88,7 +103,106 @@ endef
 $(foreach d,base parquet lsm catalog flush sql crash,$(eval $(call test_rule,$(d))))
 .PRECIOUS: $(O)/obj/%.o
 
-.PHONY: tests
+BENCH_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard bench/*.c)))
+$(O)/bench/lamina-bench: $(BENCH_OBJ) $(O)/liblamina.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: tests test test-unit test-shell test-sql test-example
 tests: $(TEST_BIN)
+
+$(O)/lamina-demo: $(O)/obj/shell/demo.o $(O)/liblamina.a
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+
+# The SQL script runner and the README's example are programs outside Check.
+$(O)/tests/slt/run_slt: $(O)/obj/tests/slt/run_slt.o $(O)/liblamina.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+$(O)/tests/parquet/foreign/alltypes: $(O)/obj/tests/parquet/foreign/alltypes.o \
+                                     $(O)/lib/flush_parquet.a $(O)/lib/base.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+$(O)/tests/example: README.md $(O)/liblamina.a
+	@mkdir -p $(O)/tests
+	awk '/^```c$$/ {on = 1; next} /^```$$/ {if (on) exit} on' README.md > $(O)/tests/example.c
+	$(CC) -std=c11 -Wall -Wextra -Werror -Iinclude $(FLAGS_$(MODE)) -o $@ $(O)/tests/example.c \
+	    $(O)/liblamina.a $(LDLIBS)
+
+test: ## everything that needs no network: unit, model, crash and SQL script tests, the shell, the example
+	@$(MAKE) --no-print-directory build-deps test-deps
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug tests
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release all
+	@$(MAKE) --no-print-directory MODE=debug test-unit
+	@$(MAKE) --no-print-directory MODE=release test-sql test-shell test-example
+
+test-unit: tests
+	@tests/run.sh $(O)/logs $(TEST_BIN)
+
+SLT := $(sort $(wildcard tests/slt/*.slt))
+test-sql: $(O)/tests/slt/run_slt ## SQL scripts: all hot, flushed and reopened after every statement
+	@$(O)/tests/slt/run_slt $(SLT)
+
+test-shell: $(O)/lamina
+	@LAMINA=$(abspath $(O)/lamina) tests/shell/run.sh
+
+test-example: $(O)/tests/example
+	@cd $(O)/tests && rm -rf example.db && ./example && rm -rf example.db
+
+test-foreign: ## Parquet files read by DuckDB and pyarrow (from PyPI, in a virtual environment)
+	@./.ci/deps build foreign
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release shell $(B)/release/tests/parquet/foreign/alltypes
+	@B=$(B) tests/parquet/foreign/run.sh
+
+.PHONY: asan tsan test-foreign lint fuzz
+asan: build-deps test-deps ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=asan tests $(B)/asan/tests/slt/run_slt
+	@$(MAKE) --no-print-directory MODE=asan test-unit test-sql
+tsan: build-deps test-deps ## the suite under ThreadSanitizer
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=tsan tests
+	@$(MAKE) --no-print-directory MODE=tsan test-unit
+
+lint: build-deps lint-deps ## format, layers, symbols, thread-safety annotations, docs
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release lib
+	@B=$(B) tests/lint/lint.sh
+
+FUZZ_SECONDS ?= 5
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/fuzz/%,$(FUZZ_SRC))
+$(B)/fuzz/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(foreach l,$(LIBS_sql),$(B)/fuzz/lib/$(l).a)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_BIN)
+fuzz: build-deps lint-deps ## every fuzz harness for FUZZ_SECONDS each
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=fuzz fuzz-programs
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh $(B)/fuzz/fuzz
+
+.PHONY: demo install bench bench-peers clean
+demo: build-deps ## the main job on real input: Debian's package index
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release lib shell $(B)/release/lamina-demo
+	@$(B)/release/lamina-demo
+
+bench: build-deps ## the benchmarks: N, THREADS, ONLY, CSV
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release $(B)/release/bench/lamina-bench
+	@B=$(B) bench/run.sh
+bench-peers: build-deps ## the same against RocksDB, LevelDB, LMDB and SQLite, as ratios
+	@B=$(B) bench/peers.sh
+
+INCLUDES := $(wildcard include/lamina/*.h)
+install: all ## headers, libraries, shell and lamina.pc under DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/include/lamina $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(INCLUDES) $(DESTDIR)$(PREFIX)/include/lamina
+	install -m 644 $(O)/liblamina.a $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(O)/liblamina.so $(DESTDIR)$(PREFIX)/lib/liblamina.so.$(VERSION)
+	ln -sf liblamina.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/liblamina.so.0
+	ln -sf liblamina.so.0 $(DESTDIR)$(PREFIX)/lib/liblamina.so
+	install -m 755 $(O)/lamina $(DESTDIR)$(PREFIX)/bin
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: lamina' 'Description: embedded database for many users'"'"' rows' \
+	    'Version: $(VERSION)' 'Libs: -L$${prefix}/lib -llamina' \
+	    'Libs.private: $(LDLIBS)' 'Cflags: -I$${prefix}/include' \
+	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/lamina.pc
+
+clean: ## remove everything built
+	rm -rf $(B)
 
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
