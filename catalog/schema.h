@@ -159,6 +159,12 @@ MUST_CHECK enum lam_code row_key(const struct schema *s, enum table_kind kind,
                                  struct lam_slice user, const struct value *values, struct buf *out,
                                  struct lam_error *err);
 
+/* A _seq or snowflake: 41 bits of milliseconds since 2024-01-01 UTC, then the bits of the worker
+ * and of the counter. */
+#define SEQ_EPOCH_MS    INT64_C(1704067200000)
+#define SEQ_TIME_SHIFT  22
+#define SEQ_TIME_MS_MAX ((INT64_C(1) << 41) - 1)
+
 /* Snowflake time: microseconds since 1970 of a _seq. */
 int64_t seq_time_us(int64_t seq);
 /* Smallest _seq whose time is at or after `us`: seq >= seq_from_time_us(us) just when
