@@ -150,9 +150,6 @@ MUST_CHECK enum lam_code table_schema_record_put(struct provider *p, const struc
 /* Makes the provider of a record, reading its schemas and opening its partitions. */
 MUST_CHECK enum lam_code table_record_load(struct catalog *c, const struct value *record,
                                            struct provider **provider_out, struct lam_error *err);
-/* Appends text as a JSON string. */
-MUST_CHECK enum lam_code json_append_string(struct buf *out, struct lam_slice text,
-                                            struct lam_error *err);
 
 /* --- ddl_*.c --- */
 #define SYNC_WRITE (&(struct lam_write_options){.durability = LAM_DURABILITY_SYNC})

@@ -310,6 +310,7 @@ static enum lam_code commit_alter(struct alter *a, struct lam_error *err) {
     lam_batch *batch = NULL;
     enum lam_code rc = LAM_OK;
     TRY_GOTO(lam_batch_new(a->c->db, &batch, err));
+    TRY_GOTO(schema_seal(a->schema, err));
     TRY_GOTO(table_schema_record_put(a->next, a->now->schema, false, batch, err));
     TRY_GOTO(table_schema_record_put(a->next, a->schema, true, batch, err));
     TRY_GOTO(table_record_put(a->next, batch, err));

@@ -256,6 +256,7 @@ static enum lam_code commit_create(struct provider *p, struct lam_error *err) {
     lam_batch *batch = NULL;
     enum lam_code rc = LAM_OK;
     TRY_GOTO(lam_batch_new(c->db, &batch, err));
+    TRY_GOTO(schema_seal(p->schema, err));
     TRY_GOTO(table_record_put(p, batch, err));
     TRY_GOTO(table_schema_record_put(p, p->schema, true, batch, err));
     TRY_GOTO(namespace_record_put(c, batch, lam_slice_str(p->namespace_name), 1, err));

@@ -10,7 +10,7 @@
 #include "catalog/schema_impl.h"
 
 enum lam_code schema_new(uint32_t columns, struct schema **schema_out, struct lam_error *err) {
-    LAM_ASSERT(columns >= 1 && columns <= COLUMNS_MAX);
+    LAM_ASSERT(columns >= 1);
     struct schema *s = mem_calloc(1, sizeof *s);
     if (!s)
         return mem_fail(err, sizeof *s);
@@ -21,7 +21,6 @@ enum lam_code schema_new(uint32_t columns, struct schema **schema_out, struct la
     }
     atomic_init(&s->refs, 1);
     s->version = 1;
-    s->column_count = columns;
     for (uint32_t i = 0; i < columns; i++)
         s->columns[i].key_position = -1;
     *schema_out = s;

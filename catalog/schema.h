@@ -74,7 +74,8 @@ struct schema {
     struct row_layout *layout; /* what schema_seal worked out; in the arena; NULL before */
 };
 
-/* Fresh schema with one reference and room for `columns`; fill, then treat as immutable. */
+/* Fresh schema of version 1 with one reference, no columns and room for `columns`. Fill it (and
+ * column_count), seal it, then treat it as immutable. */
 MUST_CHECK enum lam_code schema_new(uint32_t columns, struct schema **schema_out,
                                     struct lam_error *err);
 /* Works out the row layout and the indexes of schema_find from the columns, once all of them and

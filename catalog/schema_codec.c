@@ -212,6 +212,7 @@ enum lam_code schema_decode(struct lam_slice bytes, struct schema **schema_out,
     TRY(get_head(&c, &head, err));
     struct schema *s;
     TRY(schema_new(head.column_count, &s, err));
+    s->column_count = head.column_count;
     s->table.number = head.table;
     s->version = head.version;
     s->next_column_id = head.next_column_id;

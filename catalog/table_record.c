@@ -125,22 +125,6 @@ static enum lam_code decode_definition(struct cursor *c, struct provider *p,
 
 /* --- JSON for people --- */
 
-enum lam_code json_append_string(struct buf *out, struct lam_slice text, struct lam_error *err) {
-    TRY(buf_append_u8(out, '"', err));
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t b = text.data[i];
-        if (b == '"' || b == '\\') {
-            TRY(buf_append_u8(out, '\\', err));
-            TRY(buf_append_u8(out, b, err));
-        } else if (b < 0x20) {
-            TRY(buf_append_format(out, err, "\\u%04x", b));
-        } else {
-            TRY(buf_append_u8(out, b, err));
-        }
-    }
-    return buf_append_u8(out, '"', err);
-}
-
 static enum lam_code policy_json(const struct table_options *o, struct buf *out,
                                  struct lam_error *err) {
     if (!o->flush_rows && !o->flush_interval_s)
