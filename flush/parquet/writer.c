@@ -204,6 +204,25 @@ out:
     return rc;
 }
 
+enum lam_code parquet_writer_add_pair(struct parquet_writer *w, struct lam_slice key,
+                                      struct lam_slice value, struct lam_error *err) {
+    size_t count = w->pair_count;
+    /* Two more: this one, and the free place for the writer's own. */
+    struct parquet_pair *pairs = arena_calloc(&w->arena, count + 2, sizeof *pairs);
+    const void *key_copy = arena_dup(&w->arena, key.data, key.size);
+    const void *value_copy = arena_dup(&w->arena, value.data, value.size);
+    if (!pairs || !key_copy || !value_copy)
+        return mem_fail(err, key.size + value.size + (count + 2) * sizeof *pairs);
+    LAM_ASSERT(key.size > 0 && !slice_eq_str(key, PQ_KEY_INDEX));
+    if (count)
+        memcpy(pairs, w->pairs, count * sizeof *pairs);
+    pairs[count] = (struct parquet_pair){lam_slice_of(key_copy, key.size),
+                                         lam_slice_of(value_copy, value.size)};
+    w->pairs = pairs;
+    w->pair_count++;
+    return LAM_OK;
+}
+
 void parquet_writer_abort(struct parquet_writer *w) {
     if (!w)
         return;
