@@ -150,6 +150,7 @@ START_TEST(fits_counts_overhead_and_takes_one_large_record) {
     struct wal_read_result res;
     ck_ok(read_path(WAL, 0, &s, &res), &err);
     ck_assert_uint_eq(s.bytes, large);
+    env_end();
     env_start();
     w = open_writer(WAL, NULL, 7);
     uint64_t most = WAL_SEGMENT_BYTES - LOG_HEADER_BYTES - 10 - 2 * WAL_RECORD_OVERHEAD;
@@ -326,13 +327,21 @@ START_TEST(values_holding_copies_of_records_do_not_parse) {
     uint64_t last = wal_writer_end(w);
     wal_writer_close(w);
     struct buf torn = file_bytes(WAL, last);
-    torn.data[end + 20] ^= 1; /* the header of record 3 */
+    torn.data[end] ^= 1; /* the marker of record 3, so that only its payload can testify */
     set_file(COPY, torn.data, torn.size);
     uint64_t n = 0;
     struct wal_read_result res;
     ck_ok(wal_read(env, COPY, db_id, 7, 0, count_only, &n, &res, &err), &err);
     ck_assert_uint_eq(n, 2);
     ck_assert_uint_eq(res.end, end);
+    ck_assert(!res.torn);
+    /* Nor does a record that landed in the place of another one. */
+    size_t record = LOG_RECORD_BYTES + 20;
+    memcpy(torn.data + end, torn.data + end - record, record);
+    set_file(COPY, torn.data, torn.size);
+    n = 0;
+    ck_ok(wal_read(env, COPY, db_id, 7, 0, count_only, &n, &res, &err), &err);
+    ck_assert_uint_eq(n, 2);
     buf_fini(&bytes);
     buf_fini(&torn);
     env_end();
