@@ -2,8 +2,6 @@
  *
  * Dates and times as text (ISO 8601 with a blank or T). Digits of a fraction past the sixth round
  * it; 24:00 and leap seconds are out of range. */
-#include <strings.h>
-
 #include "base/assert.h"
 #include "catalog/value_impl.h"
 
@@ -136,10 +134,9 @@ static bool take_time(struct cursor *s, struct civil *c, int *micros_out) {
 }
 
 static bool take_word(struct cursor *s, const char *word) {
-    size_t size = strlen(word);
-    if (cursor_left(s) != size || strncasecmp((const char *)s->at, word, size) != 0)
+    if (!text_is_word(lam_slice_of(s->at, cursor_left(s)), word))
         return false;
-    s->at += size;
+    s->at = s->end;
     return true;
 }
 

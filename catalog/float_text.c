@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 #include "base/assert.h"
 #include "catalog/value_impl.h"
@@ -120,15 +119,11 @@ void float_format(float v, char *out) {
     float_text((double)v, true, out);
 }
 
-static bool eq_folded(struct lam_slice s, const char *word) {
-    return s.size == strlen(word) && strncasecmp((const char *)s.data, word, s.size) == 0;
-}
-
 /* The words for what is not a number; `s` has no sign. */
 static bool parse_special(struct lam_slice s, double *out) {
-    if (eq_folded(s, "nan"))
+    if (text_is_word(s, "nan"))
         *out = (double)NAN;
-    else if (eq_folded(s, "infinity") || eq_folded(s, "inf"))
+    else if (text_is_word(s, "infinity") || text_is_word(s, "inf"))
         *out = (double)INFINITY;
     else
         return false;

@@ -13,6 +13,17 @@ enum text_result {
     TEXT_RANGE, /* of the form, but no such value */
 };
 
+/* Whether `s` is `word`, which is in lower case, in any case; ASCII only, whatever the locale. */
+static inline bool text_is_word(struct lam_slice s, const char *word) {
+    size_t i = 0;
+    for (; i < s.size && word[i]; i++) {
+        uint8_t c = s.data[i];
+        if ((char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c) != word[i])
+            return false;
+    }
+    return i == s.size && !word[i];
+}
+
 /* --- float_text.c --- */
 
 #define FLOAT_DIGITS_MAX 17

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Values as text and back. */
-#include <strings.h>
-
 #include "base/assert.h"
 #include "base/utf8.h"
 #include "catalog/value_impl.h"
@@ -145,8 +143,7 @@ static bool parse_bool(struct lam_slice s, bool *out) {
                  {"on", true},   {"1", true},  {"false", false}, {"f", false},
                  {"no", false},  {"n", false}, {"off", false},   {"0", false}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (s.size == strlen(words[i].word) &&
-            strncasecmp((const char *)s.data, words[i].word, s.size) == 0) {
+        if (text_is_word(s, words[i].word)) {
             *out = words[i].value;
             return true;
         }
