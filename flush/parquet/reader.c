@@ -248,7 +248,7 @@ static enum lam_code check_index_hash(struct parquet_reader *r, struct tail *t,
     bool is_ours = slice_starts_with(r->meta.created_by, lam_slice_str(PQ_CREATOR));
     if (!is_ours || !parquet_reader_pair(r, PQ_KEY_INDEX, &value))
         return LAM_OK;
-    if (value.size < sizeof text)
+    if (value.size > 0 && value.size < sizeof text)
         memcpy(text, value.data, value.size);
     if (sscanf(text, "%20llu:%16llx%n", &start, &hash, &used) != 2 || text[used] != 0 ||
         start < PQ_MAGIC_BYTES || start > r->footer_offset)

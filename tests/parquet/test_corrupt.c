@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Damaged files: every byte changed, every length cut. Reading gives the same rows or an error,
+ * never other rows and never a crash. A footer has no checksum of its own, so changes to it count
+ * as noticed if its hash differs from the writer's, as the cold tier's manifest does it. */
+#include "flush/parquet/reader.h"
+#include "tests/parquet/table.h"
+
+/* Reads all there is, by whatever schema the file now claims. `*same_out`: all rows are as
+ * written. */
+static enum lam_code read_claimed(lam_env *env, const struct table *t, bool *same_out) {
+    struct parquet_reader *r;
+    uint32_t count;
+    *same_out = false;
+    TRY(parquet_reader_open(env, table_path, &r, &err));
+    const struct parquet_field *fields = parquet_reader_fields(r, &count);
+    bool trusted = parquet_reader_footer_hash(r) == t->summary.footer_hash;
+    enum lam_code rc = LAM_OK;
+    for (uint32_t f = 0; f < count && rc == LAM_OK; f++) {
+        uint32_t first = 0;
+        for (uint32_t g = 0; g < parquet_reader_group_count(r) && rc == LAM_OK; g++) {
+            uint32_t rows = parquet_reader_group_rows(r, g);
+            struct column c;
+            struct parquet_row_ranges ranges = {0};
+            struct parquet_range range = {.nulls = true};
+            bool may = false;
+            column_init(&c, fields[f].type);
+            /* A changed footer may claim any number of rows; they need not be made up. */
+            uint32_t step = rows < 5000 ? rows : 5000;
+            rc = parquet_reader_read(r, g, f, 0, step, &c, &err);
+            if (rc == LAM_OK && trusted)
+                check_rows(t, f, first, &c);
+            if (rc == LAM_OK)
+                rc = parquet_prune_pages(r, g, f, &range, &ranges, &err);
+            if (rc == LAM_OK && trusted && c.rows > 0 && !column_is_null(&c, 0)) {
+                rc = parquet_reader_may_contain(r, g, f, parquet_value_of(&c, 0), &may, &err);
+                ck_assert(rc != LAM_OK || may);
+            }
+            parquet_row_ranges_fini(&ranges);
+            column_fini(&c);
+            first += rows;
+        }
+    }
+    parquet_reader_close(r);
+    *same_out = rc == LAM_OK && trusted;
+    return rc;
+}
+
+static void small_table(struct table *t, enum sample_kind kind, bool lz4) {
+    struct rng r;
+    rng_init(&r, 21);
+    table_sample(t, &r, kind, 12);
+    table_save(t, &(struct parquet_write_options){.lz4 = lz4, .page_rows = 7}, 12);
+}
+
+static void check_changes(enum sample_kind kind, bool lz4, uint8_t change) {
+    struct table t;
+    small_table(&t, kind, lz4);
+    struct buf file = table_bytes(&t);
+    uint32_t noticed = 0;
+    for (size_t i = 0; i < file.size; i++) {
+        bool same;
+        file.data[i] ^= change;
+        put_bytes(t.env, table_path, buf_slice(&file));
+        enum lam_code rc = read_claimed(t.env, &t, &same);
+        ck_assert_msg(rc == LAM_OK || rc == LAM_CORRUPT || rc == LAM_UNSUPPORTED || rc == LAM_LIMIT,
+                      "byte %zu: %s", i, err.message);
+        noticed += !same;
+        file.data[i] ^= change;
+    }
+    /* What passes unnoticed is equal in meaning. */
+    ck_assert_uint_gt(noticed, file.size * 9 / 10);
+    buf_fini(&file);
+    table_fini(&t);
+}
+
+START_TEST(every_changed_byte_is_noticed_or_harmless) {
+    check_changes(SAMPLE_WILD, true, 0xff);
+    check_changes(SAMPLE_WILD, false, 0x01);
+    check_changes(SAMPLE_FEW, true, 0x10);
+    check_changes(SAMPLE_CONSTANT, false, 0x80);
+}
+END_TEST
+
+START_TEST(every_cut_file_is_refused) {
+    struct table t;
+    small_table(&t, SAMPLE_WILD, true);
+    struct buf file = table_bytes(&t);
+    for (size_t size = 0; size < file.size; size++) {
+        bool same;
+        put_bytes(t.env, table_path, lam_slice_of(file.data, size));
+        enum lam_code rc = read_claimed(t.env, &t, &same);
+        ck_assert_msg(rc == LAM_CORRUPT, "%zu bytes: %s", size, lam_code_name(rc));
+    }
+    buf_fini(&file);
+    table_fini(&t);
+}
+END_TEST
+
+START_TEST(random_damage_is_survived) {
+    struct table t;
+    struct rng r;
+    rng_init(&r, test_seed("random_damage_is_survived"));
+    small_table(&t, SAMPLE_SIGNED, true);
+    struct buf file = table_bytes(&t);
+    for (int round = 0; round < 1000; round++) {
+        struct buf copy = {0};
+        bool same;
+        ck_ok(buf_append_slice(&copy, buf_slice(&file), &err), &err);
+        for (uint64_t n = 1 + rng_below(&r, 8); n > 0; n--) {
+            /* Half of the damage hits the footer. */
+            size_t at = rng_below(&r, 2) ? rng_below(&r, copy.size)
+                                         : copy.size - 1 - rng_below(&r, copy.size / 3);
+            copy.data[at] = (uint8_t)rng_next(&r);
+        }
+        put_bytes(t.env, table_path, buf_slice(&copy));
+        (void)read_claimed(t.env, &t, &same);
+        buf_fini(&copy);
+    }
+    buf_fini(&file);
+    table_fini(&t);
+}
+END_TEST
+
+START_TEST(damaged_page_is_named_with_file_and_offset) {
+    struct table t;
+    bool same;
+    small_table(&t, SAMPLE_WILD, false);
+    struct buf file = table_bytes(&t);
+    struct parquet_reader *r = table_open(&t);
+    file.data[pq_chunk_end(pq_reader_chunk(r, 0, 0)->meta) - 1] ^= 1;
+    parquet_reader_close(r);
+    put_bytes(t.env, table_path, buf_slice(&file));
+    ck_code(read_claimed(t.env, &t, &same), LAM_CORRUPT);
+    ck_contains(err.message, "file.parquet: offset ");
+    buf_fini(&file);
+    table_fini(&t);
+}
+END_TEST
+
+TEST_MAIN("parquet/corrupt", every_changed_byte_is_noticed_or_harmless, every_cut_file_is_refused,
+          random_damage_is_survived, damaged_page_is_named_with_file_and_offset)
