@@ -179,7 +179,7 @@ unsigned name_distance(struct lam_slice a, struct lam_slice b) {
 
 bool name_is_near(struct lam_slice wanted, struct lam_slice candidate, unsigned *distance_out) {
     *distance_out = name_distance(wanted, candidate);
-    return *distance_out <= 1 + wanted.size / 4 && *distance_out < wanted.size;
+    return *distance_out <= 1 + wanted.size / 3 && *distance_out < wanted.size;
 }
 
 enum lam_code column_missing(const struct provider *p, struct lam_slice name,

@@ -61,30 +61,7 @@ static enum lam_code index_entry(const struct provider *p, const struct table_in
 
 /* Bytes of an encoded part; 0 for those that end by themselves. */
 static size_t key_width(enum lam_type type) {
-    switch (type) {
-    case LAM_TYPE_BOOLEAN:
-        return 1;
-    case LAM_TYPE_SMALLINT:
-        return 2;
-    case LAM_TYPE_INT:
-    case LAM_TYPE_DATE:
-    case LAM_TYPE_FLOAT:
-        return 4;
-    case LAM_TYPE_BIGINT:
-    case LAM_TYPE_TIMESTAMP:
-    case LAM_TYPE_TIME:
-    case LAM_TYPE_DOUBLE:
-        return 8;
-    case LAM_TYPE_DECIMAL:
-    case LAM_TYPE_UUID:
-        return 16;
-    case LAM_TYPE_TEXT:
-    case LAM_TYPE_BYTES:
-    case LAM_TYPE_JSON:
-    case LAM_TYPE_NULL:
-        break;
-    }
-    return 0;
+    return type == LAM_TYPE_BOOLEAN ? 1 : coltype_width(type);
 }
 
 static void skip_string(struct cursor *c) {
