@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Files that should not be there: those of dropped tables, which the catalog lists, and those that
+ * a flush left without naming them in a manifest.
+ *
+ * What is removed as an orphan has a segment's name, is named by no manifest and is ours: in a base
+ * directory inside the database directory everything is; elsewhere, where other databases may keep
+ * files too, the tag in the name must be the one of this database, table and number. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "flush/cold_set.h"
+#include "flush/path.h"
+
+/* Directories inside of each other that are looked through below a base directory of ours. */
+#define DEPTH_MAX 64
+
+uint32_t segment_file_tag(const struct flush *f, struct table_id table, uint64_t number) {
+    uint8_t bytes[32];
+    memcpy(bytes, f->identity, 16);
+    put_le64(bytes + 16, table.number);
+    put_le64(bytes + 24, number);
+    return (uint32_t)hash_xxh3(bytes, sizeof bytes, 0);
+}
+
+/* --- dropped tables --- */
+
+struct path_list {
+    char **items; /* owned, as are the strings */
+    size_t count, capacity;
+    enum lam_code code; /* of the callback that fills it */
+};
+
+static void path_list_fini(struct path_list *l) {
+    for (size_t i = 0; i < l->count; i++)
+        mem_free(l->items[i]);
+    mem_free(l->items);
+}
+
+static enum lam_code path_list_add(struct path_list *l, const char *path, struct lam_error *err) {
+    TRY(MEM_GROW(&l->items, &l->capacity, l->count + 1, err));
+    char *copy = mem_strdup(path);
+    if (!copy)
+        return mem_fail(err, strlen(path));
+    l->items[l->count++] = copy;
+    return LAM_OK;
+}
+
+static enum lam_code note_doomed(void *arg, const char *path, struct lam_error *err) {
+    return path_list_add(arg, path, err);
+}
+
+static bool is_export(const char *name) {
+    unsigned version;
+    int used = 0;
+    if (!strcmp(name, "manifest.json") || !strcmp(name, "current.json"))
+        return true;
+    return sscanf(name, "schema_v%9u.json%n", &version, &used) == 1 && used > 0 && name[used] == 0;
+}
+
+struct leftovers {
+    struct path_list names;
+    bool other; /* something that is no export of ours */
+    enum lam_code code;
+};
+
+static bool note_leftover(void *arg, const char *name) {
+    struct leftovers *l = arg;
+    if (!is_export(name)) {
+        l->other = true;
+        return false;
+    }
+    l->code = path_list_add(&l->names, name, NULL);
+    return l->code == LAM_OK;
+}
+
+/* Removes a directory that holds nothing but derived files. False if it stays. */
+static bool remove_if_empty(struct flush *f, const char *directory) {
+    struct leftovers l = {0};
+    struct buf path = {0};
+    const char *text;
+    bool removed = false;
+    if (env_dir_list(f->env, directory, note_leftover, &l, NULL) == LAM_OK && !l.other &&
+        l.code == LAM_OK) {
+        for (size_t i = 0; i < l.names.count; i++) {
+            if (env_path_join(&path, directory, l.names.items[i], NULL) == LAM_OK &&
+                buf_cstr(&path, &text, NULL) == LAM_OK)
+                IGNORE(env_file_remove(f->env, text, NULL), "then the directory stays too");
+        }
+        removed = f->env->ops->dir_remove(f->env, directory, NULL) == LAM_OK;
+    }
+    path_list_fini(&l.names);
+    buf_fini(&path);
+    return removed;
+}
+
+/* Tidies up after a file at `path`: its directory and, for a user's, the table's. */
+static void remove_empty_parents(struct flush *f, const char *path) {
+    struct buf parent = {0};
+    const char *text;
+    char *at = mem_strdup(path);
+    for (int level = 0; at && level < 2; level++) {
+        bool found = env_path_parent(&parent, at, NULL) == LAM_OK &&
+                     buf_cstr(&parent, &text, NULL) == LAM_OK;
+        mem_free(at);
+        at = found && remove_if_empty(f, text) ? mem_strdup(text) : NULL;
+    }
+    mem_free(at);
+    buf_fini(&parent);
+}
+
+static enum lam_code remove_doomed(struct flush *f, const char *path, struct buf *full,
+                                   struct lam_error *err) {
+    const char *text;
+    struct lam_error failed = {0};
+    buf_reset(full);
+    TRY(path_in_base(f->directory, path, SLICE_EMPTY, full, err));
+    TRY(buf_cstr(full, &text, err));
+    enum lam_code rc = env_file_remove(f->env, text, &failed);
+    if (rc != LAM_OK && rc != LAM_NOT_FOUND) {
+        if (err)
+            *err = failed;
+        return rc;
+    }
+    remove_empty_parents(f, text);
+    return catalog_forget_doomed(f->catalog, path, err);
+}
+
+/* Takes a table that was dropped and has no reader off the list of tables, or tells that one has.
+ */
+static struct table_cold *take_dropped(struct flush *f, bool *read_out) {
+    struct table_cold *taken = NULL;
+    *read_out = false;
+    mutex_lock(&f->tables_mu);
+    struct flush_tables_guarded *g = flush_tables(f);
+    for (size_t i = 0; i < g->count && !taken; i++) {
+        struct table_cold *t = g->items[i];
+        if (!atomic_load(&t->doomed))
+            continue;
+        if (atomic_load(&t->readers) > 0) {
+            *read_out = true;
+        } else {
+            taken = t;
+            g->items[i] = g->items[--g->count];
+        }
+    }
+    mutex_unlock(&f->tables_mu);
+    return taken;
+}
+
+/* Forgets tables that are gone; whether one of them is being read. */
+static bool dropped_are_read(struct flush *f) {
+    struct table_cold *t;
+    bool read;
+    while ((t = take_dropped(f, &read))) {
+        cold_files_forget(f, t->table);
+        table_cold_unref(t);
+    }
+    return read;
+}
+
+enum lam_code doomed_remove(struct flush *f, struct lam_error *err) {
+    struct path_list doomed = {0};
+    struct buf full = {0};
+    enum lam_code rc = LAM_OK, first = LAM_OK;
+    if (f->read_only || dropped_are_read(f))
+        return LAM_OK;
+    TRY_GOTO(catalog_each_doomed(f->catalog, note_doomed, &doomed, err));
+    for (size_t i = 0; i < doomed.count; i++) {
+        rc = remove_doomed(f, doomed.items[i], &full, err);
+        first = first == LAM_OK ? rc : first;
+    }
+    rc = first;
+out:
+    path_list_fini(&doomed);
+    buf_fini(&full);
+    return rc;
+}
+
+/* --- orphans --- */
+
+struct sweep {
+    struct flush *flush;
+    struct arena arena;     /* per table */
+    struct lam_slice *live; /* full paths that manifests name; sorted; owned array */
+    size_t live_count, live_capacity;
+    struct arena live_arena;
+    const uint64_t *table; /* the tag must be this table's; NULL: any name of ours will do */
+    enum lam_code code;
+    struct lam_error *err;
+};
+
+static int compare_paths(const void *a, const void *b) {
+    return slice_cmp(*(const struct lam_slice *)a, *(const struct lam_slice *)b);
+}
+
+static bool is_live(const struct sweep *s, struct lam_slice path) {
+    return s->live_count && bsearch(&path, s->live, s->live_count, sizeof path, compare_paths);
+}
+
+static enum lam_code note_live(struct sweep *s, struct provider *p, lam_iter *it, struct buf *path,
+                               struct lam_error *err) {
+    const char *where = lam_partition_name(p->segments);
+    struct storage_place place = {0};
+    for (; lam_iter_valid(it); lam_iter_next(it)) {
+        struct lam_slice user, full;
+        struct segment segment;
+        uint64_t number;
+        char kind;
+        arena_reset(&s->arena);
+        TRY(segment_key_decode(lam_iter_key(it), p->kind == TABLE_USER, where, &s->arena, &user,
+                               &kind, &number, err));
+        if (kind != SEGMENT_KIND_ENTRY)
+            continue;
+        TRY(segment_decode(lam_iter_value(it), where, &s->arena, &segment, err));
+        TRY(storage_place_get(s->flush, segment.storage, &s->arena, &place, err));
+        buf_reset(path);
+        TRY(path_in_base(s->flush->directory, place.base, segment.path, path, err));
+        TRY(MEM_GROW(&s->live, &s->live_capacity, s->live_count + 1, err));
+        full = lam_slice_of(arena_dup(&s->live_arena, path->data, path->size), path->size);
+        if (!full.data)
+            return mem_fail(err, path->size);
+        s->live[s->live_count++] = full;
+    }
+    return lam_iter_status(it, err);
+}
+
+static bool note_table(void *arg, struct provider *p) {
+    struct sweep *s = arg;
+    struct buf path = {0};
+    lam_iter *it = NULL;
+    if (!p->segments)
+        return true;
+    s->code = lam_iter_new(s->flush->db, NULL, p->segments, &it, s->err);
+    if (s->code == LAM_OK) {
+        lam_iter_seek_first(it);
+        s->code = note_live(s, p, it, &path, s->err);
+    }
+    lam_iter_free(it);
+    buf_fini(&path);
+    return s->code == LAM_OK;
+}
+
+static enum lam_code sweep_name(struct sweep *s, const char *full, const char *name,
+                                struct lam_error *err) {
+    uint64_t number;
+    uint32_t tag;
+    if (!path_file_name_parse(name, &number, &tag) || is_live(s, lam_slice_str(full)))
+        return LAM_OK;
+    if (s->table && tag != segment_file_tag(s->flush, (struct table_id){*s->table}, number))
+        return LAM_OK;
+    enum lam_code rc = env_file_remove(s->flush->env, full, err);
+    return rc == LAM_NOT_FOUND ? LAM_OK : rc;
+}
+
+static bool note_name(void *arg, const char *name) {
+    struct path_list *l = arg;
+    l->code = path_list_add(l, name, NULL);
+    return l->code == LAM_OK;
+}
+
+static enum lam_code sweep_directory(struct sweep *s, const char *directory, unsigned depth,
+                                     struct lam_error *err);
+
+static enum lam_code sweep_entry(struct sweep *s, const char *directory, const char *name,
+                                 unsigned depth, struct lam_error *err) {
+    struct buf path = {0};
+    enum lam_path_kind kind;
+    const char *full;
+    enum lam_code rc = LAM_OK;
+    TRY_GOTO(env_path_join(&path, directory, name, err));
+    TRY_GOTO(buf_cstr(&path, &full, err));
+    TRY_GOTO(env_path_kind(s->flush->env, full, &kind, err));
+    if (kind == LAM_PATH_FILE)
+        rc = sweep_name(s, full, name, err);
+    else if (kind == LAM_PATH_DIRECTORY && depth > 0)
+        rc = sweep_directory(s, full, depth - 1, err);
+out:
+    buf_fini(&path);
+    return rc;
+}
+
+static enum lam_code sweep_directory(struct sweep *s, const char *directory, unsigned depth,
+                                     struct lam_error *err) {
+    struct path_list names = {0};
+    enum lam_path_kind kind;
+    enum lam_code rc = LAM_OK;
+    TRY_GOTO(env_path_kind(s->flush->env, directory, &kind, err));
+    if (kind != LAM_PATH_DIRECTORY)
+        goto out;
+    TRY_GOTO(env_dir_list(s->flush->env, directory, note_name, &names, err));
+    if (names.code != LAM_OK) {
+        rc = mem_fail(err, names.count * sizeof *names.items);
+        goto out;
+    }
+    for (size_t i = 0; i < names.count; i++)
+        TRY_GOTO(sweep_entry(s, directory, names.items[i], depth, err));
+out:
+    path_list_fini(&names);
+    return rc;
+}
+
+/* Sweeps the folder of a table whose storage lies outside of the database directory. */
+static enum lam_code sweep_outside(struct sweep *s, struct provider *p, struct lam_error *err) {
+    struct storage_place place;
+    struct buf relative = {0}, full = {0};
+    const char *text;
+    unsigned levels;
+    enum lam_code rc = LAM_OK;
+    arena_reset(&s->arena);
+    TRY_GOTO(
+        storage_place_get(s->flush, lam_slice_str(p->options.storage), &s->arena, &place, err));
+    if (path_base_is_ours(place.base))
+        goto out;
+    const char *template_text =
+        path_template(p, p->kind == TABLE_USER ? place.user_template : place.shared_template);
+    TRY_GOTO(path_expand_root(template_text, p, &relative, &levels, err));
+    TRY_GOTO(path_in_base(s->flush->directory, place.base, buf_slice(&relative), &full, err));
+    TRY_GOTO(buf_cstr(&full, &text, err));
+    s->table = &p->table.number;
+    rc = sweep_directory(s, text, levels, err);
+out:
+    s->table = NULL;
+    buf_fini(&relative);
+    buf_fini(&full);
+    return rc;
+}
+
+static bool sweep_table(void *arg, struct provider *p) {
+    struct sweep *s = arg;
+    if (p->segments)
+        s->code = sweep_outside(s, p, s->err);
+    return s->code == LAM_OK;
+}
+
+static bool sweep_storage(void *arg, const struct value *record) {
+    struct sweep *s = arg;
+    struct lam_slice base = record[STORAGES_BASE_DIRECTORY].as.bytes;
+    struct buf full = {0};
+    const char *text;
+    arena_reset(&s->arena);
+    const char *base_text = arena_strdup_slice(&s->arena, base);
+    if (base_text && !path_base_is_ours(base_text))
+        return true;
+    s->code = base_text ? path_in_base(s->flush->directory, base_text, SLICE_EMPTY, &full, s->err)
+                        : mem_fail(s->err, base.size);
+    if (s->code == LAM_OK)
+        s->code = buf_cstr(&full, &text, s->err);
+    if (s->code == LAM_OK)
+        s->code = sweep_directory(s, text, DEPTH_MAX, s->err);
+    buf_fini(&full);
+    return s->code == LAM_OK;
+}
+
+enum lam_code orphans_remove(struct flush *f, struct lam_error *err) {
+    struct sweep s = {.flush = f, .err = err};
+    enum lam_code rc = LAM_OK;
+    TRY_GOTO(catalog_each_provider(f->catalog, note_table, &s, err));
+    TRY_GOTO(s.code);
+    if (s.live_count)
+        qsort(s.live, s.live_count, sizeof *s.live, compare_paths);
+    TRY_GOTO(entity_scan(catalog_entity(f->catalog, ENTITY_STORAGES), NULL, NULL, 0, sweep_storage,
+                         &s, err));
+    TRY_GOTO(s.code);
+    TRY_GOTO(catalog_each_provider(f->catalog, sweep_table, &s, err));
+    rc = s.code;
+out:
+    mem_free(s.live);
+    arena_fini(&s.arena);
+    arena_fini(&s.live_arena);
+    return rc;
+}

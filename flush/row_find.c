@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One row by key: the hot partition first; else the one segment that has it alive. */
+#include "flush/cold_scan.h"
+#include "flush/cold_set.h"
+#include "flush/hot_scan.h"
+
+static enum lam_code find_hot(struct provider *p, const lam_snapshot *snapshot,
+                              struct lam_slice key, int64_t now_us, struct arena *arena,
+                              struct row_found *out, struct lam_error *err) {
+    struct lam_read_options options = {.snapshot = snapshot};
+    struct lam_value value = {0};
+    struct lam_error failed = {0};
+    enum lam_code rc = lam_get(catalog_db(p->catalog), &options, p->hot, key, &value, &failed);
+    if (rc == LAM_NOT_FOUND)
+        return LAM_OK;
+    if (rc != LAM_OK) {
+        if (err)
+            *err = failed;
+        return rc;
+    }
+    struct row_header header;
+    const struct schema *written;
+    uint8_t *row = arena_dup(arena, value.bytes.data, value.bytes.size);
+    out->values = arena_calloc(arena, p->schema->column_count, sizeof *out->values);
+    size_t size = value.bytes.size;
+    lam_value_release(&value);
+    if (!row || !out->values)
+        return mem_fail(err, size);
+    TRY(row_header_decode(lam_slice_of(row, size), &header, err));
+    TRY(hot_row_schema(p, &header, &written, err));
+    TRY(row_decode(lam_slice_of(row, size), written, p->schema, out->values, err));
+    out->hot = true;
+    out->found = !hot_row_expired(p, header.seq, now_us);
+    out->deleted = header.deleted;
+    out->seq = header.seq;
+    return LAM_OK;
+}
+
+/* Reads one value of a row; `type` is the column's now. */
+static enum lam_code read_value(const struct segment *s, const struct parquet_reader *reader,
+                                const struct row_place *at, uint32_t id, struct coltype type,
+                                const struct value *initial, struct arena *arena, struct value *out,
+                                struct lam_error *err) {
+    int32_t field = parquet_reader_find_field(reader, (int32_t)id);
+    uint32_t count;
+    if (field < 0 && !initial)
+        return ERR(err, LAM_CORRUPT, "%s: system column %u is missing", s->full_path, id);
+    if (field < 0) {
+        *out = *initial;
+        out->type = type;
+        return LAM_OK;
+    }
+    struct coltype stored = parquet_reader_fields(reader, &count)[field].type;
+    if (!coltype_widens(stored, type))
+        return ERR(err, LAM_CORRUPT, "%s: column %u has type %d, which does not fit the table's %d",
+                   s->full_path, id, (int)stored.type, (int)type.type);
+    struct column c = {0};
+    column_init(&c, stored);
+    enum lam_code rc = parquet_reader_read(reader, at->group, (uint32_t)field, at->row, 1, &c, err);
+    if (rc == LAM_OK) {
+        *out = column_value(&c, 0);
+        out->type = type;
+        if (!out->is_null && coltype_is_variable(type.type)) {
+            uint8_t *copy =
+                arena_dup(arena, out->as.bytes.size ? out->as.bytes.data : (const uint8_t *)"",
+                          out->as.bytes.size + !out->as.bytes.size);
+            if (!copy)
+                rc = mem_fail(err, out->as.bytes.size);
+            out->as.bytes.data = copy;
+        }
+    }
+    column_fini(&c);
+    return rc;
+}
+
+static enum lam_code read_row(struct provider *p, const struct segment *s,
+                              const struct parquet_reader *reader, const struct row_place *at,
+                              struct arena *arena, struct row_found *out, struct lam_error *err) {
+    const struct schema *schema = p->schema;
+    struct value v;
+    out->values = arena_calloc(arena, schema->column_count, sizeof *out->values);
+    if (!out->values)
+        return mem_fail(err, schema->column_count * sizeof *out->values);
+    for (uint32_t i = 0; i < schema->column_count; i++) {
+        const struct schema_column *c = &schema->columns[i];
+        TRY(read_value(s, reader, at, c->id, c->type, &c->initial, arena, &out->values[i], err));
+    }
+    TRY(read_value(s, reader, at, COLUMN_ID_SEQ, coltype_of(LAM_TYPE_BIGINT), NULL, arena, &v,
+                   err));
+    out->seq = v.as.i64;
+    TRY(read_value(s, reader, at, COLUMN_ID_DELETED, coltype_of(LAM_TYPE_BOOLEAN), NULL, arena, &v,
+                   err));
+    out->deleted = !v.is_null && v.as.boolean;
+    out->found = true;
+    return LAM_OK;
+}
+
+static enum lam_code find_in_set(struct provider *p, struct table_cold *table,
+                                 const struct segment_set *set, struct lam_slice key,
+                                 struct arena *arena, struct row_found *out,
+                                 struct lam_error *err) {
+    struct key_probe probe;
+    bool ready = false;
+    for (size_t i = set->count; i-- > 0 && !out->found;) {
+        const struct segment *s = &set->items[i];
+        if (slice_cmp(key, s->first_key) < 0 || slice_cmp(key, s->last_key) > 0)
+            continue;
+        if (!ready)
+            TRY(key_probe_init(&probe, p->schema, key, arena, err));
+        ready = true;
+        struct cold_file *file;
+        struct row_place at;
+        TRY(cold_file_get(table->flush, p->table, s, &file, err));
+        enum lam_code rc = segment_find(s, p->schema, file->reader, &probe, &at, err);
+        if (rc == LAM_OK && at.found && !(s->dead && bitmap_get(s->dead, (size_t)at.number)))
+            rc = read_row(p, s, file->reader, &at, arena, out, err);
+        cold_file_unref(file);
+        if (rc != LAM_OK)
+            return rc;
+    }
+    return LAM_OK;
+}
+
+static enum lam_code find_cold(struct provider *p, const lam_snapshot *snapshot,
+                               struct lam_slice user, struct lam_slice key, struct arena *arena,
+                               struct row_found *out, struct lam_error *err) {
+    struct table_cold *table;
+    struct segment_set *set = NULL;
+    TRY(table_cold_of(p, &table, err));
+    TRY(table_cold_enter(table, p, err));
+    enum lam_code rc = segment_set_get(table, p, snapshot, user, &set, err);
+    if (rc == LAM_OK && set) {
+        struct cursor c = cursor_of(key);
+        struct lam_slice decoded;
+        if (p->kind == TABLE_USER)
+            rc = key_get_string(&c, arena, &decoded, err);
+        if (rc == LAM_OK)
+            rc = find_in_set(p, table, set, lam_slice_of(c.at, cursor_left(&c)), arena, out, err);
+    }
+    segment_set_unref(set);
+    table_cold_leave(table, p);
+    return rc;
+}
+
+enum lam_code row_find(struct provider *p, const lam_snapshot *snapshot, struct lam_slice user,
+                       struct lam_slice key, int64_t now_us, struct arena *arena,
+                       struct row_found *out, struct lam_error *err) {
+    LAM_ASSERT(table_has_users(p) == (user.size > 0) && snapshot);
+    memset(out, 0, sizeof *out);
+    TRY(find_hot(p, snapshot, key, now_us, arena, out, err));
+    if (out->hot || p->kind == TABLE_STREAM)
+        return LAM_OK;
+    return find_cold(p, snapshot, user, key, arena, out, err);
+}
