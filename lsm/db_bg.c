@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Background work: what is due, who does it, how fast writers may go meanwhile, and what happens
+ * after a failure. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "lsm/db_impl.h"
+
+/* Failed work is tried again after this long, doubling. */
+#define RETRY_FIRST_NS 200000000ull
+#define RETRY_MOST_NS  60000000000ull
+/* Writers are slowed from this many files in level 0, and from this much debt. */
+#define PACE_LEVEL0_FILES 8u
+#define PACE_DEBT_BYTES   (2ull << 30)
+#define PACE_DEBT_STEP    (256ull << 20)
+#define PACE_NS           200u
+
+int64_t db_clock_us(lam_db *db) {
+    int64_t now = env_now_us(db->env);
+    mutex_lock(&db->state);
+    struct db_state *s = db_state(db);
+    if (now > s->clock_us)
+        s->clock_us = now;
+    now = s->clock_us;
+    mutex_unlock(&db->state);
+    return now;
+}
+
+enum lam_code db_copy_snapshots(lam_db *db, uint64_t **out, size_t *count_out,
+                                struct lam_error *err) {
+    enum lam_code rc = LAM_OK;
+    mutex_lock(&db->state);
+    const struct db_state *s = db_state(db);
+    size_t n = 0;
+    uint64_t *list = mem_calloc(s->snapshot_count + 1, sizeof *list);
+    if (!list)
+        rc = mem_fail(err, (s->snapshot_count + 1) * sizeof *list);
+    for (const struct lam_snapshot *i = s->snapshots; list && i; i = i->next)
+        if (n == 0 || list[n - 1] != i->sequence)
+            list[n++] = i->sequence;
+    mutex_unlock(&db->state);
+    *out = list;
+    *count_out = n;
+    return rc;
+}
+
+void db_pick_input(lam_db *db, const lam_partition *p, const struct version *v,
+                   struct pick_input *out) {
+    enum lam_compression compression =
+        p->options.compression ? p->options.compression : db->options.compression;
+    *out = (struct pick_input){
+        .version = v,
+        .oldest_snapshot = UINT64_MAX,
+        .now_us = db_clock_us(db),
+        .ttl_seconds = p->options.ttl_seconds,
+        .base_bytes = DB_BASE_BYTES,
+        .file_bytes = DB_COMPACT_FILE_BYTES,
+        .bottom_differs = compression == LAM_COMPRESSION_DEFAULT,
+    };
+    mutex_lock(&db->state);
+    if (db_state(db)->snapshots)
+        out->oldest_snapshot = db_state(db)->snapshots->sequence;
+    mutex_unlock(&db->state);
+}
+
+/* --- scores and pacing ---------------------------------------------------------------------- */
+
+void db_score_compute(lam_db *db, const lam_partition *p, const struct version *v,
+                      struct db_score *out) {
+    struct pick_input in;
+    db_pick_input(db, p, v, &in);
+    out->score = pick_score(&in);
+    out->debt = pick_debt(v, DB_BASE_BYTES);
+    out->level0_files = (uint32_t)v->levels[0].count;
+}
+
+void db_unscore_locked(lam_db *db, lam_partition *p) {
+    p->score = (struct db_score){0};
+    if (!p->is_due)
+        return;
+    if (p->due_prev)
+        p->due_prev->due_next = p->due_next;
+    else
+        db_state(db)->due = p->due_next;
+    if (p->due_next)
+        p->due_next->due_prev = p->due_prev;
+    p->due_next = p->due_prev = NULL;
+    p->is_due = false;
+}
+
+void db_score_locked(lam_db *db, lam_partition *p, const struct db_score *score) {
+    if (score->score < 1) {
+        db_unscore_locked(db, p);
+    } else if (!p->is_due) {
+        p->due_prev = NULL;
+        p->due_next = db_state(db)->due;
+        if (p->due_next)
+            p->due_next->due_prev = p;
+        db_state(db)->due = p;
+        p->is_due = true;
+    }
+    p->score = *score;
+    db_pace_locked(db);
+}
+
+static uint64_t square(uint64_t x) {
+    return x * x;
+}
+
+void db_pace_locked(lam_db *db) {
+    uint64_t files = 0, debt = 0, pace = 0;
+    for (const lam_partition *p = db_state(db)->due; p; p = p->due_next) {
+        files = p->score.level0_files > files ? p->score.level0_files : files;
+        debt += p->score.debt;
+    }
+    if (files > PACE_LEVEL0_FILES)
+        pace += PACE_NS * square(files - PACE_LEVEL0_FILES);
+    if (debt > PACE_DEBT_BYTES)
+        pace += PACE_NS * square((debt - PACE_DEBT_BYTES) / PACE_DEBT_STEP);
+    atomic_store_explicit(&db->pace, pace < 1000000 ? (uint32_t)pace : 1000000u,
+                          memory_order_relaxed);
+}
+
+/* Files of partitions with a TTL come due by time alone: one such partition, referenced. */
+static lam_partition *ttl_partition(lam_db *db, size_t *at) {
+    lam_partition *found = NULL;
+    mutex_lock(&db->state);
+    const struct db_state *s = db_state(db);
+    for (; *at < s->count && !found; (*at)++)
+        if (s->by_number[*at]->options.ttl_seconds)
+            found = db_partition_ref(s->by_number[*at]);
+    mutex_unlock(&db->state);
+    return found;
+}
+
+static void rescore_ttl(lam_db *db) {
+    lam_partition *p;
+    for (size_t at = 0; (p = ttl_partition(db, &at)) != NULL;) {
+        struct version *v = db_version_of(p);
+        if (v) {
+            struct db_score score;
+            db_score_compute(db, p, v, &score);
+            mutex_lock(&db->state);
+            if (p->state)
+                db_score_locked(db, p, &score);
+            mutex_unlock(&db->state);
+        }
+        version_unref(v);
+        db_partition_unref(p);
+    }
+}
+
+lam_partition *db_most_due(lam_db *db) {
+    lam_partition *best = NULL;
+    mutex_lock(&db->state);
+    for (lam_partition *p = db_state(db)->due; p; p = p->due_next)
+        if (!best || p->score.score > best->score.score)
+            best = p;
+    if (best)
+        db_partition_ref(best);
+    mutex_unlock(&db->state);
+    return best;
+}
+
+/* --- failures ------------------------------------------------------------------------------- */
+
+enum { WORK_DUMP = 1, WORK_COMPACT = 2 };
+
+/* `work` went well or failed; what failed waits for its next try. */
+static void note_outcome(lam_db *db, uint32_t work, bool good) {
+    mutex_lock(&db->state);
+    struct db_state *s = db_state(db);
+    uint32_t failed = atomic_load(&db->retry);
+    failed = good ? failed & ~work : failed | work;
+    if (failed == 0) {
+        s->retry_delay_ns = 0;
+    } else if (!good) {
+        s->retry_delay_ns = s->retry_delay_ns ? s->retry_delay_ns * 2 : RETRY_FIRST_NS;
+        if (s->retry_delay_ns > RETRY_MOST_NS)
+            s->retry_delay_ns = RETRY_MOST_NS;
+        s->retry_at_ns = env_monotonic_ns(db->env) + s->retry_delay_ns;
+    }
+    atomic_store(&db->retry, failed);
+    mutex_unlock(&db->state);
+}
+
+void db_bg_dump_done(lam_db *db, enum lam_code code, const struct lam_error *error) {
+    note_outcome(db, WORK_DUMP, code == LAM_OK);
+    mutex_lock(&db->commit);
+    struct db_commit *c = db_commit(db);
+    c->dump_attempts++;
+    memset(&c->dump_error, 0, sizeof c->dump_error);
+    if (code != LAM_OK)
+        c->dump_error = *error;
+    cond_broadcast(&db->room);
+    mutex_unlock(&db->commit);
+}
+
+/* --- tasks ---------------------------------------------------------------------------------- */
+
+/* Ends a task unless more came up meanwhile: whoever queued that saw the task still scheduled. */
+static bool end_dump_task(lam_db *db, bool failed) {
+    mutex_lock(&db->state);
+    struct db_state *s = db_state(db);
+    bool end = failed || s->sealed_count == 0 || atomic_load(&db->closing);
+    if (end)
+        s->dump_scheduled = false;
+    mutex_unlock(&db->state);
+    return end;
+}
+
+static void dump_task(void *arg) {
+    lam_db *db = ((struct db_task *)arg)->db;
+    bool failed = false;
+    do {
+        bool done;
+        failed = dump_oldest(db, &done, NULL) != LAM_OK;
+    } while (!end_dump_task(db, failed));
+    if (!failed)
+        db_bg_kick(db, false);
+}
+
+static bool end_compact_task(lam_db *db, bool failed) {
+    mutex_lock(&db->state);
+    struct db_state *s = db_state(db);
+    bool end = failed || !s->due || atomic_load(&db->closing);
+    if (end)
+        s->compact_scheduled = false;
+    mutex_unlock(&db->state);
+    return end;
+}
+
+static void compact_task(void *arg) {
+    lam_db *db = ((struct db_task *)arg)->db;
+    bool failed = false;
+    rescore_ttl(db);
+    do {
+        bool done;
+        failed = compact_due(db, &done, NULL) != LAM_OK;
+        note_outcome(db, WORK_COMPACT, !failed);
+    } while (!end_compact_task(db, failed));
+}
+
+static void submit(lam_db *db, enum lam_lane lane, lam_task_fn fn, struct db_task *task) {
+    /* Without an executor the work is done here: somebody may be waiting for it. */
+    if (env_submit(db->env, lane, 0, fn, task, NULL) != LAM_OK)
+        fn(task);
+}
+
+void db_bg_kick(lam_db *db, bool now) {
+    bool dump = false, compact = false;
+    mutex_lock(&db->state);
+    struct db_state *s = db_state(db);
+    bool wait = !now && !db->options.manual_background &&
+                atomic_load_explicit(&db->retry, memory_order_relaxed) &&
+                env_monotonic_ns(db->env) < s->retry_at_ns;
+    if (!wait && !atomic_load(&db->closing) && !atomic_load(&db->failed)) {
+        dump = s->sealed_count > 0 && !s->dump_scheduled;
+        compact = s->due && !s->compact_scheduled;
+        s->dump_scheduled = s->dump_scheduled || dump;
+        s->compact_scheduled = s->compact_scheduled || compact;
+    }
+    mutex_unlock(&db->state);
+    if (db->options.manual_background) {
+        if (dump)
+            dump_task(&db->dump_task);
+        if (compact)
+            compact_task(&db->compact_task);
+        return;
+    }
+    if (dump)
+        submit(db, LAM_LANE_DUMP, dump_task, &db->dump_task);
+    if (compact)
+        submit(db, LAM_LANE_COMPACT, compact_task, &db->compact_task);
+}
+
+void db_bg_stop(lam_db *db) {
+    atomic_store(&db->closing, true);
+    db->env->ops->cancel(db->env, &db->dump_task);
+    db->env->ops->cancel(db->env, &db->compact_task);
+}
+
+/* --- compaction on demand ------------------------------------------------------------------- */
+
+static enum lam_code compact_fully(lam_db *db, lam_partition *p, struct lam_error *err) {
+    bool done = true;
+    while (done)
+        TRY(compact_full_step(db, p, &done, err));
+    return LAM_OK;
+}
+
+static lam_partition *partition_at(lam_db *db, size_t at) {
+    mutex_lock(&db->state);
+    const struct db_state *s = db_state(db);
+    lam_partition *p = at < s->count ? db_partition_ref(s->by_number[at]) : NULL;
+    mutex_unlock(&db->state);
+    return p;
+}
+
+enum lam_code lam_db_compact(lam_db *db, lam_partition *partition, struct lam_error *err) {
+    if (!db)
+        return ERR(err, LAM_INVALID, "lam_db_compact: db must not be NULL");
+    TRY(db_check_process(db, err));
+    if (partition)
+        TRY(db_check_partition(db, partition, "lam_db_compact", err));
+    TRY(db_check_writable(db, err));
+    TRY(db_dump_all(db, err));
+    if (partition)
+        return compact_fully(db, partition, err);
+    lam_partition *p;
+    enum lam_code rc = LAM_OK;
+    for (size_t at = 0; rc == LAM_OK && (p = partition_at(db, at)) != NULL; at++) {
+        rc = compact_fully(db, p, err);
+        if (rc == LAM_NOT_FOUND && atomic_load(&p->dropped))
+            rc = LAM_OK;
+        db_partition_unref(p);
+    }
+    return rc;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Verification: root and manifest load, every file they name is there and whole, levels are in
+ * order, the log reads to its end. Findings go to the caller one by one; the walk goes on after
+ * each. */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "lsm/db_impl.h"
+#include "lsm/recover_state.h"
+
+struct checking {
+    lam_env *env;
+    const char *dir;
+    const uint8_t *db_id;
+    lam_check_fn fn; /* may be NULL */
+    void *arg;
+    uint64_t findings;
+    struct lam_error first; /* the first finding */
+    enum lam_code stop;     /* what ended the walk early: no memory; else LAM_OK */
+};
+
+/* Offset that an error message names after "offset ", or 0. */
+static uint64_t offset_in(const char *message) {
+    const char *at = strstr(message, "offset ");
+    return at ? strtoull(at + 7, NULL, 10) : 0;
+}
+
+/* Takes in the result of one check: corruption and unreadable files are findings. */
+static void judge(struct checking *c, const char *file, enum lam_code code,
+                  const struct lam_error *e) {
+    if (code == LAM_OK)
+        return;
+    if (code == LAM_NO_MEMORY) {
+        c->stop = code;
+        return;
+    }
+    if (c->findings++ == 0) {
+        c->first = *e;
+        c->first.code = code;
+    }
+    if (c->fn)
+        c->fn(c->arg, file, offset_in(e->message), e->message);
+}
+
+static enum lam_code verify_sst(struct checking *c, const char *path, const struct manifest_file *f,
+                                struct lam_error *err) {
+    struct sst *s;
+    TRY(sst_open(c->env, path, c->db_id, f->number, f->size_bytes, f->footer_checksum, NULL, &s,
+                 err));
+    enum lam_code rc = sst_verify(s, path, err);
+    if (rc == LAM_OK && memcmp(sst_get_properties(s), &f->properties, sizeof f->properties) != 0)
+        rc = ERR(err, LAM_CORRUPT, "%s: offset 0: properties differ from the manifest's", path);
+    sst_unref(s);
+    return rc;
+}
+
+static void check_sst(struct checking *c, const struct manifest_file *f) {
+    struct lam_error e = {0};
+    struct buf path = {0};
+    const char *text = c->dir;
+    enum lam_code rc = filename_path(&path, c->dir, FILE_SST, f->number, &text, &e);
+    if (rc == LAM_OK)
+        rc = verify_sst(c, text, f, &e);
+    judge(c, text, rc, &e);
+    buf_fini(&path);
+}
+
+static void check_version(struct checking *c, const struct version *v) {
+    struct lam_error e = {0};
+    judge(c, c->dir, version_check(v, &e), &e);
+    for (uint32_t level = 0; level < VERSION_LEVELS && c->stop == LAM_OK; level++)
+        for (size_t i = 0; i < v->levels[level].count && c->stop == LAM_OK; i++) {
+            struct manifest_file f;
+            file_meta_describe(v->levels[level].files[i], level, &f);
+            check_sst(c, &f);
+        }
+}
+
+static enum lam_code conclude(const struct checking *c, struct lam_error *err) {
+    if (c->stop != LAM_OK)
+        return ERR(err, c->stop, "%s: not checked to the end", c->dir);
+    if (c->findings == 0)
+        return LAM_OK;
+    return ERR(err, LAM_CORRUPT, "%s: %llu problems, the first: %s", c->dir,
+               (unsigned long long)c->findings, c->first.message);
+}
+
+/* --- a database that is not open ------------------------------------------------------------- */
+
+static enum lam_code ignore_record(void *arg, uint64_t sequence, uint32_t count,
+                                   struct lam_slice payload, struct lam_error *err) {
+    (void)arg;
+    (void)sequence;
+    (void)count;
+    (void)payload;
+    (void)err;
+    return LAM_OK;
+}
+
+/* The partition's files as a version, for the order of its levels. */
+static void check_partition(struct checking *c, struct recovered *r,
+                            const struct recovered_partition *p) {
+    struct lam_error e = {0};
+    struct version *v = NULL;
+    size_t n = 0;
+    enum lam_code rc = LAM_OK;
+    struct version_added *added = mem_calloc(p->file_count + 1, sizeof *added);
+    if (!added)
+        rc = LAM_NO_MEMORY;
+    for (size_t i = 0; i < p->file_count && rc == LAM_OK; i++) {
+        enum lam_code there =
+            recovered_check_file(r, FILE_SST, p->files[i].number, p->files[i].size_bytes, &e);
+        if (there == LAM_OK)
+            check_sst(c, &p->files[i]);
+        else
+            judge(c, c->dir, there, &e);
+        rc = file_meta_new(&p->files[i], NULL, 0, NULL, NULL, &added[n].file, &e);
+        if (rc == LAM_OK)
+            added[n++].level = p->files[i].level;
+    }
+    if (rc == LAM_OK)
+        rc = version_apply(NULL, added, n, NULL, 0, &v, &e);
+    if (rc == LAM_OK)
+        rc = version_check(v, &e);
+    judge(c, c->dir, rc, &e);
+    version_unref(v);
+    for (size_t i = 0; i < n; i++)
+        file_meta_unref(added[i].file);
+    mem_free(added);
+}
+
+static enum lam_code check_closed(struct checking *c, struct lam_error *err) {
+    struct recovered r;
+    struct recovered_log log;
+    struct lam_error e = {0};
+    recovered_init(&r, c->env, c->dir);
+    enum lam_code rc = recovered_load(&r, &e);
+    if (rc == LAM_NOT_FOUND) {
+        recovered_fini(&r);
+        return ERR(err, LAM_NOT_FOUND, "%s: no database here", c->dir);
+    }
+    c->db_id = r.root.db_id;
+    judge(c, c->dir, rc, &e);
+    if (rc == LAM_OK) {
+        for (size_t i = 0; i < r.partition_count && c->stop == LAM_OK; i++)
+            check_partition(c, &r, &r.partitions[i]);
+        memset(&e, 0, sizeof e);
+        judge(c, c->dir, recovered_read_log(&r, ignore_record, NULL, &log, &e), &e);
+    }
+    recovered_fini(&r);
+    return conclude(c, err);
+}
+
+static enum lam_code lock_path(const char *dir, struct buf *path, const char **text,
+                               struct lam_error *err) {
+    TRY(env_path_join(path, dir, "LOCK", err));
+    return buf_cstr(path, text, err);
+}
+
+enum lam_code lam_check(const char *path, lam_env *env, lam_check_fn fn, void *arg,
+                        struct lam_error *err) {
+    if (!path || !*path)
+        return ERR(err, LAM_INVALID, "lam_check: path must not be NULL or empty");
+    if (!env)
+        env = lam_env_posix();
+    struct checking c = {.env = env, .dir = path, .fn = fn, .arg = arg};
+    struct buf lock = {0};
+    const char *text = NULL;
+    lam_file_lock *held = NULL;
+    enum lam_path_kind kind = LAM_PATH_NONE;
+    enum lam_code rc = env_path_kind(env, path, &kind, err);
+    if (rc == LAM_OK && kind != LAM_PATH_DIRECTORY)
+        rc = ERR(err, LAM_NOT_FOUND, "%s: no such directory", path);
+    if (rc == LAM_OK)
+        rc = lock_path(path, &lock, &text, err);
+    if (rc == LAM_OK)
+        rc = env_path_kind(env, text, &kind, err);
+    if (rc == LAM_OK && kind != LAM_PATH_NONE)
+        rc = env->ops->file_lock(env, text, &held, err);
+    if (rc == LAM_OK)
+        rc = check_closed(&c, err);
+    if (held)
+        env->ops->file_unlock(held);
+    buf_fini(&lock);
+    return rc;
+}
+
+/* --- an open database ------------------------------------------------------------------------ */
+
+/* Root, manifest and log as they are on disk. Nothing is committed or published meanwhile. */
+static void check_disk(lam_db *db, struct checking *c) {
+    struct recovered r;
+    struct recovered_log log;
+    struct lam_error e = {0};
+    recovered_init(&r, db->env, db->path);
+    mutex_lock(&db->commit);
+    mutex_lock(&db->manifest);
+    enum lam_code rc = recovered_load(&r, &e);
+    if (rc == LAM_OK)
+        rc = recovered_read_log(&r, ignore_record, NULL, &log, &e);
+    if (rc == LAM_OK && !atomic_load(&db->failed) &&
+        log.last_sequence != db_commit(db)->last_sequence)
+        rc = ERR(&e, LAM_CORRUPT, "%s: the log ends at sequence %llu, %llu were committed",
+                 db->path, (unsigned long long)log.last_sequence,
+                 (unsigned long long)db_commit(db)->last_sequence);
+    mutex_unlock(&db->manifest);
+    mutex_unlock(&db->commit);
+    judge(c, db->path, rc, &e);
+    recovered_fini(&r);
+}
+
+static lam_partition *partition_at(lam_db *db, size_t at) {
+    mutex_lock(&db->state);
+    const struct db_state *s = db_state(db);
+    lam_partition *p = at < s->count ? db_partition_ref(s->by_number[at]) : NULL;
+    mutex_unlock(&db->state);
+    return p;
+}
+
+enum lam_code lam_db_check(lam_db *db, lam_check_fn fn, void *arg, struct lam_error *err) {
+    if (!db)
+        return ERR(err, LAM_INVALID, "lam_db_check: db must not be NULL");
+    TRY(db_check_process(db, err));
+    struct checking c = {.env = db->env, .dir = db->path, .db_id = db->id, .fn = fn, .arg = arg};
+    check_disk(db, &c);
+    lam_partition *p;
+    for (size_t at = 0; c.stop == LAM_OK && (p = partition_at(db, at)) != NULL; at++) {
+        struct version *v = db_version_of(p);
+        if (v)
+            check_version(&c, v);
+        version_unref(v);
+        db_partition_unref(p);
+    }
+    gc_drain(&db->gc);
+    return conclude(&c, err);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Closing. A short log is synced and sealed by its exact end and checksum; a long one is dumped.
+ * Then the manifest is sealed, so that at the next open any loss or change of a byte is noticed. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "lsm/db_impl.h"
+#include "lsm/filename.h"
+
+static void free_sealed(struct db_state *s) {
+    for (size_t i = 0; i < s->sealed_count; i++) {
+        for (size_t j = 0; j < s->sealed[i]->count; j++) {
+            memtable_unref(s->sealed[i]->items[j].memtable);
+            db_partition_unref(s->sealed[i]->items[j].partition);
+        }
+        mem_free(s->sealed[i]->items);
+        mem_free(s->sealed[i]);
+    }
+    s->sealed_count = 0;
+}
+
+/* Nobody else uses the database any more, so the guarded parts are reached without their locks. */
+NO_THREAD_SAFETY void db_teardown(lam_db *db) {
+    struct db_commit *c = &db->commit_guarded_;
+    struct db_state *s = &db->state_guarded_;
+    struct db_sync *y = &db->sync_guarded_;
+    if (c->scratch.payload.data)
+        write_batch_fini(&c->scratch);
+    for (size_t i = 0; i < c->active_count; i++)
+        db_partition_unref(c->active[i]);
+    mem_free(c->active);
+    free_sealed(s);
+    /* Handles may be out still: they are void now. */
+    while (s->all)
+        db_partition_free(s->all);
+    mem_free(s->by_number);
+    mem_free(s->by_name);
+    db_segment_unref(c->segment);
+    for (size_t i = 0; i < y->count; i++)
+        db_segment_unref(y->segments[i]);
+    mem_free(y->segments);
+    manifest_close(db->manifest_guarded_.log);
+    version_unref(db->empty_version);
+    if (db->has_files) {
+        gc_fini(&db->gc);
+        sst_cache_fini(&db->ssts);
+        block_cache_free(db->blocks);
+    }
+}
+
+static enum lam_code check_unused(lam_db *db, struct lam_error *err) {
+    mutex_lock(&db->state);
+    unsigned long long snapshots = db_state(db)->snapshot_count;
+    unsigned long long iterators = db_state(db)->iterator_count;
+    mutex_unlock(&db->state);
+    if (snapshots == 0 && iterators == 0)
+        return LAM_OK;
+    return ERR(err, LAM_BUSY, "%s can't be closed: %llu snapshots and %llu iterators are open",
+               db->path, snapshots, iterators);
+}
+
+/* Bytes of log that the next open would replay. */
+static uint64_t log_bytes(lam_db *db) {
+    uint64_t bytes = 0;
+    mutex_lock(&db->sync);
+    const struct db_sync *s = db_sync(db);
+    for (size_t i = 0; i < s->count; i++)
+        bytes += wal_writer_end(s->segments[i]->writer);
+    mutex_unlock(&db->sync);
+    return bytes;
+}
+
+static enum lam_code describe_log(lam_db *db, struct manifest_wal **out, size_t *count_out,
+                                  struct lam_error *err) {
+    enum lam_code rc = LAM_OK;
+    mutex_lock(&db->sync);
+    const struct db_sync *s = db_sync(db);
+    struct manifest_wal *wals = mem_calloc(s->count + 1, sizeof *wals);
+    if (!wals)
+        rc = mem_fail(err, (s->count + 1) * sizeof *wals);
+    for (size_t i = 0; wals && i < s->count; i++)
+        wals[i] =
+            (struct manifest_wal){s->segments[i]->number, wal_writer_end(s->segments[i]->writer),
+                                  wal_writer_checksum(s->segments[i]->writer)};
+    *out = wals;
+    *count_out = s->count;
+    mutex_unlock(&db->sync);
+    return rc;
+}
+
+/* What is kept to be written over has no use in a closed database. */
+static void remove_recyclable(lam_db *db) {
+    struct buf path = {0};
+    const char *text;
+    uint64_t numbers[2];
+    mutex_lock(&db->sync);
+    memcpy(numbers, db_sync(db)->recyclable, sizeof numbers);
+    memset(db_sync(db)->recyclable, 0, sizeof numbers);
+    mutex_unlock(&db->sync);
+    for (int i = 0; i < 2; i++)
+        if (numbers[i] &&
+            filename_path(&path, db->path, FILE_WAL, numbers[i], &text, NULL) == LAM_OK)
+            IGNORE(env_file_remove(db->env, text, NULL), "an orphan goes at the next open");
+    buf_fini(&path);
+}
+
+static enum lam_code seal(lam_db *db, struct lam_error *err) {
+    TRY(db_check_writable(db, err));
+    if (log_bytes(db) > DB_CLOSE_DUMP_BYTES)
+        TRY(db_dump_all(db, err));
+    TRY(db_sync_to(db, db_published(db), err));
+    gc_drain(&db->gc);
+    remove_recyclable(db);
+    struct manifest_wal *wals;
+    size_t count;
+    TRY(describe_log(db, &wals, &count, err));
+    struct manifest_edit edit = {
+        .has_next_number = true,
+        .next_number = atomic_load(&db->next_number),
+        .clean_close = true,
+        .wals = wals,
+        .wals_count = count,
+    };
+    mutex_lock(&db->manifest);
+    enum lam_code rc = manifest_seal(db_manifest(db)->log, &edit, err);
+    mutex_unlock(&db->manifest);
+    mem_free(wals);
+    return rc;
+}
+
+enum lam_code lam_db_close(lam_db *db, struct lam_error *err) {
+    if (!db)
+        return LAM_OK;
+    TRY(db_check_process(db, err));
+    TRY(attach_closing(db, err));
+    TRY(check_unused(db, err));
+    attach_close(db);
+    db_bg_stop(db);
+    enum lam_code rc = db->options.read_only ? LAM_OK : seal(db, err);
+    db_teardown(db);
+    db_free(db);
+    return rc;
+}

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside of struct lam_db, shared by the db_*.c files. By the life of an operation: db_open.c and
+ * recover.c, db_write.c with db_wal.c and db_sync.c, db_read.c, db_iter.c, snapshot.c, db_bg.c with
+ * dump.c and compact.c, db_partition.c, db_stat.c, db_check.c, db_close.c.
+ *
+ * Locks, in the order they are taken (base/thread.h):
+ *   open      RANK_DB_OPEN      objects of the layers above
+ *   commit    RANK_DB_COMMIT    the write path: active memtables, current log segment, sequences
+ *   manifest  RANK_DB_MANIFEST  one manifest edit at a time; whoever changes a version or the set
+ * of partitions holds it from reading the old state to installing the new state     RANK_DB_STATE
+ * what readers pick up: partitions, read states, snapshots, counters sync      RANK_DB_SYNC log
+ * segments, the group of waiting commits, the sticky failure No I/O happens under state or sync.
+ *
+ * Invariants, cited by asserts and comments:
+ *   D1  A record is in the log before its operations are in a memtable, and all its operations are
+ *       in memtables before `published` covers them. Nothing can fail in between.
+ *   D2  Sequences in the log have no holes: record n+1 begins where record n ends.
+ *   D3  A memtable is sealed under `commit`, so all in it is published, and together with a switch
+ * to a fresh log segment: segments before `wal_floor` hold nothing that is not in SSTs. D4  Sealed
+ * sets are dumped in order of sealing. D5  A reader takes read state and sequence in one critical
+ * section of `state`; with a snapshot the sequence was registered there before. So compaction,
+ * which keeps for the newest sequence and for every registered one, never drops what a reader will
+ * look for. D6  An SST is named by a durable manifest edit before any older copy of its content
+ * goes. */
+#ifndef LAMINA_LSM_DB_IMPL_H
+#define LAMINA_LSM_DB_IMPL_H
+
+#include <stdatomic.h>
+
+#include "base/env.h"
+#include "base/thread.h"
+#include "lsm/gc.h"
+#include "lsm/lsm.h"
+#include "lsm/manifest.h"
+#include "lsm/memtable.h"
+#include "lsm/pick.h"
+#include "lsm/sst_cache.h"
+#include "lsm/version.h"
+#include "lsm/wal.h"
+#include "lsm/write_batch.h"
+
+/* Sealed memtable sets that may wait for their dump before writers wait. */
+#define DB_SEALED_MAX 2u
+/* SSTs are cut at about these sizes. */
+#define DB_DUMP_FILE_BYTES    (64u << 20)
+#define DB_COMPACT_FILE_BYTES (32u << 20)
+/* Target of the base level. */
+#define DB_BASE_BYTES (64u << 20)
+/* A log this long is dumped at close; a shorter one is sealed and replayed. */
+#define DB_CLOSE_DUMP_BYTES (4u << 20)
+/* A manifest is rewritten when it is this long and four times what a fresh one is. */
+#define DB_MANIFEST_REWRITE_BYTES (4u << 20)
+
+/* What a reader needs of a partition; immutable but for the reference count. */
+struct read_state {
+    _Atomic uint32_t refs;
+    uint32_t sealed_count;
+    struct memtable *active;                /* NULL until written to; owned reference */
+    struct memtable *sealed[DB_SEALED_MAX]; /* newest first; owned references */
+    struct version *version;                /* owned reference */
+};
+
+/* How much a partition needs compaction. */
+struct db_score {
+    double score; /* pick_score; >= 1: in the due list */
+    uint64_t debt;
+    uint32_t level0_files;
+};
+
+struct lam_partition {
+    lam_db *db;
+    uint64_t number;
+    char *name; /* owned */
+    struct lam_partition_options options;
+    _Atomic uint32_t refs;    /* registry, handles, batches, sealed sets */
+    _Atomic bool dropping;    /* set under `commit`: takes no more writes */
+    _Atomic bool dropped;     /* set under `state`: gone */
+    bool is_active;           /* under `commit`: in the list of active partitions */
+    struct memtable *active;  /* under `commit`: the read state's, for the writer; borrowed */
+    struct read_state *state; /* under the db's `state`; NULL when dropped; owned reference */
+    struct db_score score;    /* under `state`; >= 1: in the due list */
+    struct lam_partition *due_next, *due_prev; /* under `state` */
+    bool is_due;                               /* under `state` */
+    struct lam_partition *all_next, *all_prev; /* under `state`: every one not yet freed */
+};
+
+struct lam_snapshot {
+    lam_db *db;
+    uint64_t sequence;
+    struct lam_snapshot *next, *prev; /* under `state`; ascending sequences */
+};
+
+/* Memtables sealed together, waiting for their dump. */
+struct sealed_memtable {
+    lam_partition *partition;  /* owned reference */
+    struct memtable *memtable; /* owned reference */
+};
+struct sealed_set {
+    struct sealed_memtable *items; /* owned array */
+    size_t count;
+    uint64_t last_sequence; /* newest in it */
+    uint64_t next_wal;      /* first log segment that holds later records */
+    size_t bytes;
+};
+
+/* A segment of the log that may still be needed. */
+struct db_segment {
+    _Atomic uint32_t refs;
+    uint64_t number;
+    uint64_t bytes;            /* preallocated */
+    struct wal_writer *writer; /* owned */
+    bool synced;               /* under `sync`: finished, and all of it durable */
+    bool finished;             /* under `sync`: takes no more records */
+};
+
+/* Guarded by `commit`. */
+struct db_commit {
+    struct db_segment *segment; /* current; NULL after a failed append; owned reference */
+    struct lam_batch scratch;   /* of lam_put and lam_delete */
+    lam_partition **active;     /* partitions with an active memtable; owned references */
+    size_t active_count;
+    size_t active_capacity;
+    uint64_t active_bytes;       /* of their memtables */
+    uint64_t last_sequence;      /* newest given out */
+    uint64_t dump_attempts;      /* finished dumps, good or bad */
+    struct lam_error dump_error; /* of the last dump; code LAM_OK if it went well */
+    uint64_t owed_ns;            /* delay that pacing has summed up */
+    uint64_t writes;             /* counters of lam_db_stats */
+    uint64_t operations;
+    uint64_t wal_bytes;
+    uint64_t stall_us;
+};
+
+/* Guarded by `manifest`. */
+struct db_manifest {
+    struct manifest *log; /* NULL when read-only; owned */
+    struct manifest_root root;
+    uint64_t wal_floor;
+    uint64_t dumped_sequence; /* everything up to here is in SSTs */
+    uint64_t fresh_bytes;     /* size of the manifest when it was started */
+};
+
+/* Guarded by `state`. */
+struct db_state {
+    lam_partition **by_number; /* owned array of references, ascending */
+    lam_partition **by_name;   /* the same, by name; borrowed */
+    size_t count;
+    size_t by_number_capacity;
+    size_t by_name_capacity;
+    struct lam_snapshot *snapshots; /* ascending sequences */
+    struct lam_snapshot *snapshots_last;
+    uint64_t snapshot_count;
+    uint64_t iterator_count;
+    struct sealed_set *sealed[DB_SEALED_MAX]; /* oldest first; owned */
+    size_t sealed_count;
+    lam_partition *due; /* partitions with a compaction due; borrowed */
+    bool dump_scheduled;
+    bool compact_scheduled;
+    bool dump_running;         /* one thread dumps at a time */
+    bool compact_running;      /* one thread compacts at a time */
+    uint64_t retry_delay_ns;   /* 0: the last background work went well */
+    uint64_t retry_at_ns;      /* failed background work is not tried again before */
+    int64_t clock_us;          /* highest wall clock seen */
+    struct lam_partition *all; /* every partition object */
+    struct lam_stats stats;    /* the counters kept here */
+};
+
+/* Guarded by `sync`. */
+struct db_sync {
+    struct db_segment **segments; /* ascending numbers, the last one current; owned references */
+    size_t count;
+    size_t capacity;
+    bool running;             /* a leader is syncing */
+    uint64_t recyclable[2];   /* numbers of segment files to write over; 0: none */
+    struct lam_error failure; /* sticky; code LAM_OK: none */
+    uint64_t wal_syncs;
+    uint64_t sync_waits;
+};
+
+/* Handed to the executor; its address is the task's name for cancel. */
+struct db_task {
+    lam_db *db;
+};
+
+enum db_object_state { DB_OBJECT_NONE = 0, DB_OBJECT_OPENING = 1, DB_OBJECT_READY = 2 };
+/* Guarded by `open`. */
+struct db_objects {
+    struct {
+        enum db_object_state state;
+        uint64_t thread; /* OPENING: who */
+        void *object;
+        struct db_attachment attachment;
+    } layers[DB_LAYER_COUNT];
+};
+
+struct lam_db {
+    lam_env *env;               /* borrowed */
+    char *path;                 /* owned */
+    struct lam_options options; /* defaults filled in */
+    uint8_t id[16];
+    uint64_t process_id;
+    lam_file_lock *lock; /* NULL: none (read-only without a LOCK file) */
+    struct block_cache *blocks;
+    struct sst_cache ssts;
+    struct gc gc;
+    struct version *empty_version;
+    bool has_files;        /* blocks, ssts and gc are made */
+    bool created;          /* this open made the database */
+    uint64_t rotate_bytes; /* active memtables are sealed when they pass this */
+    struct db_task dump_task;
+    struct db_task compact_task;
+
+    _Atomic uint64_t published;   /* newest sequence readers see; release by the committer */
+    _Atomic uint64_t durable;     /* newest sequence known synced; written under `sync` */
+    _Atomic uint64_t next_number; /* of files and partitions */
+    _Atomic bool failed;          /* db_sync.failure is set */
+    _Atomic uint32_t pace;        /* nanoseconds of delay per KiB written */
+    _Atomic bool closing;         /* background work ends as soon as it can */
+    _Atomic uint32_t retry;       /* kinds of background work that failed, for another try */
+    _Atomic uint64_t filter_checks;
+    _Atomic uint64_t filter_negatives;
+
+    struct mutex open;
+    struct cond opened; /* with `open` */
+    struct db_objects objects_guarded_;
+    struct mutex commit;
+    struct cond room; /* with `commit`: a dump ended, or pacing */
+    struct db_commit commit_guarded_;
+    struct mutex manifest;
+    struct db_manifest manifest_guarded_;
+    struct mutex state;
+    struct cond idle; /* with `state`: a dump or compaction ended */
+    struct db_state state_guarded_;
+    struct mutex sync;
+    struct cond synced; /* with `sync`: a leader is done */
+    struct db_sync sync_guarded_;
+};
+
+static inline struct db_objects *db_objects(lam_db *db) REQUIRES(&db->open) {
+    return &db->objects_guarded_;
+}
+static inline struct db_commit *db_commit(lam_db *db) REQUIRES(&db->commit) {
+    return &db->commit_guarded_;
+}
+static inline struct db_manifest *db_manifest(lam_db *db) REQUIRES(&db->manifest) {
+    return &db->manifest_guarded_;
+}
+static inline struct db_state *db_state(lam_db *db) REQUIRES(&db->state) {
+    return &db->state_guarded_;
+}
+static inline struct db_sync *db_sync(lam_db *db) REQUIRES(&db->sync) {
+    return &db->sync_guarded_;
+}
+
+/* --- shared checks (db_open.c) --------------------------------------------------------------- */
+
+/* INVALID in a forked child. */
+MUST_CHECK enum lam_code db_check_process(const lam_db *db, struct lam_error *err);
+/* Empty, missing and oversize keys. */
+MUST_CHECK enum lam_code db_check_key(struct lam_slice key, struct lam_error *err);
+/* READ_ONLY for a database opened so, or after a failed sync (with that failure's message). */
+MUST_CHECK enum lam_code db_check_writable(lam_db *db, struct lam_error *err);
+/* NULL handles, a forked child, a partition of another database, a dropped partition. */
+MUST_CHECK enum lam_code db_check_partition(const lam_db *db, const lam_partition *p,
+                                            const char *call, struct lam_error *err);
+/* A number no file or partition has had. */
+uint64_t db_next_number(lam_db *db);
+static inline uint64_t db_published(lam_db *db) {
+    return atomic_load_explicit(&db->published, memory_order_acquire);
+}
+
+/* --- partitions and read states (db_partition.c) ---------------------------------------------- */
+
+MUST_CHECK enum lam_code db_partition_new(lam_db *db, uint64_t number, struct lam_slice name,
+                                          const struct lam_partition_options *options,
+                                          lam_partition **out, struct lam_error *err);
+lam_partition *db_partition_ref(lam_partition *p);
+void db_partition_unref(lam_partition *p);
+void db_partition_free(lam_partition *p);
+/* Puts a partition into the registry, which takes over the reference. */
+MUST_CHECK enum lam_code db_register_locked(lam_db *db, lam_partition *p, struct lam_error *err)
+    REQUIRES(&db->state);
+lam_partition *db_find_name_locked(lam_db *db, const char *name) REQUIRES(&db->state);
+lam_partition *db_find_number_locked(lam_db *db, uint64_t number) REQUIRES(&db->state);
+
+struct read_state *read_state_new(struct lam_error *err);
+void read_state_unref(struct read_state *s); /* NULL is allowed */
+static inline struct read_state *read_state_ref(struct read_state *s) {
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+/* Fills a blank state with references to the partition's current parts. */
+void read_state_copy_locked(lam_db *db, struct read_state *to, const lam_partition *p)
+    REQUIRES(&db->state);
+/* State and sequence for a read at `snapshot` (may be NULL); NOT_FOUND for a dropped partition.
+ * Release with read_state_unref. */
+MUST_CHECK enum lam_code db_read_begin(lam_db *db, lam_partition *p, const lam_snapshot *snapshot,
+                                       bool iterator, struct read_state **state_out,
+                                       uint64_t *sequence_out, struct lam_error *err);
+/* A partition's version, referenced; NULL if it is dropped. */
+struct version *db_version_of(lam_partition *p);
+
+/* --- the log (db_wal.c, db_sync.c) -------------------------------------------------------------
+ */
+
+void db_segment_unref(struct db_segment *s); /* NULL is allowed */
+/* Opens segment `number` and lists it for syncing; the manifest does not know it yet. */
+MUST_CHECK enum lam_code db_wal_open(lam_db *db, uint64_t number, uint64_t min_bytes,
+                                     struct db_segment **segment_out, struct lam_error *err);
+/* Ends the current segment and begins one with room for `payload_bytes`, named by the manifest. */
+MUST_CHECK enum lam_code db_wal_roll_locked(lam_db *db, uint64_t payload_bytes,
+                                            struct lam_error *err) REQUIRES(&db->commit);
+/* Segments below `floor` are not needed any more: keeps some for recycling, removes the rest. */
+void db_wal_release(lam_db *db, uint64_t floor);
+/* Waits until all up to `sequence` is durable; UNKNOWN_OUTCOME if that failed. */
+MUST_CHECK enum lam_code db_sync_to(lam_db *db, uint64_t sequence, struct lam_error *err);
+/* Makes the database take no more writes. */
+void db_fail(lam_db *db, const struct lam_error *failure);
+
+/* --- writing (db_write.c) ----------------------------------------------------------------------
+ */
+
+/* Gives a partition an active memtable. */
+MUST_CHECK enum lam_code db_activate_locked(lam_db *db, lam_partition *p, struct lam_error *err)
+    REQUIRES(&db->commit);
+/* Seals the active memtables, if there are any, as one set. LAM_BUSY: DB_SEALED_MAX are waiting. */
+MUST_CHECK enum lam_code db_seal_locked(lam_db *db, struct lam_error *err) REQUIRES(&db->commit);
+
+/* --- manifest (db_manifest.c) ------------------------------------------------------------------
+ */
+
+/* Appends an edit, with the number counter in it; a failure is sticky and UNKNOWN_OUTCOME. */
+MUST_CHECK enum lam_code db_manifest_append_locked(lam_db *db, struct manifest_edit *edit,
+                                                   struct lam_error *err) REQUIRES(&db->manifest);
+/* Begins a fresh manifest with the whole state. `wals` are the live log segments. */
+MUST_CHECK enum lam_code db_manifest_rewrite_locked(lam_db *db, const struct manifest_wal *wals,
+                                                    size_t wals_count, struct lam_error *err)
+    REQUIRES(&db->manifest);
+/* Does so if the manifest has grown too long. */
+MUST_CHECK enum lam_code db_manifest_trim_locked(lam_db *db, struct lam_error *err)
+    REQUIRES(&db->manifest);
+
+/* One partition's change of files. */
+struct db_change {
+    lam_partition *partition; /* borrowed */
+    const struct version_added *added;
+    size_t added_count;
+    const struct manifest_removed *removed;
+    size_t removed_count;
+    struct memtable *dumped;  /* leaves the sealed list; may be NULL; borrowed */
+    struct version *version;  /* made by db_change_prepare; owned */
+    struct db_score score;    /* of that */
+    struct read_state *state; /* the same; blank until installed; owned */
+};
+/* Makes what installing needs, so that it can't fail after the edit is durable. */
+MUST_CHECK enum lam_code db_change_prepare_locked(lam_db *db, struct db_change *c,
+                                                  struct lam_error *err) REQUIRES(&db->manifest);
+/* Swaps the read state; the old one is left in c->state for db_change_fini. */
+void db_change_install_locked(lam_db *db, struct db_change *c) REQUIRES(&db->manifest);
+void db_change_fini(struct db_change *c);
+
+/* --- background (db_bg.c, dump.c, compact.c) ---------------------------------------------------
+ */
+
+/* Wall clock that never goes back. */
+int64_t db_clock_us(lam_db *db);
+/* Dumps the oldest sealed set, if there is one. */
+MUST_CHECK enum lam_code dump_oldest(lam_db *db, bool *done_out, struct lam_error *err);
+/* Writes one memtable to SSTs (kept in `out`, which the caller finishes with). */
+struct sst_output;
+MUST_CHECK enum lam_code dump_memtable(lam_db *db, lam_partition *p, struct memtable *m,
+                                       struct sst_output *out, struct lam_error *err);
+struct sst_output_options;
+void dump_output_options(lam_db *db, const lam_partition *p, struct sst_output_options *out);
+/* Seals and dumps everything committed so far; also what waits from before. */
+MUST_CHECK enum lam_code db_dump_all(lam_db *db, struct lam_error *err);
+/* Does the compaction most in need, if one is due. */
+MUST_CHECK enum lam_code compact_due(lam_db *db, bool *done_out, struct lam_error *err);
+/* Does one step of compacting a partition fully. */
+MUST_CHECK enum lam_code compact_full_step(lam_db *db, lam_partition *p, bool *done_out,
+                                           struct lam_error *err);
+/* Sequences of the open snapshots, ascending and distinct; an owned array. */
+MUST_CHECK enum lam_code db_copy_snapshots(lam_db *db, uint64_t **out, size_t *count_out,
+                                           struct lam_error *err);
+void db_pick_input(lam_db *db, const lam_partition *p, const struct version *v,
+                   struct pick_input *out);
+/* Score of a partition with that version; then to be noted. */
+void db_score_compute(lam_db *db, const lam_partition *p, const struct version *v,
+                      struct db_score *out);
+void db_score_locked(lam_db *db, lam_partition *p, const struct db_score *score)
+    REQUIRES(&db->state);
+/* The partition most in need of compaction, referenced; NULL: none is due. */
+lam_partition *db_most_due(lam_db *db);
+/* A partition that goes is due no more. */
+void db_unscore_locked(lam_db *db, lam_partition *p) REQUIRES(&db->state);
+/* Sets the delay of writers from the partitions that are due. */
+void db_pace_locked(lam_db *db) REQUIRES(&db->state);
+/* Starts background work that is due: tasks, or inline with manual_background. Failed work is left
+ * until its time comes unless `now`. No lock held. */
+void db_bg_kick(lam_db *db, bool now);
+/* Waits until no dump or compaction runs and none will start. */
+void db_bg_stop(lam_db *db);
+/* Tells waiting writers how a dump went. */
+void db_bg_dump_done(lam_db *db, enum lam_code code, const struct lam_error *error);
+
+/* --- recovery (recover.c) ----------------------------------------------------------------------
+ */
+
+/* Loads or makes the database in db->path; on return it is ready for use. */
+MUST_CHECK enum lam_code recover_run(lam_db *db, struct lam_error *err);
+/* Frees all that a database holds but its lock and path; for failed opens and for close. */
+void db_teardown(lam_db *db);
+/* Gives back lock and memory of a database that was torn down or never got that far. */
+void db_free(lam_db *db);
+
+/* Layers above (attach.c). */
+MUST_CHECK enum lam_code attach_closing(lam_db *db, struct lam_error *err);
+void attach_close(lam_db *db);
+
+#endif

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Public iterators: what a reader at one sequence sees of the merged sources.
+ *
+ * Forward, the merge stands on the entry shown, whose slices are handed out as they are. Backward,
+ * a key's versions come oldest first, so its newest visible one is known only when the merge has
+ * passed them all: key and value are copied, and the merge stands before them. Turning round seeks
+ * the merge anew. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "lsm/db_impl.h"
+#include "lsm/level_iter.h"
+#include "lsm/merge_iter.h"
+
+struct lam_iter {
+    lam_db *db;
+    struct read_state *state; /* owned reference */
+    struct cursor_iter *merge;
+    uint64_t sequence; /* what it sees */
+    bool has_ranges;   /* some source holds range tombstones */
+    bool keys_only;
+    bool valid;
+    bool reverse; /* the merge stands before the key shown */
+    bool has_lower;
+    bool has_upper;
+    struct buf lower; /* first key */
+    struct buf upper; /* end, exclusive */
+    struct buf key;   /* copy of the key shown (always set while valid) */
+    struct buf value; /* copy of the value, going backward */
+    struct buf scratch;
+    enum lam_code code; /* sticky until the next seek */
+    struct lam_error error;
+};
+
+/* --- visibility ----------------------------------------------------------------------------- */
+
+static uint64_t hidden_upto(const struct lam_iter *it, struct lam_slice key) {
+    const struct read_state *s = it->state;
+    uint64_t best = range_set_upto(s->version->ranges, key, it->sequence);
+    if (s->active) {
+        uint64_t upto = memtable_hidden_upto(s->active, key, it->sequence);
+        best = upto > best ? upto : best;
+    }
+    for (uint32_t i = 0; i < s->sealed_count; i++) {
+        uint64_t upto = memtable_hidden_upto(s->sealed[i], key, it->sequence);
+        best = upto > best ? upto : best;
+    }
+    return best;
+}
+
+static bool is_live(const struct lam_iter *it, struct lam_slice key, enum entry_kind kind,
+                    uint64_t sequence) {
+    if (kind != ENTRY_PUT)
+        return false;
+    return !it->has_ranges || hidden_upto(it, key) < sequence;
+}
+
+static bool below_lower(const struct lam_iter *it, struct lam_slice key) {
+    return it->has_lower && slice_cmp(key, buf_slice(&it->lower)) < 0;
+}
+
+static bool past_upper(const struct lam_iter *it, struct lam_slice key) {
+    return it->has_upper && slice_cmp(key, buf_slice(&it->upper)) >= 0;
+}
+
+static void fail(struct lam_iter *it, enum lam_code code) {
+    it->valid = false;
+    it->code = code;
+}
+
+/* Copies into one of the iterator's buffers. */
+static bool keep(struct lam_iter *it, struct buf *to, struct lam_slice from) {
+    buf_reset(to);
+    enum lam_code rc = buf_append_slice(to, from, &it->error);
+    if (rc != LAM_OK)
+        fail(it, rc);
+    return rc == LAM_OK;
+}
+
+/* Whether the merge stands on an entry; takes over its failure. */
+static bool merge_stands(struct lam_iter *it) {
+    if (it->merge->valid)
+        return true;
+    it->valid = false;
+    if (it->merge->code != LAM_OK) {
+        it->error = it->merge->error;
+        fail(it, it->merge->code);
+    }
+    return false;
+}
+
+/* --- forward -------------------------------------------------------------------------------- */
+
+/* Moves the merge past all versions of `key` (a copy). */
+static void skip_key(struct lam_iter *it, struct lam_slice key) {
+    while (it->merge->valid && slice_eq(it->merge->entry.key, key))
+        it->merge->ops->next(it->merge);
+}
+
+/* Shows the first live key from where the merge stands. */
+static void settle_forward(struct lam_iter *it) {
+    it->reverse = false;
+    it->valid = false;
+    while (merge_stands(it)) {
+        const struct entry *e = &it->merge->entry;
+        if (past_upper(it, e->key))
+            return;
+        if (e->sequence > it->sequence) {
+            it->merge->ops->next(it->merge);
+            continue;
+        }
+        if (!keep(it, &it->key, e->key))
+            return;
+        if (is_live(it, e->key, e->kind, e->sequence)) {
+            it->valid = true;
+            return;
+        }
+        skip_key(it, buf_slice(&it->key));
+    }
+}
+
+/* --- backward ------------------------------------------------------------------------------- */
+
+/* Goes back over the versions of the key the merge stands on; whether it has a live one. */
+static bool take_key_backward(struct lam_iter *it) {
+    if (!keep(it, &it->key, it->merge->entry.key))
+        return false;
+    bool seen = false;
+    enum entry_kind kind = ENTRY_DELETE;
+    uint64_t sequence = 0;
+    while (it->merge->valid && slice_eq(it->merge->entry.key, buf_slice(&it->key))) {
+        const struct entry *e = &it->merge->entry;
+        if (e->sequence <= it->sequence) {
+            seen = true;
+            kind = e->kind;
+            sequence = e->sequence;
+            if (kind == ENTRY_PUT && !it->keys_only && !keep(it, &it->value, e->value))
+                return false;
+        }
+        it->merge->ops->prev(it->merge);
+    }
+    if (it->merge->code != LAM_OK)
+        return false;
+    return seen && is_live(it, buf_slice(&it->key), kind, sequence);
+}
+
+/* Shows the last live key up to where the merge stands. */
+static void settle_backward(struct lam_iter *it) {
+    it->reverse = true;
+    it->valid = false;
+    buf_reset(&it->value);
+    while (it->code == LAM_OK && merge_stands(it)) {
+        if (below_lower(it, it->merge->entry.key))
+            return;
+        if (take_key_backward(it)) {
+            it->valid = true;
+            return;
+        }
+    }
+}
+
+/* --- public --------------------------------------------------------------------------------- */
+
+static void begin_seek(struct lam_iter *it) {
+    it->code = LAM_OK;
+    it->valid = false;
+}
+
+void lam_iter_seek_first(lam_iter *it) {
+    if (!it)
+        return;
+    begin_seek(it);
+    if (it->has_lower)
+        it->merge->ops->seek(it->merge, buf_slice(&it->lower), LAM_SEQUENCE_MAX);
+    else
+        it->merge->ops->seek_first(it->merge);
+    settle_forward(it);
+}
+
+void lam_iter_seek_last(lam_iter *it) {
+    if (!it)
+        return;
+    begin_seek(it);
+    if (it->has_upper)
+        it->merge->ops->seek_before(it->merge, buf_slice(&it->upper), LAM_SEQUENCE_MAX);
+    else
+        it->merge->ops->seek_last(it->merge);
+    settle_backward(it);
+}
+
+void lam_iter_seek(lam_iter *it, struct lam_slice key) {
+    if (!it)
+        return;
+    if (below_lower(it, key)) {
+        lam_iter_seek_first(it);
+        return;
+    }
+    begin_seek(it);
+    /* `key` may be what the iterator itself has handed out. */
+    if (!keep(it, &it->scratch, key))
+        return;
+    it->merge->ops->seek(it->merge, buf_slice(&it->scratch), LAM_SEQUENCE_MAX);
+    settle_forward(it);
+}
+
+void lam_iter_seek_for_prev(lam_iter *it, struct lam_slice key) {
+    if (!it)
+        return;
+    if (past_upper(it, key)) {
+        lam_iter_seek_last(it);
+        return;
+    }
+    begin_seek(it);
+    if (!keep(it, &it->scratch, key))
+        return;
+    /* Before (key, 0): that is after every version of the key. */
+    it->merge->ops->seek_before(it->merge, buf_slice(&it->scratch), 0);
+    settle_backward(it);
+}
+
+void lam_iter_next(lam_iter *it) {
+    if (!it || !it->valid)
+        return;
+    if (it->reverse) {
+        /* The merge's seek may not read from a buffer that settling overwrites. */
+        if (!keep(it, &it->scratch, buf_slice(&it->key)))
+            return;
+        it->merge->ops->seek(it->merge, buf_slice(&it->scratch), 0);
+    } else {
+        skip_key(it, buf_slice(&it->key));
+    }
+    settle_forward(it);
+}
+
+void lam_iter_prev(lam_iter *it) {
+    if (!it || !it->valid)
+        return;
+    if (!it->reverse) {
+        if (!keep(it, &it->scratch, buf_slice(&it->key)))
+            return;
+        it->merge->ops->seek_before(it->merge, buf_slice(&it->scratch), LAM_SEQUENCE_MAX);
+    }
+    settle_backward(it);
+}
+
+bool lam_iter_valid(const lam_iter *it) {
+    return it && it->valid;
+}
+
+struct lam_slice lam_iter_key(const lam_iter *it) {
+    return it && it->valid ? buf_slice(&it->key) : SLICE_EMPTY;
+}
+
+struct lam_slice lam_iter_value(const lam_iter *it) {
+    if (!it || !it->valid)
+        return SLICE_EMPTY;
+    return it->reverse ? buf_slice(&it->value) : it->merge->entry.value;
+}
+
+enum lam_code lam_iter_status(const lam_iter *it, struct lam_error *err) {
+    if (!it)
+        return ERR(err, LAM_INVALID, "lam_iter_status: iter must not be NULL");
+    if (it->code != LAM_OK && err)
+        *err = it->error;
+    return it->code;
+}
+
+/* --- making --------------------------------------------------------------------------------- */
+
+struct sources {
+    struct cursor_iter **list; /* owned array of owned iterators */
+    size_t count;
+    size_t capacity;
+};
+
+static void sources_fini(struct sources *s) {
+    for (size_t i = 0; i < s->count; i++)
+        s->list[i]->ops->free(s->list[i]);
+    mem_free(s->list);
+}
+
+static enum lam_code add_memtable(struct lam_iter *it, struct sources *s, struct memtable *m,
+                                  struct lam_error *err) {
+    if (!m)
+        return LAM_OK;
+    TRY(MEM_GROW(&s->list, &s->capacity, s->count + 1, err));
+    TRY(memtable_iter_new(m, &s->list[s->count], err));
+    s->count++;
+    it->has_ranges |= memtable_range_count(m) > 0;
+    return LAM_OK;
+}
+
+/* Whether a file may hold keys between the iterator's bounds. */
+static bool in_bounds(const struct lam_iter *it, const struct file_meta *f) {
+    if (it->has_lower && !f->largest_open && slice_cmp(f->largest, buf_slice(&it->lower)) < 0)
+        return false;
+    return !it->has_upper || slice_cmp(f->smallest, buf_slice(&it->upper)) < 0;
+}
+
+static enum lam_code add_files(struct lam_iter *it, struct sources *s, struct file_meta **files,
+                               size_t count, struct lam_error *err) {
+    while (count > 0 && !in_bounds(it, files[0])) {
+        files++;
+        count--;
+    }
+    while (count > 0 && !in_bounds(it, files[count - 1]))
+        count--;
+    if (count == 0)
+        return LAM_OK;
+    TRY(MEM_GROW(&s->list, &s->capacity, s->count + 1, err));
+    TRY(level_iter_new(&it->db->ssts, files, count, true, &s->list[s->count], err));
+    s->count++;
+    return LAM_OK;
+}
+
+static enum lam_code add_sources(struct lam_iter *it, struct sources *s, struct lam_error *err) {
+    const struct read_state *state = it->state;
+    TRY(add_memtable(it, s, state->active, err));
+    for (uint32_t i = 0; i < state->sealed_count; i++)
+        TRY(add_memtable(it, s, state->sealed[i], err));
+    struct version *v = state->version;
+    for (size_t i = 0; i < v->levels[0].count; i++)
+        TRY(add_files(it, s, &v->levels[0].files[i], 1, err));
+    for (uint32_t level = 1; level < VERSION_LEVELS; level++)
+        TRY(add_files(it, s, v->levels[level].files, v->levels[level].count, err));
+    it->has_ranges |= v->ranges != NULL;
+    return LAM_OK;
+}
+
+/* Narrows the bounds to keys that start with `prefix`. */
+static enum lam_code apply_prefix(struct lam_iter *it, struct lam_slice prefix,
+                                  struct lam_error *err) {
+    if (prefix.size == 0)
+        return LAM_OK;
+    if (!it->has_lower || slice_cmp(buf_slice(&it->lower), prefix) < 0) {
+        buf_reset(&it->lower);
+        TRY(buf_append_slice(&it->lower, prefix, err));
+        it->has_lower = true;
+    }
+    /* The first key after all that start with it: the prefix with its last byte that is not FF
+     * raised and what follows cut off. */
+    size_t n = prefix.size;
+    while (n > 0 && prefix.data[n - 1] == 0xff)
+        n--;
+    if (n == 0)
+        return LAM_OK;
+    struct buf end = {0};
+    TRY(buf_append(&end, prefix.data, n, err));
+    end.data[n - 1]++;
+    if (it->has_upper && slice_cmp(buf_slice(&it->upper), buf_slice(&end)) <= 0) {
+        buf_fini(&end);
+        return LAM_OK;
+    }
+    buf_fini(&it->upper);
+    it->upper = end;
+    it->has_upper = true;
+    return LAM_OK;
+}
+
+static enum lam_code apply_bounds(struct lam_iter *it, const struct lam_read_options *o,
+                                  struct lam_error *err) {
+    if (!o)
+        return LAM_OK;
+    it->keys_only = o->keys_only;
+    it->has_lower = o->lower.size > 0;
+    it->has_upper = o->upper.size > 0;
+    TRY(buf_append_slice(&it->lower, o->lower, err));
+    TRY(buf_append_slice(&it->upper, o->upper, err));
+    return apply_prefix(it, o->prefix, err);
+}
+
+static enum lam_code check_options(const lam_db *db, const struct lam_read_options *o,
+                                   struct lam_error *err) {
+    if (!o)
+        return LAM_OK;
+    if (o->snapshot && o->snapshot->db != db)
+        return ERR(err, LAM_INVALID, "lam_iter_new: the snapshot belongs to another database");
+    if ((o->lower.size && !o->lower.data) || (o->upper.size && !o->upper.data) ||
+        (o->prefix.size && !o->prefix.data))
+        return ERR(err, LAM_INVALID, "lam_iter_new: a bound with a size is NULL");
+    return LAM_OK;
+}
+
+static void iter_fini(struct lam_iter *it) {
+    if (it->merge)
+        it->merge->ops->free(it->merge);
+    read_state_unref(it->state);
+    buf_fini(&it->lower);
+    buf_fini(&it->upper);
+    buf_fini(&it->key);
+    buf_fini(&it->value);
+    buf_fini(&it->scratch);
+}
+
+void lam_iter_free(lam_iter *it) {
+    if (!it)
+        return;
+    lam_db *db = it->db;
+    bool counted = it->state != NULL;
+    iter_fini(it);
+    mem_free(it);
+    if (!counted)
+        return;
+    gc_drain(&db->gc);
+    mutex_lock(&db->state);
+    LAM_ASSERT(db_state(db)->iterator_count > 0);
+    db_state(db)->iterator_count--;
+    mutex_unlock(&db->state);
+}
+
+enum lam_code lam_iter_new(lam_db *db, const struct lam_read_options *options,
+                           lam_partition *partition, lam_iter **iter_out, struct lam_error *err) {
+    TRY(db_check_partition(db, partition, "lam_iter_new", err));
+    TRY(check_options(db, options, err));
+    if (!iter_out)
+        return ERR(err, LAM_INVALID, "lam_iter_new: iter_out must not be NULL");
+    enum lam_code rc;
+    struct sources sources = {0};
+    struct lam_iter *it = mem_calloc(1, sizeof *it);
+    if (!it)
+        return mem_fail(err, sizeof *it);
+    it->db = db;
+    TRY_GOTO(apply_bounds(it, options, err));
+    TRY_GOTO(db_read_begin(db, partition, options ? options->snapshot : NULL, true, &it->state,
+                           &it->sequence, err));
+    TRY_GOTO(add_sources(it, &sources, err));
+    rc = merge_iter_new(sources.list, sources.count, &it->merge, err);
+    sources.count = 0; /* the merge's now, whatever it returned */
+    if (rc == LAM_OK)
+        *iter_out = it;
+out:
+    sources_fini(&sources);
+    if (rc != LAM_OK)
+        lam_iter_free(it);
+    return rc;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Manifest edits of a running database, and installing what they say. */
+#include "base/arena.h"
+#include "base/assert.h"
+#include "base/mem.h"
+#include "lsm/db_impl.h"
+#include "lsm/filename.h"
+
+enum lam_code db_manifest_append_locked(lam_db *db, struct manifest_edit *edit,
+                                        struct lam_error *err) {
+    struct db_manifest *m = db_manifest(db);
+    struct lam_error cause = {0};
+    LAM_ASSERT(m->log);
+    edit->has_next_number = true;
+    edit->next_number = atomic_load(&db->next_number);
+    enum lam_code rc = manifest_append(m->log, edit, &cause);
+    if (rc == LAM_OK)
+        return LAM_OK;
+    cause.code = rc;
+    db_fail(db, &cause);
+    return ERR(err, LAM_UNKNOWN_OUTCOME, "the manifest could not be written: %s", cause.message);
+}
+
+/* The whole state as one edit. Versions are held until the edit is written. */
+struct whole_state {
+    struct arena arena;
+    struct version **versions; /* owned references */
+    lam_partition **partitions;
+    size_t count;
+    struct manifest_edit edit;
+};
+
+static void whole_state_fini(struct whole_state *w) {
+    for (size_t i = 0; i < w->count; i++)
+        version_unref(w->versions[i]);
+    arena_fini(&w->arena);
+}
+
+static enum lam_code list_partitions(lam_db *db, struct whole_state *w, struct lam_error *err) {
+    mutex_lock(&db->state);
+    const struct db_state *s = db_state(db);
+    size_t n = s->count ? s->count : 1;
+    w->versions = arena_calloc(&w->arena, n, sizeof *w->versions);
+    w->partitions = arena_calloc(&w->arena, n, sizeof *w->partitions);
+    if (w->versions && w->partitions) {
+        for (size_t i = 0; i < s->count; i++) {
+            w->partitions[i] = s->by_number[i];
+            w->versions[i] = version_ref(s->by_number[i]->state->version);
+        }
+        w->count = s->count;
+    }
+    mutex_unlock(&db->state);
+    return w->versions && w->partitions ? LAM_OK : mem_fail(err, n * sizeof *w->versions);
+}
+
+static enum lam_code list_files(struct whole_state *w, struct lam_error *err) {
+    size_t total = 0, n = 0;
+    for (size_t i = 0; i < w->count; i++)
+        for (uint32_t level = 0; level < VERSION_LEVELS; level++)
+            total += w->versions[i]->levels[level].count;
+    struct manifest_file *files = arena_calloc(&w->arena, total ? total : 1, sizeof *files);
+    if (!files)
+        return mem_fail(err, total * sizeof *files);
+    for (size_t i = 0; i < w->count; i++)
+        for (uint32_t level = 0; level < VERSION_LEVELS; level++)
+            for (size_t j = 0; j < w->versions[i]->levels[level].count; j++)
+                file_meta_describe(w->versions[i]->levels[level].files[j], level, &files[n++]);
+    w->edit.added = files;
+    w->edit.added_count = n;
+    return LAM_OK;
+}
+
+static enum lam_code describe_state(lam_db *db, struct whole_state *w, struct lam_error *err) {
+    TRY(list_partitions(db, w, err));
+    struct manifest_partition *created =
+        arena_calloc(&w->arena, w->count ? w->count : 1, sizeof *created);
+    if (!created)
+        return mem_fail(err, w->count * sizeof *created);
+    for (size_t i = 0; i < w->count; i++)
+        created[i] = (struct manifest_partition){w->partitions[i]->number,
+                                                 lam_slice_str(w->partitions[i]->name),
+                                                 w->partitions[i]->options};
+    w->edit.created = created;
+    w->edit.created_count = w->count;
+    return list_files(w, err);
+}
+
+enum lam_code db_manifest_rewrite_locked(lam_db *db, const struct manifest_wal *wals,
+                                         size_t wals_count, struct lam_error *err) {
+    struct db_manifest *m = db_manifest(db);
+    struct whole_state w = {0};
+    struct manifest *log = NULL;
+    uint64_t number = db_next_number(db);
+    enum lam_code rc = describe_state(db, &w, err);
+    w.edit.has_next_number = w.edit.has_last_sequence = w.edit.has_wal_floor = true;
+    w.edit.next_number = atomic_load(&db->next_number);
+    w.edit.last_sequence = m->dumped_sequence;
+    w.edit.wal_floor = m->wal_floor;
+    w.edit.wals = wals;
+    w.edit.wals_count = wals_count;
+    if (rc == LAM_OK)
+        rc = manifest_rewrite(db->env, db->path, &m->root, number, &w.edit, &log, err);
+    whole_state_fini(&w);
+    if (rc != LAM_OK)
+        return rc;
+    manifest_close(m->log);
+    m->log = log;
+    m->root.manifest_number = number;
+    m->root.generation++;
+    m->root.sealed = false;
+    m->root.torn_tail = false;
+    m->fresh_bytes = manifest_size(log);
+    return LAM_OK;
+}
+
+static enum lam_code list_segments(lam_db *db, struct manifest_wal **wals, size_t *count,
+                                   struct lam_error *err) {
+    enum lam_code rc = LAM_OK;
+    mutex_lock(&db->sync);
+    const struct db_sync *s = db_sync(db);
+    *wals = mem_calloc(s->count ? s->count : 1, sizeof **wals);
+    if (!*wals)
+        rc = mem_fail(err, s->count * sizeof **wals);
+    for (size_t i = 0; rc == LAM_OK && i < s->count; i++)
+        (*wals)[i].number = s->segments[i]->number;
+    *count = s->count;
+    mutex_unlock(&db->sync);
+    return rc;
+}
+
+enum lam_code db_manifest_trim_locked(lam_db *db, struct lam_error *err) {
+    struct db_manifest *m = db_manifest(db);
+    uint64_t size = manifest_size(m->log);
+    if (size < DB_MANIFEST_REWRITE_BYTES || size < 4 * m->fresh_bytes)
+        return LAM_OK;
+    uint64_t old = m->root.manifest_number;
+    struct manifest_wal *wals = NULL;
+    size_t count = 0;
+    struct lam_error cause = {0};
+    enum lam_code rc = list_segments(db, &wals, &count, &cause);
+    if (rc == LAM_OK)
+        rc = db_manifest_rewrite_locked(db, wals, count, &cause);
+    mem_free(wals);
+    if (rc != LAM_OK) {
+        /* The superblock may name either file: nothing may be appended to one of them. */
+        cause.code = rc;
+        db_fail(db, &cause);
+        if (err)
+            *err = cause;
+        return rc;
+    }
+    struct buf path = {0};
+    const char *text;
+    if (filename_path(&path, db->path, FILE_MANIFEST, old, &text, NULL) == LAM_OK)
+        IGNORE(env_file_remove(db->env, text, NULL), "an orphan goes at the next open");
+    buf_fini(&path);
+    return LAM_OK;
+}
+
+/* --- changes of files ----------------------------------------------------------------------- */
+
+enum lam_code db_change_prepare_locked(lam_db *db, struct db_change *c, struct lam_error *err) {
+    struct version *base = db_version_of(c->partition);
+    LAM_ASSERT(base); /* whoever drops holds `manifest` */
+    enum lam_code rc = version_apply(base, c->added, c->added_count, c->removed, c->removed_count,
+                                     &c->version, err);
+    version_unref(base);
+    if (rc == LAM_OK)
+        rc = version_check(c->version, err);
+    if (rc == LAM_OK && !(c->state = read_state_new(err)))
+        rc = LAM_NO_MEMORY;
+    if (rc == LAM_OK)
+        db_score_compute(db, c->partition, c->version, &c->score);
+    return rc;
+}
+
+void db_change_install_locked(lam_db *db, struct db_change *c) {
+    mutex_lock(&db->state);
+    struct read_state *fresh = c->state, *old = c->partition->state;
+    LAM_ASSERT(old);
+    read_state_copy_locked(db, fresh, c->partition);
+    version_unref(fresh->version); /* the old state holds it, too */
+    fresh->version = c->version;
+    c->version = NULL;
+    if (c->dumped) {
+        /* D4: the oldest leaves. */
+        LAM_ASSERT(fresh->sealed_count > 0 && fresh->sealed[fresh->sealed_count - 1] == c->dumped);
+        memtable_unref(fresh->sealed[--fresh->sealed_count]);
+    }
+    c->partition->state = fresh;
+    c->state = old;
+    db_score_locked(db, c->partition, &c->score);
+    mutex_unlock(&db->state);
+}
+
+void db_change_fini(struct db_change *c) {
+    version_unref(c->version);
+    read_state_unref(c->state);
+    c->version = NULL;
+    c->state = NULL;
+}

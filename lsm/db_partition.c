@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Partitions: registry, creation, dropping, and the read states that readers pick up. */
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "lsm/db_impl.h"
+
+/* --- objects -------------------------------------------------------------------------------- */
+
+struct read_state *read_state_new(struct lam_error *err) {
+    struct read_state *s = mem_calloc(1, sizeof *s);
+    if (!s) {
+        IGNORE(mem_fail(err, sizeof *s), "NULL says it");
+        return NULL;
+    }
+    atomic_init(&s->refs, 1);
+    return s;
+}
+
+void read_state_unref(struct read_state *s) {
+    if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    memtable_unref(s->active);
+    for (uint32_t i = 0; i < s->sealed_count; i++)
+        memtable_unref(s->sealed[i]);
+    version_unref(s->version);
+    mem_free(s);
+}
+
+void read_state_copy_locked(lam_db *db, struct read_state *to, const lam_partition *p) {
+    LAM_ASSERT(p->db == db);
+    const struct read_state *from = p->state;
+    LAM_ASSERT(from && !to->version);
+    to->active = from->active ? memtable_ref(from->active) : NULL;
+    to->sealed_count = from->sealed_count;
+    for (uint32_t i = 0; i < from->sealed_count; i++)
+        to->sealed[i] = memtable_ref(from->sealed[i]);
+    to->version = version_ref(from->version);
+}
+
+static void free_parts(lam_partition *p) {
+    read_state_unref(p->state);
+    mem_free(p->name);
+    mem_free(p);
+}
+
+enum lam_code db_partition_new(lam_db *db, uint64_t number, struct lam_slice name,
+                               const struct lam_partition_options *options, lam_partition **out,
+                               struct lam_error *err) {
+    struct lam_partition *p = mem_calloc(1, sizeof *p);
+    if (!p)
+        return mem_fail(err, sizeof *p);
+    atomic_init(&p->refs, 1);
+    p->db = db;
+    p->number = number;
+    p->name = mem_alloc(name.size + 1);
+    p->state = read_state_new(err);
+    if (!p->name || !p->state) {
+        free_parts(p);
+        return mem_fail(err, name.size + 1);
+    }
+    memcpy(p->name, name.data, name.size);
+    p->name[name.size] = 0;
+    p->state->version = version_ref(db->empty_version);
+    if (options)
+        p->options = *options;
+    mutex_lock(&db->state);
+    p->all_next = db_state(db)->all;
+    if (p->all_next)
+        p->all_next->all_prev = p;
+    db_state(db)->all = p;
+    mutex_unlock(&db->state);
+    *out = p;
+    return LAM_OK;
+}
+
+lam_partition *db_partition_ref(lam_partition *p) {
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+    return p;
+}
+
+void db_partition_free(lam_partition *p) {
+    lam_db *db = p->db;
+    mutex_lock(&db->state);
+    if (p->all_prev)
+        p->all_prev->all_next = p->all_next;
+    else
+        db_state(db)->all = p->all_next;
+    if (p->all_next)
+        p->all_next->all_prev = p->all_prev;
+    mutex_unlock(&db->state);
+    free_parts(p);
+}
+
+void db_partition_unref(lam_partition *p) {
+    if (p && atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1)
+        db_partition_free(p);
+}
+
+/* --- registry ------------------------------------------------------------------------------- */
+
+/* Index of the first partition whose name is >= `name`. */
+static size_t name_position(const struct db_state *s, const char *name) {
+    size_t low = 0, high = s->count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (strcmp(s->by_name[mid]->name, name) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static size_t number_position(const struct db_state *s, uint64_t number) {
+    size_t low = 0, high = s->count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (s->by_number[mid]->number < number)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+lam_partition *db_find_name_locked(lam_db *db, const char *name) {
+    struct db_state *s = db_state(db);
+    size_t at = name_position(s, name);
+    return at < s->count && strcmp(s->by_name[at]->name, name) == 0 ? s->by_name[at] : NULL;
+}
+
+lam_partition *db_find_number_locked(lam_db *db, uint64_t number) {
+    struct db_state *s = db_state(db);
+    size_t at = number_position(s, number);
+    return at < s->count && s->by_number[at]->number == number ? s->by_number[at] : NULL;
+}
+
+static enum lam_code reserve_registry_locked(lam_db *db, struct lam_error *err)
+    REQUIRES(&db->state) {
+    struct db_state *s = db_state(db);
+    TRY(MEM_GROW(&s->by_number, &s->by_number_capacity, s->count + 1, err));
+    return MEM_GROW(&s->by_name, &s->by_name_capacity, s->count + 1, err);
+}
+
+static void insert_at(lam_partition **list, size_t count, size_t at, lam_partition *p) {
+    memmove(list + at + 1, list + at, (count - at) * sizeof *list);
+    list[at] = p;
+}
+
+static void remove_at(lam_partition **list, size_t count, size_t at) {
+    memmove(list + at, list + at + 1, (count - at - 1) * sizeof *list);
+}
+
+enum lam_code db_register_locked(lam_db *db, lam_partition *p, struct lam_error *err) {
+    struct db_state *s = db_state(db);
+    TRY(reserve_registry_locked(db, err));
+    insert_at(s->by_name, s->count, name_position(s, p->name), p);
+    insert_at(s->by_number, s->count, number_position(s, p->number), p);
+    s->count++;
+    return LAM_OK;
+}
+
+static void unregister_locked(lam_db *db, lam_partition *p) REQUIRES(&db->state) {
+    struct db_state *s = db_state(db);
+    size_t at = name_position(s, p->name);
+    LAM_ASSERT(at < s->count && s->by_name[at] == p);
+    remove_at(s->by_name, s->count, at);
+    at = number_position(s, p->number);
+    LAM_ASSERT(at < s->count && s->by_number[at] == p);
+    remove_at(s->by_number, s->count, at);
+    s->count--;
+}
+
+/* --- reading -------------------------------------------------------------------------------- */
+
+enum lam_code db_read_begin(lam_db *db, lam_partition *p, const lam_snapshot *snapshot,
+                            bool iterator, struct read_state **state_out, uint64_t *sequence_out,
+                            struct lam_error *err) {
+    struct read_state *s = NULL;
+    mutex_lock(&db->state);
+    struct lam_stats *stats = &db_state(db)->stats;
+    if (p->state) {
+        if (iterator) {
+            stats->iterators++;
+            db_state(db)->iterator_count++;
+        } else {
+            stats->gets++;
+        }
+        s = read_state_ref(p->state);
+        *sequence_out = snapshot ? snapshot->sequence : db_published(db); /* D5 */
+    }
+    mutex_unlock(&db->state);
+    if (!s)
+        return ERR(err, LAM_NOT_FOUND, "partition \"%s\" is dropped", p->name);
+    *state_out = s;
+    return LAM_OK;
+}
+
+struct version *db_version_of(lam_partition *p) {
+    struct version *v = NULL;
+    mutex_lock(&p->db->state);
+    if (p->state)
+        v = version_ref(p->state->version);
+    mutex_unlock(&p->db->state);
+    return v;
+}
+
+/* --- public --------------------------------------------------------------------------------- */
+
+static enum lam_code check_name(const lam_db *db, const char *name, const char *call,
+                                struct lam_error *err) {
+    if (!db || !name)
+        return ERR(err, LAM_INVALID, "%s: db and name must not be NULL", call);
+    TRY(db_check_process(db, err));
+    size_t size = strlen(name), bad;
+    if (size == 0)
+        return ERR(err, LAM_INVALID, "%s: the partition name is empty", call);
+    if (size > LAM_PARTITION_NAME_MAX)
+        return ERR(err, LAM_LIMIT, "%s: partition name of %zu bytes, at most %d are allowed", call,
+                   size, LAM_PARTITION_NAME_MAX);
+    if (!utf8_valid(lam_slice_of(name, size), &bad))
+        return ERR(err, LAM_INVALID, "%s: the partition name is not UTF-8 at byte %zu", call, bad);
+    return LAM_OK;
+}
+
+static bool name_is_taken(lam_db *db, const char *name) {
+    mutex_lock(&db->state);
+    bool taken = db_find_name_locked(db, name) != NULL;
+    mutex_unlock(&db->state);
+    return taken;
+}
+
+static enum lam_code create_locked(lam_db *db, const char *name,
+                                   const struct lam_partition_options *options, lam_partition **out,
+                                   struct lam_error *err) REQUIRES(&db->manifest) {
+    if (name_is_taken(db, name))
+        return ERR(err, LAM_EXISTS, "partition \"%s\" exists", name);
+    lam_partition *p;
+    TRY(db_partition_new(db, db_next_number(db), lam_slice_str(name), options, &p, err));
+    /* Room first: once the edit is durable the partition must get into the registry. Only holders
+     * of `manifest` add, so it stays. */
+    mutex_lock(&db->state);
+    enum lam_code rc = reserve_registry_locked(db, err);
+    mutex_unlock(&db->state);
+    struct manifest_partition created = {p->number, lam_slice_str(name), p->options};
+    struct manifest_edit edit = {.created = &created, .created_count = 1};
+    if (rc == LAM_OK)
+        rc = db_manifest_append_locked(db, &edit, err);
+    if (rc != LAM_OK) {
+        db_partition_unref(p);
+        return rc;
+    }
+    *out = db_partition_ref(p);
+    mutex_lock(&db->state);
+    rc = db_register_locked(db, p, err);
+    mutex_unlock(&db->state);
+    LAM_ASSERT(rc == LAM_OK);
+    return rc;
+}
+
+enum lam_code lam_partition_create(lam_db *db, const char *name,
+                                   const struct lam_partition_options *options,
+                                   lam_partition **partition_out, struct lam_error *err) {
+    TRY(check_name(db, name, "lam_partition_create", err));
+    if (!partition_out)
+        return ERR(err, LAM_INVALID, "lam_partition_create: partition_out must not be NULL");
+    if (options && (unsigned)options->compression > LAM_COMPRESSION_LZ4)
+        return ERR(err, LAM_INVALID, "lam_partition_create: compression %d is unknown",
+                   (int)options->compression);
+    TRY(db_check_writable(db, err));
+    if (name_is_taken(db, name))
+        return ERR(err, LAM_EXISTS, "partition \"%s\" exists", name);
+    /* What was committed before must not be lost while this survives. */
+    TRY(db_sync_to(db, db_published(db), err));
+    mutex_lock(&db->manifest);
+    enum lam_code rc = db_check_writable(db, err);
+    if (rc == LAM_OK)
+        rc = create_locked(db, name, options, partition_out, err);
+    mutex_unlock(&db->manifest);
+    return rc;
+}
+
+enum lam_code lam_partition_open(lam_db *db, const char *name, lam_partition **partition_out,
+                                 struct lam_error *err) {
+    TRY(check_name(db, name, "lam_partition_open", err));
+    if (!partition_out)
+        return ERR(err, LAM_INVALID, "lam_partition_open: partition_out must not be NULL");
+    mutex_lock(&db->state);
+    lam_partition *p = db_find_name_locked(db, name);
+    if (p)
+        db_partition_ref(p);
+    mutex_unlock(&db->state);
+    if (!p)
+        return ERR(err, LAM_NOT_FOUND, "there is no partition \"%s\"", name);
+    *partition_out = p;
+    return LAM_OK;
+}
+
+/* Stops or allows writes to a partition; false if it was so already. */
+static bool set_dropping(lam_db *db, lam_partition *p, bool dropping) {
+    mutex_lock(&db->commit);
+    bool was = atomic_exchange(&p->dropping, dropping);
+    mutex_unlock(&db->commit);
+    return was != dropping;
+}
+
+/* Takes a dropped partition out of the writers' list. */
+static void forget_active(lam_db *db, lam_partition *p) {
+    bool found = false;
+    mutex_lock(&db->commit);
+    struct db_commit *c = db_commit(db);
+    for (size_t i = 0; p->is_active && i < c->active_count; i++) {
+        if (c->active[i] != p)
+            continue;
+        c->active[i] = c->active[--c->active_count];
+        size_t bytes = memtable_bytes(p->active);
+        c->active_bytes -= bytes < c->active_bytes ? bytes : c->active_bytes;
+        found = true;
+        break;
+    }
+    p->is_active = false;
+    p->active = NULL;
+    mutex_unlock(&db->commit);
+    if (found)
+        db_partition_unref(p);
+}
+
+static void mark_obsolete(const struct version *v) {
+    for (uint32_t level = 0; level < VERSION_LEVELS; level++)
+        for (size_t i = 0; i < v->levels[level].count; i++)
+            atomic_store_explicit(&v->levels[level].files[i]->obsolete, true, memory_order_release);
+}
+
+static enum lam_code drop_registered(lam_db *db, lam_partition *p, struct lam_error *err) {
+    TRY(db_sync_to(db, db_published(db), err));
+    struct read_state *old = NULL;
+    mutex_lock(&db->manifest);
+    struct manifest_edit edit = {.dropped = &p->number, .dropped_count = 1};
+    enum lam_code rc = db_check_writable(db, err);
+    if (rc == LAM_OK)
+        rc = db_manifest_append_locked(db, &edit, err);
+    if (rc == LAM_OK) {
+        mutex_lock(&db->state);
+        unregister_locked(db, p);
+        db_unscore_locked(db, p);
+        db_pace_locked(db);
+        old = p->state;
+        p->state = NULL;
+        atomic_store(&p->dropped, true);
+        mutex_unlock(&db->state);
+    }
+    mutex_unlock(&db->manifest);
+    if (rc != LAM_OK)
+        return rc;
+    mark_obsolete(old->version);
+    forget_active(db, p);
+    read_state_unref(old);
+    db_partition_unref(p); /* the registry's */
+    gc_drain(&db->gc);
+    return LAM_OK;
+}
+
+enum lam_code lam_partition_drop(lam_db *db, lam_partition *partition, struct lam_error *err) {
+    TRY(db_check_partition(db, partition, "lam_partition_drop", err));
+    TRY(db_check_writable(db, err));
+    if (!set_dropping(db, partition, true))
+        return ERR(err, LAM_NOT_FOUND, "partition \"%s\" is dropped", partition->name);
+    enum lam_code rc = drop_registered(db, partition, err);
+    if (rc != LAM_OK)
+        set_dropping(db, partition, false);
+    return rc;
+}
+
+void lam_partition_release(lam_partition *partition) {
+    db_partition_unref(partition);
+}
+
+const char *lam_partition_name(const lam_partition *partition) {
+    return partition ? partition->name : NULL;
+}
+
+/* Copies all names, so that `fn` runs without a lock. */
+static enum lam_code copy_names(lam_db *db, struct buf *out, struct lam_error *err) {
+    enum lam_code rc = LAM_OK;
+    mutex_lock(&db->state);
+    struct db_state *s = db_state(db);
+    for (size_t i = 0; i < s->count && rc == LAM_OK; i++)
+        rc = buf_append(out, s->by_name[i]->name, strlen(s->by_name[i]->name) + 1, err);
+    mutex_unlock(&db->state);
+    return rc;
+}
+
+enum lam_code lam_partition_list(lam_db *db, lam_partition_fn fn, void *arg,
+                                 struct lam_error *err) {
+    if (!db || !fn)
+        return ERR(err, LAM_INVALID, "lam_partition_list: db and fn must not be NULL");
+    TRY(db_check_process(db, err));
+    struct buf names = {0};
+    enum lam_code rc = copy_names(db, &names, err);
+    for (size_t at = 0; rc == LAM_OK && at < names.size;) {
+        const char *name = (const char *)names.data + at;
+        if (!fn(arg, name))
+            break;
+        at += strlen(name) + 1;
+    }
+    buf_fini(&names);
+    return rc;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Grouped syncs of the log. The first waiter leads: it syncs every segment that is not known to be
+ * durable, oldest first, for all records published before it began; who comes meanwhile waits for
+ * the next round. A failed sync is final: the kernel may have dropped the pages, so asking again
+ * could report success for data that is gone. */
+#include "base/assert.h"
+#include "lsm/db_impl.h"
+
+void db_fail(lam_db *db, const struct lam_error *failure) {
+    LAM_ASSERT(failure->code != LAM_OK);
+    mutex_lock(&db->sync);
+    if (db_sync(db)->failure.code == LAM_OK)
+        db_sync(db)->failure = *failure;
+    atomic_store(&db->failed, true);
+    cond_broadcast(&db->synced);
+    mutex_unlock(&db->sync);
+}
+
+/* First segment with records that may not be durable; a reference. */
+static struct db_segment *first_unsynced_locked(lam_db *db, bool *finished_out)
+    REQUIRES(&db->sync) {
+    struct db_sync *s = db_sync(db);
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->segments[i]->synced)
+            continue;
+        atomic_fetch_add(&s->segments[i]->refs, 1);
+        *finished_out = s->segments[i]->finished;
+        return s->segments[i];
+    }
+    return NULL;
+}
+
+/* Syncs as leader, leaving the mutex meanwhile. */
+static void lead_locked(lam_db *db) REQUIRES(&db->sync) {
+    struct db_sync *s = db_sync(db);
+    s->running = true;
+    /* Read before the segments: all these records are in segments listed by now, and if the first
+     * unsynced one is not finished, it is the last of them. */
+    uint64_t target = db_published(db);
+    bool finished = true;
+    enum lam_code rc = LAM_OK;
+    struct lam_error cause = {0};
+    while (rc == LAM_OK && finished) {
+        struct db_segment *segment = first_unsynced_locked(db, &finished);
+        if (!segment)
+            break;
+        s->wal_syncs++;
+        mutex_unlock(&db->sync);
+        rc = wal_writer_sync(segment->writer, &cause);
+        mutex_lock(&db->sync);
+        if (rc == LAM_OK && finished)
+            segment->synced = true;
+        db_segment_unref(segment);
+    }
+    s->running = false;
+    if (rc == LAM_OK) {
+        if (target > atomic_load(&db->durable))
+            atomic_store(&db->durable, target);
+    } else if (s->failure.code == LAM_OK) {
+        cause.code = rc;
+        s->failure = cause;
+        atomic_store(&db->failed, true);
+    }
+    cond_broadcast(&db->synced);
+}
+
+enum lam_code db_sync_to(lam_db *db, uint64_t sequence, struct lam_error *err) {
+    enum lam_code rc = LAM_OK;
+    if (atomic_load(&db->durable) >= sequence)
+        return LAM_OK;
+    mutex_lock(&db->sync);
+    struct db_sync *s = db_sync(db);
+    s->sync_waits++;
+    while (atomic_load(&db->durable) < sequence) {
+        if (s->failure.code != LAM_OK) {
+            rc = ERR(err, LAM_UNKNOWN_OUTCOME, "the commit may not survive a power loss: %s",
+                     s->failure.message);
+            break;
+        }
+        if (s->running)
+            cond_wait(&db->synced, &db->sync);
+        else
+            lead_locked(db);
+    }
+    mutex_unlock(&db->sync);
+    return rc;
+}
+
+enum lam_code lam_sync(lam_db *db, uint64_t sequence, struct lam_error *err) {
+    if (!db)
+        return ERR(err, LAM_INVALID, "lam_sync: db must not be NULL");
+    TRY(db_check_process(db, err));
+    if (db->options.read_only)
+        return LAM_OK;
+    uint64_t published = db_published(db);
+    return db_sync_to(db, sequence < published ? sequence : published, err);
+}

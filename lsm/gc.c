@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Queue of files to remove. */
+#include "lsm/gc.h"
+
+#include "lsm/filename.h"
+#include "lsm/version.h"
+
+static inline struct gc_queue *gc_queue(struct gc *g) REQUIRES(&g->mu) {
+    return &g->guarded_;
+}
+
+void gc_init(struct gc *g, lam_env *env, const char *dir) {
+    memset(g, 0, sizeof *g);
+    g->env = env;
+    g->dir = dir;
+    mutex_init(&g->mu, RANK_LEAF);
+}
+
+static struct file_meta *take_all(struct gc *g) {
+    mutex_lock(&g->mu);
+    struct file_meta *head = gc_queue(g)->head;
+    gc_queue(g)->head = NULL;
+    mutex_unlock(&g->mu);
+    return head;
+}
+
+void gc_fini(struct gc *g) {
+    struct file_meta *f = take_all(g);
+    while (f) {
+        struct file_meta *next = f->gc_next;
+        file_meta_free(f);
+        f = next;
+    }
+    mutex_fini(&g->mu);
+}
+
+void gc_push(struct gc *g, struct file_meta *file) {
+    mutex_lock(&g->mu);
+    file->gc_next = gc_queue(g)->head;
+    gc_queue(g)->head = file;
+    mutex_unlock(&g->mu);
+}
+
+void gc_drain(struct gc *g) {
+    struct file_meta *f = take_all(g);
+    struct buf path = {0};
+    while (f) {
+        struct file_meta *next = f->gc_next;
+        const char *text;
+        if (filename_path(&path, g->dir, FILE_SST, f->number, &text, NULL) == LAM_OK)
+            IGNORE(env_file_remove(g->env, text, NULL), "an orphan goes at the next open");
+        if (g->cache)
+            block_cache_drop_file(g->cache, f->number);
+        file_meta_free(f);
+        f = next;
+    }
+    buf_fini(&path);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Newest writes of one partition, in memory: point entries in a skip list, range tombstones in
+ * append order with sets built over them as they grow. One writer at a time (the commit path);
+ * readers take no lock. Reference-counted; freed whole. */
+#ifndef LAMINA_LSM_MEMTABLE_H
+#define LAMINA_LSM_MEMTABLE_H
+
+#include "lsm/entry.h"
+
+struct memtable;
+MUST_CHECK enum lam_code memtable_new(struct memtable **out, struct lam_error *err);
+struct memtable *memtable_ref(struct memtable *m);
+void memtable_unref(struct memtable *m); /* NULL is allowed */
+
+/* Memory an operation takes at most: what memtable_reserve wants the sum of. */
+size_t memtable_put_bound(size_t key_size, size_t value_size);
+size_t memtable_range_bound(size_t from_size, size_t to_size);
+/* After it, inserts can't fail whose put bounds together are at most `bytes` and whose range bounds
+ * together are at most `range_bytes`. */
+MUST_CHECK enum lam_code memtable_reserve(struct memtable *m, size_t bytes, size_t range_bytes,
+                                          struct lam_error *err);
+/* Copies in. An entry that is there already (same key and sequence) is left alone. */
+void memtable_insert(struct memtable *m, const struct entry *e);
+void memtable_insert_range(struct memtable *m, const struct range_tombstone *t);
+
+/* Bytes of heap it holds. */
+size_t memtable_bytes(const struct memtable *m);
+bool memtable_is_empty(const struct memtable *m);
+/* Newest version of `key` with sequence <= `snapshot`; the slices live as long as the memtable. */
+bool memtable_get(const struct memtable *m, struct lam_slice key, uint64_t snapshot,
+                  struct entry *out);
+/* As range_set_upto, over the range tombstones so far. */
+uint64_t memtable_hidden_upto(const struct memtable *m, struct lam_slice key, uint64_t snapshot);
+/* Range tombstones so far; memtable_range gives each, in commit order. */
+uint32_t memtable_range_count(const struct memtable *m);
+const struct range_tombstone *memtable_range(const struct memtable *m, uint32_t index);
+/* Over the point entries; takes its own reference. Returns owned. */
+MUST_CHECK enum lam_code memtable_iter_new(struct memtable *m, struct cursor_iter **it_out,
+                                           struct lam_error *err);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Chunked memory with reservations. */
+#include "lsm/pool.h"
+
+#include "base/assert.h"
+
+#define POOL_FIRST_BYTES (2u << 10)
+#define POOL_LARGE_BYTES (1u << 20)
+
+struct pool_chunk {
+    struct pool_chunk *next;
+    size_t bytes; /* of `data` */
+    uint8_t data[];
+};
+
+void pool_fini(struct pool *p) {
+    struct pool_chunk *c = p->chunks;
+    while (c) {
+        struct pool_chunk *next = c->next;
+        mem_free(c);
+        c = next;
+    }
+    memset(p, 0, sizeof *p);
+}
+
+enum lam_code pool_reserve(struct pool *p, size_t bytes, struct lam_error *err) {
+    if ((size_t)(p->end - p->at) >= bytes)
+        return LAM_OK;
+    size_t want = p->next_bytes ? p->next_bytes : POOL_FIRST_BYTES;
+    size_t size = want > bytes ? want : bytes;
+    size_t total;
+    if (!size_add(size, sizeof(struct pool_chunk), &total))
+        return mem_fail(err, size);
+    struct pool_chunk *c = mem_alloc(total);
+    if (!c)
+        return mem_fail(err, total);
+    c->next = p->chunks;
+    c->bytes = size;
+    p->chunks = c;
+    p->at = c->data;
+    p->end = c->data + size;
+    p->bytes += total;
+    p->next_bytes = want < POOL_LARGE_BYTES ? want * 2 : POOL_LARGE_BYTES;
+    return LAM_OK;
+}
+
+void *pool_take(struct pool *p, size_t bytes) {
+    size_t size = (bytes + 7) & ~(size_t)7;
+    LAM_ASSERT((size_t)(p->end - p->at) >= size);
+    void *out = p->at;
+    p->at += size;
+    return out;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Immutable index of range tombstones: answers in logarithmic time which versions of a key they
+ * hide. A segment tree over the ends of the ranges: each tombstone hangs at O(log n) nodes, so
+ * nested and staggered ranges cost no more than disjoint ones. */
+#ifndef LAMINA_LSM_RANGE_SET_H
+#define LAMINA_LSM_RANGE_SET_H
+
+#include "lsm/entry.h"
+
+struct range_set;
+/* `tombstones` in any order; the array is copied, the slices are borrowed. Returns owned. */
+MUST_CHECK enum lam_code range_set_new(const struct range_tombstone *tombstones, size_t count,
+                                       struct range_set **set_out, struct lam_error *err);
+void range_set_free(struct range_set *s); /* NULL is allowed */
+/* Highest `upto` among the tombstones that cover `key` and have a sequence <= `snapshot`; 0 if
+ * there is none. NULL set: 0. */
+uint64_t range_set_upto(const struct range_set *s, struct lam_slice key, uint64_t snapshot);
+/* The tombstones, by sequence; valid as long as the set. */
+const struct range_tombstone *range_set_items(const struct range_set *s, size_t *count_out);
+
+#endif

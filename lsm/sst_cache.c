@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * LRU of open SSTs. Files are opened outside the lock; of two threads that open the same file one
+ * keeps its handle and the other drops his. */
+#include "lsm/sst_cache.h"
+
+#include <errno.h>
+
+#include "base/assert.h"
+#include "lsm/filename.h"
+#include "lsm/version.h"
+
+static inline struct sst_cache_list *cache_list(struct sst_cache *c) REQUIRES(&c->mu) {
+    return &c->guarded_;
+}
+
+void sst_cache_init(struct sst_cache *c, lam_env *env, const char *dir, const uint8_t *db_id,
+                    struct block_cache *blocks, size_t limit) {
+    memset(c, 0, sizeof *c);
+    c->env = env;
+    c->dir = dir;
+    memcpy(c->db_id, db_id, sizeof c->db_id);
+    c->blocks = blocks;
+    c->limit = limit;
+    mutex_init(&c->mu, RANK_CACHE);
+}
+
+void sst_cache_fini(struct sst_cache *c) {
+    mutex_lock(&c->mu);
+    LAM_ASSERT(cache_list(c)->count == 0);
+    mutex_unlock(&c->mu);
+    mutex_fini(&c->mu);
+}
+
+static void unlink_locked(struct sst_cache_list *l, struct file_meta *f) {
+    if (f->lru_prev)
+        f->lru_prev->lru_next = f->lru_next;
+    else
+        l->newest = f->lru_next;
+    if (f->lru_next)
+        f->lru_next->lru_prev = f->lru_prev;
+    else
+        l->oldest = f->lru_prev;
+    f->lru_prev = f->lru_next = NULL;
+    l->count--;
+}
+
+static void link_locked(struct sst_cache_list *l, struct file_meta *f) {
+    f->lru_prev = NULL;
+    f->lru_next = l->newest;
+    if (l->newest)
+        l->newest->lru_prev = f;
+    else
+        l->oldest = f;
+    l->newest = f;
+    l->count++;
+}
+
+/* Closes the least recently used until at most `keep` are open. */
+static void evict_to(struct sst_cache *c, size_t keep) {
+    for (;;) {
+        struct sst *victim = NULL;
+        mutex_lock(&c->mu);
+        struct sst_cache_list *l = cache_list(c);
+        if (l->count > keep) {
+            struct file_meta *f = l->oldest;
+            unlink_locked(l, f);
+            victim = f->sst;
+            f->sst = NULL;
+        }
+        mutex_unlock(&c->mu);
+        if (!victim)
+            return;
+        sst_unref(victim);
+    }
+}
+
+static enum lam_code open_file(struct sst_cache *c, const struct file_meta *f, struct sst **out,
+                               struct lam_error *err) {
+    struct buf path = {0};
+    const char *text = NULL;
+    struct lam_error local = {0};
+    enum lam_code rc = filename_path(&path, c->dir, FILE_SST, f->number, &text, err);
+    for (int attempt = 0; rc == LAM_OK; attempt++) {
+        rc = sst_open(c->env, text, c->db_id, f->number, f->size_bytes, f->footer_checksum,
+                      c->blocks, out, &local);
+        bool out_of_files = local.os_errno == EMFILE || local.os_errno == ENFILE;
+        if (rc == LAM_OK || attempt > 0 || !out_of_files)
+            break;
+        mutex_lock(&c->mu);
+        size_t keep = cache_list(c)->count / 2;
+        mutex_unlock(&c->mu);
+        evict_to(c, keep);
+        memset(&local, 0, sizeof local);
+        rc = LAM_OK;
+    }
+    if (rc != LAM_OK && local.code != LAM_OK && err)
+        *err = local;
+    /* A file the manifest names must be there. */
+    if (rc == LAM_NOT_FOUND)
+        rc = ERR(err, LAM_CORRUPT, "%s: missing, but the manifest names it", text);
+    buf_fini(&path);
+    return rc;
+}
+
+enum lam_code sst_cache_get(struct sst_cache *c, struct file_meta *f, struct sst **sst_out,
+                            struct lam_error *err) {
+    mutex_lock(&c->mu);
+    struct sst_cache_list *l = cache_list(c);
+    if (f->sst) {
+        *sst_out = sst_ref(f->sst);
+        if (l->newest != f && l->count > c->limit / 2) {
+            unlink_locked(l, f);
+            link_locked(l, f);
+        }
+        mutex_unlock(&c->mu);
+        return LAM_OK;
+    }
+    mutex_unlock(&c->mu);
+    struct sst *opened, *extra = NULL;
+    TRY(open_file(c, f, &opened, err));
+    mutex_lock(&c->mu);
+    l = cache_list(c);
+    if (f->sst) {
+        extra = opened;
+    } else {
+        f->sst = opened;
+        link_locked(l, f);
+    }
+    *sst_out = sst_ref(f->sst);
+    bool full = l->count > c->limit;
+    mutex_unlock(&c->mu);
+    sst_unref(extra);
+    if (full)
+        evict_to(c, c->limit);
+    return LAM_OK;
+}
+
+void sst_cache_forget(struct sst_cache *c, struct file_meta *f) {
+    mutex_lock(&c->mu);
+    struct sst *s = f->sst;
+    if (s) {
+        unlink_locked(cache_list(c), f);
+        f->sst = NULL;
+    }
+    mutex_unlock(&c->mu);
+    sst_unref(s);
+}
