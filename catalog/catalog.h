@@ -49,7 +49,7 @@ struct table_index {
     lam_partition *partition; /* "{hot partition}#{name}"; owned by the provider */
 };
 
-#define WRITE_STRIPES 64
+#define WRITE_STRIPES 32 /* schema changes hold all: below the 64 that lock checkers follow */
 
 /* One table for everybody: what a statement needs to scan or change it, holding nothing of a user.
  * Immutable but for the fields said otherwise; ALTER publishes another provider. Reference-counted.

@@ -329,7 +329,7 @@ START_TEST(an_index_made_beside_writers_misses_no_row) {
         ck_ok(thread_start(&threads[i], write_rows, &writers[i], &f.err), &f.err);
     }
     for (int i = 0; i < 4; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "i%d", i);
         make_index(&f, name, age_column, false);
     }
