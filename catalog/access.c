@@ -174,9 +174,9 @@ enum lam_code access_denied(struct lam_error *err, struct lam_slice user, enum l
     else if ((size_t)length >= sizeof what)
         memcpy(what + sizeof what - 4, "...", 4);
     int shown = user.size > 100 ? 100 : (int)user.size;
-    ERR_SQL(err, "42501", 0, "user \"%.*s%s\" (role %s) may not %s", shown,
-            user.data ? (const char *)user.data : "", user.size > 100 ? "..." : "", role_name(role),
-            what);
+    (void)ERR_SQL(err, "42501", 0, "user \"%.*s%s\" (role %s) may not %s", shown,
+                  user.data ? (const char *)user.data : "", user.size > 100 ? "..." : "",
+                  role_name(role), what);
     if (err)
         err->code = LAM_DENIED;
     return LAM_DENIED;

@@ -332,15 +332,15 @@ enum lam_code catalog_user_role(struct catalog *c, struct lam_slice name, enum l
         *role_out = record_role(record);
         cache_keep(&c->roles, name, *role_out, version);
     } else if (rc == LAM_NOT_FOUND) {
-        ERR(err, LAM_NOT_FOUND, "user \"%.*s\" does not exist", shown(name), name.data);
+        rc = ERR(err, LAM_NOT_FOUND, "user \"%.*s\" does not exist", shown(name), name.data);
     }
     arena_fini(&arena);
     return rc;
 }
 
 static enum lam_code refuse_login(struct lam_slice name, struct lam_error *err) {
-    ERR_SQL(err, "28P01", 0, "password authentication failed for user \"%.*s\"", shown(name),
-            name.data);
+    (void)ERR_SQL(err, "28P01", 0, "password authentication failed for user \"%.*s\"", shown(name),
+                  name.data);
     if (err)
         err->code = LAM_DENIED;
     return LAM_DENIED;
