@@ -21,13 +21,19 @@ enum lam_code error_hint(struct lam_error *err, enum lam_code code, const char *
 enum lam_code error_context(struct lam_error *err, enum lam_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* `code`, whatever the setter gave. */
+static inline enum lam_code error_is(enum lam_code code, enum lam_code set) {
+    (void)set;
+    return code;
+}
+
 /* The value is the code itself, so that the compiler knows that it is no LAM_OK.
  * Raise: `return ERR(err, LAM_CORRUPT, "%s: ...", path);` */
 #define ERR(err, code, ...)                                                                        \
-    ((void)error_set((err), __FILE__, __LINE__, (code), __VA_ARGS__), (code))
+    error_is((code), error_set((err), __FILE__, __LINE__, (code), __VA_ARGS__))
 /* Raise a statement error (LAM_SQL): `return ERR_SQL(err, "42P01", pos, "table ...");` */
 #define ERR_SQL(err, sqlstate, pos, ...)                                                           \
-    ((void)error_set_sql((err), __FILE__, __LINE__, (sqlstate), (pos), __VA_ARGS__), LAM_SQL)
+    error_is(LAM_SQL, error_set_sql((err), __FILE__, __LINE__, (sqlstate), (pos), __VA_ARGS__))
 
 /* Returns from the calling function unless `expr` is LAM_OK. */
 #define TRY(expr)                                                                                  \
