@@ -335,32 +335,43 @@ enum lam_code expr_print(const struct expr *e, struct buf *out, struct lam_error
     UNREACHABLE();
 }
 
-static bool same_or_null(const struct expr *a, const struct expr *b) {
-    return a == b || (a && b && expr_same(a, b));
-}
-
 static bool same_literal(const struct value *a, const struct value *b) {
     if (!coltype_eq(a->type, b->type) || a->is_null != b->is_null)
         return false;
     return a->is_null || value_cmp(a, b) == 0;
 }
 
-bool expr_same(const struct expr *a, const struct expr *b) {
+static bool same_shape(const struct expr *a, const struct expr *b) {
     if (a->kind != b->kind || a->op != b->op || a->negated != b->negated ||
-        a->distinct != b->distinct || a->parameter != b->parameter ||
-        a->arg_count != b->arg_count || !slice_eq(a->name, b->name) ||
-        !slice_eq(a->table, b->table) || !slice_eq(a->namespace_name, b->namespace_name))
+        a->distinct != b->distinct || a->parameter != b->parameter || a->arg_count != b->arg_count)
         return false;
     if (a->kind == EXPR_LITERAL && !same_literal(&a->literal, &b->literal))
         return false;
-    if (a->kind == EXPR_CAST && !coltype_eq(a->type, b->type))
+    return a->kind != EXPR_CAST || coltype_eq(a->type, b->type);
+}
+
+bool expr_same_by(const struct expr *a, const struct expr *b, expr_column_fn same_column,
+                  void *arg) {
+    if (!a || !b)
+        return a == b;
+    if (!same_shape(a, b))
         return false;
-    if (!same_or_null(a->left, b->left) || !same_or_null(a->right, b->right))
+    if (a->kind == EXPR_COLUMN && same_column)
+        return same_column(arg, a, b);
+    if (!slice_eq(a->name, b->name) || !slice_eq(a->table, b->table) ||
+        !slice_eq(a->namespace_name, b->namespace_name))
+        return false;
+    if (!expr_same_by(a->left, b->left, same_column, arg) ||
+        !expr_same_by(a->right, b->right, same_column, arg))
         return false;
     for (uint32_t i = 0; i < a->arg_count; i++)
-        if (!expr_same(a->args[i], b->args[i]))
+        if (!expr_same_by(a->args[i], b->args[i], same_column, arg))
             return false;
     return true;
+}
+
+bool expr_same(const struct expr *a, const struct expr *b) {
+    return expr_same_by(a, b, NULL, NULL);
 }
 
 struct lam_slice select_item_name(const struct select_item *item) {

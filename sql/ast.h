@@ -307,8 +307,10 @@ MUST_CHECK enum lam_code parse_expression(struct lam_slice text, struct arena *a
 MUST_CHECK enum lam_code expr_print(const struct expr *e, struct buf *out, struct lam_error *err);
 /* Whether two expressions are written alike: names, operators, literals. Positions don't count. */
 bool expr_same(const struct expr *a, const struct expr *b);
-/* Whether an aggregate call is in it. */
-bool expr_has_aggregate(const struct expr *e);
+/* The same with column references compared by a function. */
+typedef bool (*expr_column_fn)(void *arg, const struct expr *a, const struct expr *b);
+bool expr_same_by(const struct expr *a, const struct expr *b, expr_column_fn same_column,
+                  void *arg);
 /* Default column name of a select item without alias: column name, function name, "case",
  * "?column?". */
 struct lam_slice select_item_name(const struct select_item *item);

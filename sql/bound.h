@@ -78,6 +78,7 @@ struct bound_aggregate {
     struct bound *filter;    /* FILTER (WHERE ..) or NULL */
     struct coltype type;     /* of the result */
     uint32_t pos;
+    const struct expr *source; /* the call; one written again is the same aggregate */
 };
 
 /* Whether a function of this (folded) name is an aggregate. */
@@ -105,6 +106,9 @@ bool bound_column(const struct bound *b, uint32_t *column_out);
  * are offered by bound_conjuncts as separate comparisons where that is exact. */
 bool bound_comparison(const struct bound *b, uint32_t *column_out, enum expr_op *op_out,
                       struct bound **other_out);
+/* If `b` is `column IN (constants)`, says so; NULLs among the constants are left out. */
+bool bound_in_constants(const struct bound *b, uint32_t *column_out,
+                        const struct value **values_out, uint32_t *count_out);
 /* Splits a predicate into its ANDed parts, into an arena array. */
 MUST_CHECK enum lam_code bound_conjuncts(struct arena *arena, struct bound *b,
                                          struct bound ***parts_out, uint32_t *count_out,
@@ -116,9 +120,9 @@ MUST_CHECK enum lam_code bound_new_column(struct arena *arena, uint32_t index, s
                                           struct bound **out, struct lam_error *err);
 MUST_CHECK enum lam_code bound_new_constant(struct arena *arena, const struct value *v,
                                             struct bound **out, struct lam_error *err);
-/* Equality test with key-type conversion: whether `column_type <op> value of other` can be answered
- * by encoding the value as column_type, and that value (22003-free: *never_out set when no column
- * value can be equal). */
+/* The value of `other` as a column of `column_type` would hold it, to look for in keys and indexes.
+ * `*usable_out` is false where no such value means just the same (out of range, too many decimals):
+ * filter rows instead. A NULL value: no row can match. */
 MUST_CHECK enum lam_code bound_key_value(struct run_context *run, const struct bound *other,
                                          struct coltype column_type, bool *usable_out,
                                          struct value *out, struct lam_error *err);
@@ -138,11 +142,12 @@ MUST_CHECK enum lam_code evaluator_filter(struct evaluator *e, struct run_contex
                                           const struct colbatch *batch, const uint32_t *sel,
                                           uint32_t count, uint32_t *sel_out, uint32_t *count_out,
                                           struct lam_error *err);
-/* A row-free expression to one value; bytes live in run->arena. */
+/* An expression without columns to one value; bytes live in run->arena. */
 MUST_CHECK enum lam_code bound_value(struct run_context *run, const struct bound *b,
                                      struct value *out, struct lam_error *err);
 
 /* --- aggregate states: flat, one per group --- */
+/* Bytes of a state, which must be aligned to 16. */
 size_t aggregate_state_size(const struct bound_aggregate *a);
 void aggregate_init(const struct bound_aggregate *a, void *state);
 /* Adds argument rows rows[0..count) to states[i]; NULL arguments are skipped. DISTINCT and FILTER
