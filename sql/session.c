@@ -135,15 +135,6 @@ void lam_session_interrupt(lam_session *session) {
         atomic_store(&session->interrupted, true);
 }
 
-enum lam_code lam_user_verify_password(lam_db *db, const char *user, const char *password,
-                                       size_t size, struct lam_error *err) {
-    if (!db || !user || (!password && size > 0))
-        return ERR(err, LAM_INVALID, "verify password: an argument is NULL");
-    struct catalog *catalog;
-    TRY(catalog_of(db, &catalog, err));
-    return catalog_verify_password(catalog, lam_slice_str(user), lam_slice_of(password, size), err);
-}
-
 enum lam_code run_check(const struct run_context *run, struct lam_error *err) {
     if (run->interrupted && atomic_load_explicit(run->interrupted, memory_order_relaxed))
         return ERR_SQL(err, "57014", 0, "statement interrupted");

@@ -6,10 +6,12 @@
  *   env.h      files, clock, background work; the in-memory environment
  *   options.h  how to open, write and read
  *   db.h       the storage engine: partitions, batches, snapshots, iterators
+ *   catalog.h  users and passwords
  *   sql.h      sessions, prepared statements, results */
 #ifndef LAMINA_LAMINA_H
 #define LAMINA_LAMINA_H
 
+#include "lamina/catalog.h"
 #include "lamina/db.h"
 #include "lamina/env.h"
 #include "lamina/error.h"

@@ -105,11 +105,6 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_exec(lam_session *session, const char *
                                               lam_row_fn fn, void *arg, uint64_t *changes_out,
                                               struct lam_error *err);
 
-/* Whether a password is the user's: OK, or DENIED in the same time whether he exists. */
-LAM_API LAM_MUST_CHECK enum lam_code lam_user_verify_password(lam_db *db, const char *user,
-                                                              const char *password, size_t size,
-                                                              struct lam_error *err);
-
 #ifdef __cplusplus
 }
 #endif
