@@ -10,7 +10,7 @@ static bool is_text(enum lam_type t) {
     return t == LAM_TYPE_TEXT || t == LAM_TYPE_JSON || t == LAM_TYPE_BYTES;
 }
 
-bool coltype_widens(struct coltype from, struct coltype to) {
+bool cold_type_fits(struct coltype from, struct coltype to) {
     if (is_text(from.type) && is_text(to.type))
         return true;
     if (from.type == LAM_TYPE_DECIMAL && to.type == LAM_TYPE_DECIMAL)
@@ -97,7 +97,7 @@ static enum lam_code narrow(const struct parquet_reader *reader, uint32_t group,
                             struct parquet_row_ranges *rows, struct lam_error *err) {
     uint32_t fields;
     const struct parquet_field *f = &parquet_reader_fields(reader, &fields)[field];
-    if (is_nan_value(value) || !coltype_widens(f->type, value->type))
+    if (is_nan_value(value) || !cold_type_fits(f->type, value->type))
         return LAM_OK;
     struct parquet_value v = parquet_value_from(value);
     struct parquet_range range = range_of(op, &v);

@@ -133,7 +133,7 @@ static enum lam_code bind_columns(struct cold_scan *c, struct lam_error *err) {
         if (column->field < 0)
             continue;
         struct coltype type = fields[column->field].type;
-        if (!coltype_widens(type, column->type))
+        if (!cold_type_fits(type, column->type))
             return ERR(err, LAM_CORRUPT,
                        "%s: column %u has type %d, which does not fit the table's %d",
                        c->segment->full_path, c->request->column_ids[i], (int)type.type,

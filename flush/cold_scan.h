@@ -72,6 +72,6 @@ MUST_CHECK enum lam_code group_candidates(const struct parquet_reader *reader, u
                                           const struct value *first_upper,
                                           struct parquet_row_ranges *out, struct lam_error *err);
 /* Whether values of type `from` in a file show as `to` without loss (a widened column). */
-bool coltype_widens(struct coltype from, struct coltype to);
+bool cold_type_fits(struct coltype from, struct coltype to);
 
 #endif

@@ -52,7 +52,7 @@ static enum lam_code read_value(const struct segment *s, const struct parquet_re
         return LAM_OK;
     }
     struct coltype stored = parquet_reader_fields(reader, &count)[field].type;
-    if (!coltype_widens(stored, type))
+    if (!cold_type_fits(stored, type))
         return ERR(err, LAM_CORRUPT, "%s: column %u has type %d, which does not fit the table's %d",
                    s->full_path, id, (int)stored.type, (int)type.type);
     struct column c = {0};

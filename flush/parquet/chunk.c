@@ -270,7 +270,7 @@ static enum lam_code put_stats(struct pq_chunk_encoder *e, const struct pq_chunk
 
 static enum lam_code put_indexes(struct pq_chunk_encoder *e, const struct pq_chunk_plan *plan,
                                  struct lam_error *err) {
-    enum pq_boundary_order order;
+    enum pq_boundary_order order = PQ_UNORDERED;
     bool has_index;
     buf_reset(&e->offset_index);
     buf_reset(&e->column_index);

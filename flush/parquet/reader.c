@@ -143,6 +143,18 @@ static enum lam_code check_chunk(const struct parquet_reader *r, const struct pq
     return LAM_OK;
 }
 
+static bool is_ours(const struct parquet_reader *r) {
+    return slice_starts_with(r->meta.created_by, lam_slice_str(PQ_CREATOR));
+}
+
+/* Whether a column's bounds have an order that is known here. Other writers leave NaNs out of the
+ * bounds of floats, and a scan that sorts NaN above all numbers would miss them. */
+static bool has_order(const struct parquet_reader *r, uint32_t field) {
+    enum lam_type type = r->fields[field].type.type;
+    bool is_float = type == LAM_TYPE_FLOAT || type == LAM_TYPE_DOUBLE;
+    return r->meta.type_ordered && r->meta.type_ordered[field] && (!is_float || is_ours(r));
+}
+
 static void load_bounds(const struct parquet_reader *r, const struct pq_chunk *c, uint32_t field,
                         struct parquet_bounds *out) {
     const struct pq_leaf *leaf = &r->meta.leaves[field];
@@ -152,7 +164,7 @@ static void load_bounds(const struct parquet_reader *r, const struct pq_chunk *c
                                        c->stats.null_count > 0 ? (uint64_t)c->stats.null_count : 0};
     if (!r->fields[field].nullable)
         out->has_null_count = true;
-    if (!c->stats.has_bounds || !r->meta.type_ordered || !r->meta.type_ordered[field])
+    if (!c->stats.has_bounds || !has_order(r, field))
         return;
     out->present = pq_value_load(leaf, type, c->stats.min, &out->min) &&
                    pq_value_load(leaf, type, c->stats.max, &out->max) &&
@@ -215,7 +227,7 @@ static enum lam_code load_column_index(struct parquet_reader *r, struct pq_reade
     struct pq_page_stats *stats;
     uint32_t count;
     struct lam_slice kept;
-    if (!c->pages || !r->meta.type_ordered || !r->meta.type_ordered[field])
+    if (!c->pages || !has_order(r, field))
         return LAM_OK;
     TRY(keep_bytes(r, bytes, &kept, err));
     if (!pq_column_index_decode(kept, &r->arena, &stats, &count))
@@ -245,8 +257,7 @@ static enum lam_code check_index_hash(struct parquet_reader *r, struct tail *t,
     unsigned long long start = 0, hash = 0;
     int used = 0;
     /* Other writers copy metadata of files they rewrite. */
-    bool is_ours = slice_starts_with(r->meta.created_by, lam_slice_str(PQ_CREATOR));
-    if (!is_ours || !parquet_reader_pair(r, PQ_KEY_INDEX, &value))
+    if (!is_ours(r) || !parquet_reader_pair(r, PQ_KEY_INDEX, &value))
         return LAM_OK;
     if (value.size > 0 && value.size < sizeof text)
         memcpy(text, value.data, value.size);

@@ -500,7 +500,7 @@ void parquet_summary_fini(struct parquet_summary *s) {
 enum lam_code parquet_writer_finish(struct parquet_writer *w, struct parquet_summary *summary_out,
                                     struct lam_error *err) {
     enum lam_code rc;
-    uint64_t footer_hash;
+    uint64_t footer_hash = 0;
     lam_file *file;
     LAM_ASSERT(!w->failed);
     TRY_GOTO(flush_group(w, err));
