@@ -135,8 +135,8 @@ enum lam_code range_set_new(const struct range_tombstone *tombstones, size_t cou
     for (size_t i = 0; i < count; i++)
         if (tombstones[i].to.size == 0 || slice_cmp(tombstones[i].from, tombstones[i].to) < 0)
             s->items[s->count++] = tombstones[i];
-    qsort(s->items, s->count, sizeof *s->items, by_sequence);
     if (s->count > 0) {
+        qsort(s->items, s->count, sizeof *s->items, by_sequence);
         TRY_GOTO(collect_points(s, err));
         TRY_GOTO(build_tree(s, err));
     }

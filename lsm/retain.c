@@ -65,8 +65,9 @@ static int by_range_then_newest(const void *a, const void *b) {
 }
 
 size_t retain_ranges(const struct retain *r, struct range_tombstone *items, size_t count) {
-    if (count)
-        qsort(items, count, sizeof *items, by_range_then_newest);
+    if (count == 0)
+        return 0;
+    qsort(items, count, sizeof *items, by_range_then_newest);
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         const struct range_tombstone *t = &items[i];

@@ -141,7 +141,8 @@ static enum lam_code fill_level(struct version *v, uint32_t level, const struct 
             l->files[l->count++] = file_meta_ref(added[i].file);
     for (size_t i = 0; i < l->count; i++)
         l->bytes += l->files[i]->size_bytes;
-    qsort(l->files, l->count, sizeof *l->files, level == 0 ? newest_first : by_smallest);
+    if (l->count > 1)
+        qsort(l->files, l->count, sizeof *l->files, level == 0 ? newest_first : by_smallest);
     return LAM_OK;
 }
 
@@ -183,8 +184,8 @@ static enum lam_code collect_ranges(struct version *v, struct lam_error *err) {
     for (uint32_t level = 0; level < VERSION_LEVELS; level++)
         for (size_t i = 0; i < v->levels[level].count; i++) {
             const struct file_meta *f = v->levels[level].files[i];
-            memcpy(all + n, f->ranges, f->range_count * sizeof *all);
-            n += f->range_count;
+            for (size_t j = 0; j < f->range_count; j++)
+                all[n++] = f->ranges[j];
         }
     n = join_pieces(all, n);
     enum lam_code rc = range_set_new(all, n, &v->ranges, err);
