@@ -374,6 +374,52 @@ static enum lam_code open_rewritten(const char *created_by, int64_t dictionary_o
     return rc;
 }
 
+/* Opens a footer of one chunk of doubles with bounds and says whether they are believed. */
+static bool believes_float_bounds(const char *created_by) {
+    uint8_t min[8] = {0}, max[8] = {0};
+    struct pq_leaf leaf = {.name = "d", .physical = PQ_DOUBLE, .field_id = 1, .converted = PQ_NONE};
+    struct pq_chunk chunk = {.physical = PQ_DOUBLE,
+                             .values = 1,
+                             .data_offset = 50,
+                             .compressed_bytes = 10,
+                             .raw_bytes = PQ_NONE,
+                             .stats = {.has_bounds = true,
+                                       .min = lam_slice_of(min, 8),
+                                       .max = lam_slice_of(max, 8),
+                                       .null_count = 0,
+                                       .distinct = PQ_NONE}};
+    struct pq_group group = {.chunks = &chunk, .rows = 1, .file_offset = 50};
+    struct pq_meta m = {.leaves = &leaf,
+                        .leaf_count = 1,
+                        .groups = &group,
+                        .group_count = 1,
+                        .rows = 1,
+                        .created_by = lam_slice_str(created_by)};
+    struct buf b = {0};
+    struct parquet_reader *r;
+    lam_env *env;
+    ck_ok(lam_env_mem_new(&env, &err), &err);
+    ck_ok(buf_append_str(&b, "PAR1", &err), &err);
+    ck_ok(buf_append_zeros(&b, 100, &err), &err);
+    size_t start = b.size;
+    ck_ok(pq_meta_encode(&m, &b, &err), &err);
+    ck_ok(buf_append_le32(&b, (uint32_t)(b.size - start), &err), &err);
+    ck_ok(buf_append_str(&b, "PAR1", &err), &err);
+    put_bytes(env, "f", buf_slice(&b));
+    ck_ok(parquet_reader_open(env, "f", &r, &err), &err);
+    bool present = parquet_reader_bounds(r, 0, 0)->present;
+    parquet_reader_close(r);
+    buf_fini(&b);
+    lam_env_mem_free(env);
+    return present;
+}
+
+START_TEST(float_bounds_of_other_writers_may_leave_out_nans) {
+    ck_assert(!believes_float_bounds("parquet-cpp-arrow version 26.0.1"));
+    ck_assert(believes_float_bounds(PQ_CREATED_BY));
+}
+END_TEST
+
 START_TEST(index_hash_that_another_writer_copied_is_ignored) {
     ck_assert_int_eq(open_rewritten("other version 1.0", 0), LAM_OK);
     ck_assert_int_eq(open_rewritten(PQ_CREATED_BY, 0), LAM_CORRUPT);
@@ -426,6 +472,7 @@ TEST_MAIN("parquet/regress", one_entry_dictionary_has_bits_and_runs,
           created_by_parses, bounds_come_with_column_orders, null_pages_and_prefixes_are_indexed,
           page_with_a_nan_drops_the_column_index, uuids_have_bounds_only_as_sort_keys,
           bloom_filters_hash_plain_bytes, types_of_disputed_hashes_have_no_bloom_filter,
+          float_bounds_of_other_writers_may_leave_out_nans,
           index_hash_that_another_writer_copied_is_ignored,
           dictionary_at_no_offset_is_no_dictionary, more_row_groups_than_an_ordinal_counts,
           deltas_are_used_for_keys_and_times_only)
