@@ -50,8 +50,8 @@ uint64_t test_seed(const char *test) {
     const char *given = getenv("LAM_SEED");
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t seed = given ? strtoull(given, NULL, 0)
-                          : (uint64_t)now.tv_sec * 1000003u + (uint64_t)now.tv_nsec;
+    uint64_t seed =
+        given ? strtoull(given, NULL, 0) : (uint64_t)now.tv_sec * 1000003u + (uint64_t)now.tv_nsec;
     printf("%s: LAM_SEED=%llu\n", test, (unsigned long long)seed);
     fflush(stdout);
     return seed;
