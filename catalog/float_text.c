@@ -28,7 +28,7 @@ static void round_to(double v, int precision, struct float_digits *out) {
         if (*at >= '0' && *at <= '9')
             out->digits[out->count++] = *at;
     LAM_ASSERT(out->count == precision);
-    out->exponent = atoi(at + 1) - (precision - 1);
+    out->exponent = (int)strtol(at + 1, NULL, 10) - (precision - 1);
     while (out->count > 1 && out->digits[out->count - 1] == '0') {
         out->count--;
         out->exponent++;
@@ -97,7 +97,8 @@ static size_t put_plain(const struct float_digits *d, int point, char *out) {
 
 void float_text(double v, bool single, char *out) {
     if (!isfinite(v)) {
-        strcpy(out, isnan(v) ? "NaN" : v > 0 ? "Infinity" : "-Infinity");
+        const char *name = isnan(v) ? "NaN" : v > 0 ? "Infinity" : "-Infinity";
+        memcpy(out, name, strlen(name) + 1);
         return;
     }
     struct float_digits d;
