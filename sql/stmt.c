@@ -420,6 +420,14 @@ const char *lam_command_tag(const lam_stmt *s) {
 
 /* --- whole texts --- */
 
+/* Characters of valid text; pos counts from the start of the whole text. */
+static uint32_t characters(const char *sql, size_t size) {
+    uint32_t n = 0;
+    for (size_t i = 0; i < size; i++)
+        n += ((uint8_t)sql[i] & 0xC0) != 0x80;
+    return n;
+}
+
 enum lam_code lam_authorize(lam_session *session, const char *sql, size_t size,
                             struct lam_error *err) {
     if (!session || (!sql && size > 0))
@@ -436,6 +444,8 @@ enum lam_code lam_authorize(lam_session *session, const char *sql, size_t size,
         if (!ast)
             break;
         rc = authorise_statement(session, ast, err);
+        if (rc != LAM_OK && err && err->pos > 0)
+            err->pos += characters(sql, at);
         arena_reset(&arena);
         at += tail;
     }
@@ -452,14 +462,6 @@ static enum lam_code run_all_rows(lam_stmt *s, lam_row_fn fn, void *arg, struct 
         if (fn && !fn(arg, s))
             return ERR_SQL(err, "57014", 0, "stopped by the row callback");
     }
-}
-
-/* Characters of valid text; pos counts from the start of the whole text. */
-static uint32_t characters(const char *sql, size_t size) {
-    uint32_t n = 0;
-    for (size_t i = 0; i < size; i++)
-        n += ((uint8_t)sql[i] & 0xC0) != 0x80;
-    return n;
 }
 
 enum lam_code lam_exec(lam_session *session, const char *sql, size_t size, lam_row_fn fn, void *arg,
