@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Power loss before each change that a flush makes to the disk: after reopening all rows are there
+ * once, whatever was lost, and no file is left that no manifest names. And each such change
+ * failing: the table stays as it was. */
+#include "tests/flush/world.h"
+#include "tests/support/env_fault.h"
+
+struct crash_run {
+    struct world w;
+    lam_env *inner;
+    char *expected[2]; /* rows of users a and b, system columns too */
+};
+static const char *const owners[2] = {"a", "../b"};
+
+/* Two users, one with an older segment that the flush makes dead rows in; an index. */
+static void prepare(struct crash_run *c) {
+    memset(c, 0, sizeof *c);
+    struct world *w = &c->w;
+    ck_ok(lam_env_mem_new(&c->inner, &w->err), &w->err);
+    w->env = env_fault_new(c->inner);
+    w->manual = true;
+    world_open_db(w);
+    world_table(w, "t", TABLE_USER, NULL);
+    struct lam_slice column = S("name");
+    struct index_spec spec = {.name = S("t_name"),
+                              .namespace_name = S("default"),
+                              .table = S("t"),
+                              .columns = &column,
+                              .column_count = 1};
+    bool created;
+    ck_ok(catalog_create_index(w->c, &world_root, &spec, &created, &w->err), &w->err);
+    struct provider *p = world_provider(w, "t");
+    for (int i = 0; i < 20; i++)
+        world_put(w, p, "a", i, "old", i);
+    world_flush(w, p);
+    for (int i = 0; i < 20; i += 3)
+        world_put(w, p, "a", i, "new", i);
+    world_delete(w, p, "a", 1);
+    for (int i = 0; i < 5; i++)
+        world_put(w, p, "../b", i, "b", i);
+    struct lam_stats stats;
+    lam_db_stats(w->db, &stats);
+    ck_ok(lam_sync(w->db, stats.sequence, &w->err), &w->err);
+    for (int u = 0; u < 2; u++)
+        c->expected[u] = world_dump(w, p, owners[u], true);
+    provider_unref(p);
+}
+
+static void check_rows(struct world *w, char *const expected[2]) {
+    struct provider *p = world_provider(w, "t");
+    for (int u = 0; u < 2; u++) {
+        char *got = world_dump(w, p, owners[u], true);
+        ck_assert_str_eq(got, expected[u]);
+        mem_free(got);
+    }
+    ck_assert_uint_eq(count_cold(w->env, ".parquet"), count_segments(w, p));
+    ck_assert_uint_eq(count_cold(w->env, ".parquet.tmp"), 0);
+    provider_unref(p);
+}
+
+/* A flush still works, and leaves nothing hot. */
+static void check_flush(struct world *w, char *const expected[2]) {
+    struct provider *p = world_provider(w, "t");
+    world_flush(w, p);
+    ck_assert_uint_eq(world_hot_rows(w, p), 0);
+    provider_unref(p);
+    check_rows(w, expected);
+}
+
+static void open_image(struct crash_run *c, enum lam_crash_mode mode, uint64_t seed) {
+    struct world image = {0};
+    ck_ok(lam_env_mem_crash(c->inner, mode, seed, &image.env, &image.err), &image.err);
+    image.manual = true;
+    world_open_db(&image);
+    check_rows(&image, c->expected);
+    check_flush(&image, c->expected);
+    world_close(&image);
+}
+
+static void finish(struct crash_run *c) {
+    for (int u = 0; u < 2; u++)
+        mem_free(c->expected[u]);
+    env_fault_arm(c->w.env, FAULT_ALL, 0, LAM_IO, false);
+    IGNORE(lam_db_close(c->w.db, &c->w.err), "it may have lost its disk");
+    env_fault_free(c->w.env);
+    lam_env_mem_free(c->inner);
+}
+
+START_TEST(power_loss_at_any_step_of_a_flush_loses_and_repeats_nothing) {
+    uint64_t seed = test_seed("flush crash"), steps = 0, committed = 0;
+    for (uint64_t nth = 1;; nth++) {
+        struct crash_run c;
+        struct flush_result r;
+        prepare(&c);
+        struct provider *p = world_provider(&c.w, "t");
+        env_fault_arm(c.w.env, FAULT_MUTATE, nth, LAM_IO, true);
+        enum lam_code rc = flush_table(c.w.f, p, &r, &c.w.err);
+        bool fired = env_fault_fired(c.w.env) > 0;
+        provider_unref(p);
+        committed += rc == LAM_OK && fired;
+        open_image(&c, LAM_CRASH_POWER, 0);
+        open_image(&c, LAM_CRASH_PROCESS, 0);
+        for (uint64_t i = 0; i < 3; i++)
+            open_image(&c, LAM_CRASH_POWER_ANY, seed + nth * 3 + i);
+        finish(&c);
+        steps++;
+        if (!fired)
+            break;
+    }
+    ck_assert_uint_gt(steps, 20);
+    ck_assert_uint_gt(committed, 0); /* the derived files come after the commit */
+}
+END_TEST
+
+START_TEST(failure_at_any_step_leaves_the_table_as_it_was) {
+    for (uint64_t nth = 1;; nth++) {
+        struct crash_run c;
+        struct flush_result r;
+        prepare(&c);
+        struct provider *p = world_provider(&c.w, "t");
+        env_fault_arm(c.w.env, FAULT_MUTATE, nth, LAM_NO_SPACE, false);
+        enum lam_code rc = flush_table(c.w.f, p, &r, &c.w.err);
+        bool fired = env_fault_fired(c.w.env) > 0;
+        env_fault_arm(c.w.env, FAULT_MUTATE, 0, LAM_IO, false);
+        for (int u = 0; u < 2; u++) {
+            char *got = world_dump(&c.w, p, owners[u], true);
+            ck_assert_str_eq(got, c.expected[u]);
+            mem_free(got);
+        }
+        if (rc != LAM_OK)
+            ck_assert_uint_gt(strlen(c.w.err.message), 0);
+        provider_unref(p);
+        IGNORE(lam_db_close(c.w.db, &c.w.err), "a failed sync is told again");
+        world_open_db(&c.w);
+        check_rows(&c.w, c.expected);
+        check_flush(&c.w, c.expected);
+        finish(&c);
+        if (!fired)
+            break;
+    }
+}
+END_TEST
+
+START_TEST(failing_reads_fail_the_flush_or_the_query) {
+    for (uint64_t nth = 1; nth < 200; nth++) {
+        struct crash_run c;
+        struct flush_result r;
+        prepare(&c);
+        struct provider *p = world_provider(&c.w, "t");
+        env_fault_arm(c.w.env, FAULT_READ | FAULT_OPEN, nth, LAM_IO, false);
+        enum lam_code rc = flush_table(c.w.f, p, &r, &c.w.err);
+        bool fired = env_fault_fired(c.w.env) > 0;
+        env_fault_arm(c.w.env, FAULT_READ | FAULT_OPEN, 0, LAM_IO, false);
+        provider_unref(p);
+        check_rows(&c.w, c.expected);
+        if (rc != LAM_OK)
+            check_flush(&c.w, c.expected);
+        finish(&c);
+        if (!fired)
+            break;
+        ck_assert_uint_lt(nth, 199);
+    }
+}
+END_TEST
+
+TEST_MAIN("crash/flush", power_loss_at_any_step_of_a_flush_loses_and_repeats_nothing,
+          failure_at_any_step_leaves_the_table_as_it_was,
+          failing_reads_fail_the_flush_or_the_query)
