@@ -216,7 +216,7 @@ static bool get_fixed(const uint8_t *p, struct value *out) {
         return get_f64(p, out->type.type == LAM_TYPE_FLOAT, &out->as.f64);
     case LAM_TYPE_DECIMAL: {
         unsigned precision = out->type.precision;
-        out->as.i128 = (int128)get_i64(p, 8) << 64 | get_be64(p + 8);
+        out->as.i128 = (int128)((unsigned __int128)(uint64_t)get_i64(p, 8) << 64 | get_be64(p + 8));
         return decimal_fits(out->as.i128, precision ? precision : DECIMAL_PRECISION_MAX);
     }
     case LAM_TYPE_UUID:

@@ -100,7 +100,7 @@ static inline struct value random_value(struct rng *r, struct coltype type, stru
         return value_f64(type.type, random_double(r));
     case LAM_TYPE_DECIMAL: {
         int128 end = decimal_pow10(type.precision);
-        int128 any = (int128)rng_next(r) << 64 | rng_next(r);
+        int128 any = (int128)((unsigned __int128)rng_next(r) << 64 | rng_next(r));
         uint64_t pick = rng_below(r, 4);
         v.as.i128 = pick == 0 ? end - 1 : pick == 1 ? 1 - end : pick == 2 ? 0 : any % end;
         break;
