@@ -258,6 +258,8 @@ static enum lam_code change_type(struct alter *a, struct lam_error *err) {
     struct schema_column *column = &a->schema->columns[a->column];
     column->type = to;
     TRY(retype_value(&column->initial, to, a->schema, err));
+    if (column->on_insert.kind != DEFAULT_VALUE)
+        return LAM_OK;
     return retype_value(&column->on_insert.value, to, a->schema, err);
 }
 

@@ -8,13 +8,14 @@
 #include "sql/exec.h"
 
 enum lam_code dml_begin(struct dml *d, lam_stmt *stmt, struct provider *p, struct lam_error *err) {
-    *d = (struct dml){.stmt = stmt, .p = p};
+    *d = (struct dml){.stmt = stmt, .p = p, .owner = row_owner(p, stmt->identity.user)};
     d->stamps.catalog = stmt->session->catalog;
     TRY(provider_write_lock(p, stmt->identity.user, &d->stripe, err));
     d->locked = true;
     d->uniques = mem_calloc(p->index_count + 1, sizeof *d->uniques);
     d->unique_removed = mem_calloc(p->index_count + 1, sizeof *d->unique_removed);
-    if (!d->uniques || !d->unique_removed)
+    d->pending = mem_calloc(p->index_count + 1, sizeof *d->pending);
+    if (!d->uniques || !d->unique_removed || !d->pending)
         return mem_fail(err, (p->index_count + 1) * sizeof *d->uniques);
     TRY(lam_batch_new(stmt->session->db, &d->batch, err));
     return lam_snapshot_new(stmt->session->db, &d->snapshot, err);
@@ -39,6 +40,11 @@ void dml_end(struct dml *d) {
         bytes_map_fini(&d->unique_removed[i]);
     mem_free(d->uniques);
     mem_free(d->unique_removed);
+    for (uint32_t i = 0; d->pending && i < d->p->index_count; i++)
+        buf_fini(&d->pending[i]);
+    mem_free(d->pending);
+    colbatch_fini(&d->kept);
+    mem_free(d->kept_stamps);
     buf_fini(&d->key);
     *d = (struct dml){0};
 }
@@ -94,26 +100,35 @@ static enum lam_code unique_violation(const struct dml *d, const struct table_in
                    index->name, d->p->namespace_name, d->p->name);
 }
 
+/* Leaves the row's values in `pending`, empty if they cannot conflict. */
 static enum lam_code check_index(struct dml *d, uint32_t i, const struct value *values,
                                  struct lam_slice own_key, bool *conflict, struct lam_error *err) {
     const struct table_index *index = &d->p->indexes[i];
-    bool complete, added;
+    bool complete;
     uint32_t number;
     *conflict = false;
+    buf_reset(&d->pending[i]);
     TRY(unique_values(d, index, values, &complete, err));
     if (!complete)
         return LAM_OK;
+    TRY(buf_append_slice(&d->pending[i], buf_slice(&d->key), err));
     if (bytes_map_find(&d->uniques[i], buf_slice(&d->key), &number)) {
         *conflict = true;
         return LAM_OK;
     }
-    if (!bytes_map_find(&d->unique_removed[i], buf_slice(&d->key), &number)) {
-        TRY(unique_conflict(d->p, index, d->snapshot, d->stmt->identity.user, values, own_key,
-                            conflict, err));
-        if (*conflict)
-            return LAM_OK;
+    if (bytes_map_find(&d->unique_removed[i], buf_slice(&d->key), &number))
+        return LAM_OK;
+    return unique_conflict(d->p, index, d->snapshot, d->owner, values, own_key, conflict, err);
+}
+
+static enum lam_code note_uniques(struct dml *d, struct lam_error *err) {
+    for (uint32_t i = 0; i < d->p->index_count; i++) {
+        uint32_t number;
+        bool added;
+        if (d->p->indexes[i].unique && d->pending[i].size > 0)
+            TRY(bytes_map_add(&d->uniques[i], buf_slice(&d->pending[i]), &number, &added, err));
     }
-    return bytes_map_add(&d->uniques[i], buf_slice(&d->key), &number, &added, err);
+    return LAM_OK;
 }
 
 enum lam_code dml_check_unique(struct dml *d, const struct value *values, struct lam_slice own_key,
@@ -132,7 +147,7 @@ enum lam_code dml_check_unique(struct dml *d, const struct value *values, struct
         *conflict_out = true;
         return LAM_OK;
     }
-    return LAM_OK;
+    return note_uniques(d, err);
 }
 
 enum lam_code dml_give_up_unique(struct dml *d, const struct value *values, struct lam_error *err) {
@@ -260,21 +275,41 @@ bool dml_same_value(const struct value *a, const struct value *b) {
     return value_cmp(a, b) == 0;
 }
 
-enum lam_code dml_read_back(lam_stmt *stmt, const struct table_ref *ref,
-                            const struct lam_slice *keys, size_t count, struct colbatch *out,
-                            struct lam_error *err) {
-    lam_snapshot *snapshot;
-    TRY(lam_snapshot_new(stmt->session->db, &snapshot, err));
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(colbatch_init(out, ref->types, ref->scope.count, err));
-    for (size_t i = 0; i < count; i++) {
-        struct row_found row;
-        TRY_GOTO(row_find(ref->provider, snapshot, stmt->identity.user, keys[i], stmt->run.now_us,
-                          &stmt->run_arena, &row, err));
-        if (row.found)
-            TRY_GOTO(dml_scope_row(ref->provider, row.values, row.seq, row.deleted, out, err));
+enum lam_code dml_keep(struct dml *d, const struct table_ref *ref, const struct value *values,
+                       int64_t seq, bool written, struct lam_error *err) {
+    if (!d->kept.columns)
+        TRY(colbatch_init(&d->kept, ref->types, ref->scope.count, err));
+    uint32_t row = d->kept.rows;
+    TRY(MEM_GROW(&d->kept_stamps, &d->kept_capacity, (size_t)row + 1, err));
+    LAM_ASSERT(!written || d->stamps.count > 0);
+    d->kept_stamps[row] = written ? d->stamps.count - 1 : NO_STAMP;
+    return dml_scope_row(d->p, values, seq, false, &d->kept, err);
+}
+
+static void stamp_column(const struct dml *d, bool is_time, uint32_t column,
+                         struct rowlist *returned) {
+    size_t row = 0;
+    for (size_t b = 0; b < returned->count; b++) {
+        struct column *c = &returned->batches[b].columns[column];
+        for (uint32_t r = 0; r < returned->batches[b].rows; r++, row++) {
+            size_t stamp = d->kept_stamps[row];
+            if (stamp == NO_STAMP)
+                continue;
+            int64_t seq = (int64_t)get_le64(db_batch_value(d->batch, d->stamps.offsets[stamp]));
+            if (is_time)
+                seq = seq_time_us(seq);
+            memcpy(c->data + (size_t)r * sizeof seq, &seq, sizeof seq);
+        }
     }
-out:
-    lam_snapshot_free(snapshot);
-    return rc;
+}
+
+void dml_stamp_returned(const struct dml *d, const struct returning_plan *plan, uint32_t seq_column,
+                        struct rowlist *returned) {
+    LAM_ASSERT(rowlist_rows(returned) == d->kept.rows);
+    for (uint32_t i = 0; i < plan->count; i++) {
+        uint32_t column;
+        if (bound_column(plan->items[i], &column) && column >= seq_column &&
+            column <= seq_column + 1)
+            stamp_column(d, column != seq_column, i, returned);
+    }
 }

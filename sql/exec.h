@@ -60,6 +60,11 @@ MUST_CHECK enum lam_code select_operator(const struct select_plan *plan, lam_stm
 MUST_CHECK enum lam_code system_rows(const struct table_ref *ref, lam_stmt *stmt,
                                      struct rowlist *rows, struct lam_error *err);
 
+/* Whose rows of a table the user means: nobody's where all users share them. */
+static inline struct lam_slice row_owner(const struct provider *p, struct lam_slice user) {
+    return p->kind == TABLE_SHARED ? SLICE_EMPTY : user;
+}
+
 /* Default of a column as text, NULL without one. */
 MUST_CHECK enum lam_code column_default_text(const struct schema_column *c, struct arena *arena,
                                              struct value *out, struct lam_error *err);
@@ -93,6 +98,7 @@ bool bytes_map_find(const struct bytes_map *m, struct lam_slice key, uint32_t *n
 struct dml {
     lam_stmt *stmt;
     struct provider *p;
+    struct lam_slice owner; /* whose rows; empty where all users share them */
     lam_batch *batch;
     struct seq_stamps stamps;
     lam_snapshot *snapshot; /* taken under the stripe */
@@ -102,8 +108,13 @@ struct dml {
     struct bytes_map removed;         /* keys taken away */
     struct bytes_map *uniques;        /* [index_count]: unique values written */
     struct bytes_map *unique_removed; /* [index_count]: unique values given up */
+    struct buf *pending;              /* [index_count]: unique values of the row at hand */
     struct buf key;
+    struct colbatch kept; /* rows for RETURNING in the scope's layout; owned */
+    size_t *kept_stamps;  /* [kept.rows]: place in `stamps`, or NO_STAMP; owned */
+    size_t kept_capacity;
 };
+#define NO_STAMP SIZE_MAX
 MUST_CHECK enum lam_code dml_begin(struct dml *d, lam_stmt *stmt, struct provider *p,
                                    struct lam_error *err);
 void dml_end(struct dml *d);
@@ -112,8 +123,8 @@ MUST_CHECK enum lam_code dml_commit(struct dml *d, uint64_t rows, struct lam_err
 /* NOT NULL (23502) of a whole row. */
 MUST_CHECK enum lam_code dml_check_nulls(const struct provider *p, const struct value *values,
                                          struct lam_error *err);
-/* Unique indexes (23505) against table and statement; notes the row's values. `conflict_out` (may
- * be NULL: raise) is set instead of raising. */
+/* Unique indexes (23505) against table and statement; notes the row's values if there is no
+ * conflict. `conflict_out` (may be NULL: raise) is set instead of raising. */
 MUST_CHECK enum lam_code dml_check_unique(struct dml *d, const struct value *values,
                                           struct lam_slice own_key, bool *conflict_out,
                                           struct lam_error *err);
@@ -131,11 +142,15 @@ MUST_CHECK enum lam_code dml_copy_value(struct arena *arena, struct value v, str
                                         struct lam_error *err);
 /* Whether two values are the same for UPDATE: NULL equals NULL. */
 bool dml_same_value(const struct value *a, const struct value *b);
-/* Reads rows of the committed statement back by key, in the scope's layout: their _seq is known
- * only now. Initialises `out`. */
-MUST_CHECK enum lam_code dml_read_back(lam_stmt *stmt, const struct table_ref *ref,
-                                       const struct lam_slice *keys, size_t count,
-                                       struct colbatch *out, struct lam_error *err);
+/* Keeps a row for RETURNING. `written`: it is the newest put of the batch, whose _seq the commit
+ * will tell; else `seq` is its own. */
+MUST_CHECK enum lam_code dml_keep(struct dml *d, const struct table_ref *ref,
+                                  const struct value *values, int64_t seq, bool written,
+                                  struct lam_error *err);
+/* RETURNING is evaluated before the commit, so that its errors undo the statement; the _seq and
+ * _updated of written rows are filled in after it. */
+void dml_stamp_returned(const struct dml *d, const struct returning_plan *plan, uint32_t seq_column,
+                        struct rowlist *returned);
 /* Evaluates RETURNING over rows of the scope. */
 MUST_CHECK enum lam_code dml_returning(lam_stmt *stmt, const struct returning_plan *plan,
                                        const struct colbatch *rows, struct rowlist *returned,

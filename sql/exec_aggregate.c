@@ -177,7 +177,7 @@ static enum lam_code consume(struct aggregate_op *self, struct run_context *run,
         if (self->arguments2[a])
             TRY(evaluator_run(self->arguments2[a], run, in->batch, in->sel, in->count, &argument2,
                               err));
-        uint32_t chosen;
+        uint32_t chosen = 0;
         TRY(choose_rows(self, run, a, in, argument, &chosen, err));
         if (chosen > 0)
             TRY(update_chosen(self, a, argument, argument2, chosen, in->count, err));

@@ -16,8 +16,6 @@ struct change {
     const struct column **results;     /* [set_count] over `rows` */
     struct value *old_values, *values; /* [column_count] of the row at hand */
     struct buf key, new_key;
-    struct lam_slice *keys; /* of changed rows, for RETURNING; in the run arena */
-    size_t key_count, key_capacity;
 };
 
 /* Reads under the stripe: at the snapshot of the batch, not at that of the statement. */
@@ -105,15 +103,11 @@ static enum lam_code is_hot(struct change *c, struct lam_slice key, bool *hot_ou
     return rc == LAM_NOT_FOUND ? LAM_OK : rc;
 }
 
-static enum lam_code note_key(struct change *c, struct lam_slice key, struct lam_error *err) {
+static enum lam_code keep(struct change *c, uint32_t row, bool written, struct lam_error *err) {
     if (c->plan->returning.count == 0)
         return LAM_OK;
-    TRY(MEM_GROW(&c->keys, &c->key_capacity, c->key_count + 1, err));
-    void *copy = arena_dup(&c->stmt->run_arena, key.data, key.size);
-    if (!copy)
-        return mem_fail(err, key.size);
-    c->keys[c->key_count++] = lam_slice_of(copy, key.size);
-    return LAM_OK;
+    int64_t seq = column_i64(&c->rows.columns[c->p->schema->column_count], row);
+    return dml_keep(&c->dml, &c->plan->source.ref, c->values, seq, written, err);
 }
 
 /* Takes the old row away: soft where rows go cold, else for good. */
@@ -153,8 +147,8 @@ static enum lam_code check_free_key(struct change *c, struct lam_error *err) {
     if (bytes_map_find(&c->dml.removed, buf_slice(&c->new_key), &number))
         return LAM_OK;
     struct row_found other;
-    TRY(row_find(c->p, c->dml.snapshot, c->stmt->identity.user, buf_slice(&c->new_key),
-                 c->stmt->run.now_us, &c->stmt->run_arena, &other, err));
+    TRY(row_find(c->p, c->dml.snapshot, c->dml.owner, buf_slice(&c->new_key), c->stmt->run.now_us,
+                 &c->stmt->run_arena, &other, err));
     return other.found && !other.deleted ? dml_duplicate_key(c->p, c->values, err) : LAM_OK;
 }
 
@@ -165,20 +159,20 @@ static enum lam_code update_row(struct change *c, uint32_t row, struct lam_error
     TRY(load_values(c, row, &changed, err));
     TRY(make_key(c, c->old_values, &c->key, err));
     TRY(make_key(c, c->values, &c->new_key, err));
-    TRY(note_key(c, buf_slice(&c->new_key), err));
     bool moves = !slice_eq(buf_slice(&c->key), buf_slice(&c->new_key));
     TRY(bytes_map_add(&c->dml.keys, buf_slice(&c->new_key), &number, &added, err));
     if (!added)
         return dml_duplicate_key(c->p, c->values, err);
     if (!changed)
-        return LAM_OK;
+        return keep(c, row, false, err);
     if (moves)
         TRY(check_free_key(c, err));
     else
         TRY(is_hot(c, buf_slice(&c->key), &hot, err));
     TRY(dml_check_unique(&c->dml, c->values, buf_slice(&c->key), NULL, err));
-    return row_batch_put(c->p, c->dml.batch, &c->dml.stamps, c->stmt->identity.user, c->values,
-                         false, hot ? c->old_values : NULL, err);
+    TRY(row_batch_put(c->p, c->dml.batch, &c->dml.stamps, c->stmt->identity.user, c->values, false,
+                      hot ? c->old_values : NULL, err));
+    return keep(c, row, true, err);
 }
 
 static enum lam_code update_rows(struct change *c, struct lam_error *err) {
@@ -197,27 +191,11 @@ static enum lam_code delete_rows(struct change *c, struct lam_error *err) {
     return LAM_OK;
 }
 
-static enum lam_code return_rows(struct change *c, struct rowlist *returned,
-                                 struct lam_error *err) {
-    if (c->plan->returning.count == 0)
-        return LAM_OK;
-    if (c->plan->is_delete)
-        return dml_returning(c->stmt, &c->plan->returning, &c->rows, returned, err);
-    struct colbatch rows = {0};
-    enum lam_code rc =
-        dml_read_back(c->stmt, &c->plan->source.ref, c->keys, c->key_count, &rows, err);
-    if (rc == LAM_OK)
-        rc = dml_returning(c->stmt, &c->plan->returning, &rows, returned, err);
-    colbatch_fini(&rows);
-    return rc;
-}
-
 static void change_fini(struct change *c) {
     for (uint32_t i = 0; c->set && i < c->plan->set_count; i++)
         evaluator_free(c->set[i]);
     mem_free(c->set);
     mem_free(c->results);
-    mem_free(c->keys);
     colbatch_fini(&c->rows);
     buf_fini(&c->key);
     buf_fini(&c->new_key);
@@ -236,9 +214,12 @@ enum lam_code change_run(lam_stmt *stmt, const struct change_plan *plan, struct 
     enum lam_code rc = LAM_OK;
     TRY_GOTO(collect(&c, err));
     TRY_GOTO(plan->is_delete ? delete_rows(&c, err) : update_rows(&c, err));
+    TRY_GOTO(dml_returning(stmt, &plan->returning, plan->is_delete ? &c.rows : &c.dml.kept,
+                           returned, err));
     TRY_GOTO(dml_commit(&c.dml, c.rows.rows, err));
+    if (!plan->is_delete)
+        dml_stamp_returned(&c.dml, &plan->returning, n, returned);
     stmt->changes = c.rows.rows;
-    rc = return_rows(&c, returned, err);
 out:
     change_fini(&c);
     return rc;

@@ -12,9 +12,6 @@ struct insert {
     struct provider *p;
     struct buf key;                  /* of the row at hand */
     uint64_t affected;               /* rows inserted or updated */
-    struct colbatch returned;        /* affected rows for RETURNING; owned */
-    struct lam_slice *returned_keys; /* their keys, in the run arena */
-    size_t returned_count, returned_capacity;
     struct evaluator **conflict_set; /* [conflict_set_count]; owned */
     struct evaluator *conflict_where;
     struct colbatch conflict_row; /* target and excluded; owned */
@@ -41,23 +38,24 @@ static enum lam_code row_from_values(struct insert *in, uint32_t row, struct val
     return LAM_OK;
 }
 
-static enum lam_code keep_for_returning(struct insert *in, struct lam_error *err) {
-    if (in->plan->returning.count == 0)
-        return LAM_OK;
-    TRY(MEM_GROW(&in->returned_keys, &in->returned_capacity, in->returned_count + 1, err));
-    void *key = arena_dup(&in->stmt->run_arena, in->key.data, in->key.size);
-    if (!key)
-        return mem_fail(err, in->key.size);
-    in->returned_keys[in->returned_count++] = lam_slice_of(key, in->key.size);
-    return LAM_OK;
+/* Counts a row and keeps it for RETURNING. Its key is noted: no later row may have it. */
+static enum lam_code affect_row(struct insert *in, const struct value *values, int64_t seq,
+                                bool written, struct lam_error *err) {
+    uint32_t number;
+    bool added;
+    in->affected++;
+    TRY(bytes_map_add(&in->dml.keys, buf_slice(&in->key), &number, &added, err));
+    LAM_ASSERT(added);
+    return in->plan->returning.count > 0
+               ? dml_keep(&in->dml, &in->plan->ref, values, seq, written, err)
+               : LAM_OK;
 }
 
 static enum lam_code write_row(struct insert *in, const struct value *values,
                                const struct value *old_values, struct lam_error *err) {
     TRY(row_batch_put(in->p, in->dml.batch, &in->dml.stamps, in->stmt->identity.user, values, false,
                       old_values, err));
-    in->affected++;
-    return keep_for_returning(in, err);
+    return affect_row(in, values, 0, true, err);
 }
 
 /* Fills conflict_row with the row that stands and the one proposed. */
@@ -112,10 +110,8 @@ static enum lam_code update_conflicting(struct insert *in, const struct row_foun
         }
         changed |= !dml_same_value(&values[column], &old->values[column]);
     }
-    if (!changed) {
-        in->affected++;
-        return keep_for_returning(in, err);
-    }
+    if (!changed)
+        return affect_row(in, old->values, old->seq, false, err);
     TRY(dml_check_nulls(in->p, values, err));
     TRY(dml_give_up_unique(&in->dml, old->values, err));
     TRY(dml_check_unique(&in->dml, values, buf_slice(&in->key), NULL, err));
@@ -129,9 +125,7 @@ static enum lam_code insert_row(struct insert *in, const struct value *values,
     buf_reset(&in->key);
     TRY(row_key(in->p->schema, in->p->kind, in->stmt->identity.user, values, &in->key, err));
     uint32_t number;
-    bool added;
-    TRY(bytes_map_add(&in->dml.keys, buf_slice(&in->key), &number, &added, err));
-    if (!added) {
+    if (bytes_map_find(&in->dml.keys, buf_slice(&in->key), &number)) {
         if (plan->on_conflict == CONFLICT_NOTHING)
             return LAM_OK;
         if (plan->on_conflict == CONFLICT_UPDATE)
@@ -141,8 +135,8 @@ static enum lam_code insert_row(struct insert *in, const struct value *values,
         return dml_duplicate_key(in->p, values, err);
     }
     struct row_found old;
-    TRY(row_find(in->p, in->dml.snapshot, in->stmt->identity.user, buf_slice(&in->key),
-                 in->stmt->run.now_us, &in->stmt->run_arena, &old, err));
+    TRY(row_find(in->p, in->dml.snapshot, in->dml.owner, buf_slice(&in->key), in->stmt->run.now_us,
+                 &in->stmt->run_arena, &old, err));
     if (old.found && !old.deleted) {
         if (plan->on_conflict == CONFLICT_NOTHING)
             return LAM_OK;
@@ -230,8 +224,6 @@ static void insert_fini(struct insert *in) {
     mem_free(in->conflict_set);
     evaluator_free(in->conflict_where);
     colbatch_fini(&in->conflict_row);
-    colbatch_fini(&in->returned);
-    mem_free(in->returned_keys);
     buf_fini(&in->key);
     dml_end(&in->dml);
 }
@@ -243,13 +235,10 @@ enum lam_code insert_run(lam_stmt *stmt, const struct insert_plan *plan, struct 
     enum lam_code rc = LAM_OK;
     TRY_GOTO(open_conflict(&in, err));
     TRY_GOTO(plan->select ? insert_select(&in, err) : insert_values(&in, err));
+    TRY_GOTO(dml_returning(stmt, &plan->returning, &in.dml.kept, returned, err));
     TRY_GOTO(dml_commit(&in.dml, in.affected, err));
+    dml_stamp_returned(&in.dml, &plan->returning, in.p->schema->column_count, returned);
     stmt->changes = in.affected;
-    if (plan->returning.count > 0) {
-        TRY_GOTO(dml_read_back(stmt, &plan->ref, in.returned_keys, in.returned_count, &in.returned,
-                               err));
-        TRY_GOTO(dml_returning(stmt, &plan->returning, &in.returned, returned, err));
-    }
 out:
     insert_fini(&in);
     return rc;

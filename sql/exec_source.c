@@ -153,7 +153,7 @@ static enum lam_code open_scan(struct source_op *self, struct run_context *run,
     TRY(collect_predicates(self, run, err));
     struct scan_request request = {
         .provider = p,
-        .user = run->user,
+        .user = row_owner(p, run->user),
         .snapshot = self->stmt->snapshot,
         .column_ids = self->ids,
         .column_count = self->wanted_count,
@@ -193,8 +193,9 @@ static enum lam_code lookup_key(struct source_op *self, struct run_context *run,
     TRY(user_prefix(self, run, &self->lower, err));
     for (uint32_t i = 0; i < r->count; i++)
         TRY(key_put_value(&self->lower, &r->values[i], false, false, err));
+    struct provider *p = self->plan->ref.provider;
     struct row_found row;
-    TRY(row_find(self->plan->ref.provider, self->stmt->snapshot, run->user, buf_slice(&self->lower),
+    TRY(row_find(p, self->stmt->snapshot, row_owner(p, run->user), buf_slice(&self->lower),
                  run->now_us, run->arena, &row, err));
     if (!row.found || (row.deleted && !self->plan->with_deleted))
         return LAM_OK;

@@ -28,7 +28,23 @@ static enum lam_code target_column(const struct table_ref *ref, struct lam_slice
     return rc;
 }
 
-static enum lam_code plan_returning(struct planner *pl, const struct table_ref *ref,
+/* _seq and _updated of a written row are known at the commit only, too late for an expression that
+ * may fail. */
+static enum lam_code refuse_seq_inside(struct planner *pl, const struct table_ref *ref,
+                                       const struct bound *b, uint32_t pos, struct lam_error *err) {
+    uint32_t column, seq = ref->provider->schema->column_count;
+    bool *used = arena_calloc(pl->arena, ref->scope.count, sizeof *used);
+    if (!used)
+        return plan_out_of_memory(err);
+    bound_mark_columns(b, used);
+    bool reads = used[seq] || (ref->scope.count > seq + 1 && used[seq + 1]);
+    if (!reads || bound_column(b, &column))
+        return LAM_OK;
+    return ERR_SQL(err, "0A000", pos,
+                   "RETURNING gives _seq and _updated as they are only, not in an expression");
+}
+
+static enum lam_code plan_returning(struct planner *pl, const struct table_ref *ref, bool written,
                                     const struct select_item *ast, uint32_t count,
                                     struct returning_plan *out, struct lam_error *err) {
     *out = (struct returning_plan){0};
@@ -44,6 +60,8 @@ static enum lam_code plan_returning(struct planner *pl, const struct table_ref *
     for (uint32_t i = 0; i < item_count; i++) {
         struct bind_context ctx = planner_bind(pl, &ref->scope);
         TRY(bind_expr(&ctx, items[i].expr, &out->items[i], err));
+        if (written)
+            TRY(refuse_seq_inside(pl, ref, out->items[i], items[i].expr->pos, err));
         out->names[i] = arena_strdup_slice(pl->arena, select_item_name(&items[i]));
         if (!out->names[i])
             return plan_out_of_memory(err);
@@ -248,7 +266,7 @@ enum lam_code plan_insert(struct planner *pl, const struct insert_stmt *ast,
     TRY(plan_targets(pl, ast, plan, err));
     TRY(ast->select ? plan_insert_select(pl, ast, plan, err) : plan_values(pl, ast, plan, err));
     TRY(plan_conflict(pl, ast, plan, err));
-    TRY(plan_returning(pl, &plan->ref, ast->returning, ast->returning_count, &plan->returning,
+    TRY(plan_returning(pl, &plan->ref, true, ast->returning, ast->returning_count, &plan->returning,
                        err));
     *out = plan;
     return LAM_OK;
@@ -281,7 +299,7 @@ enum lam_code plan_update(struct planner *pl, const struct update_stmt *ast,
                        ref->display);
     plan->set_count = ast->set_count;
     TRY(plan_set(pl, ref, &ref->scope, ast->set, ast->set_count, &plan->set, err));
-    TRY(plan_returning(pl, ref, ast->returning, ast->returning_count, &plan->returning, err));
+    TRY(plan_returning(pl, ref, true, ast->returning, ast->returning_count, &plan->returning, err));
     *out = plan;
     return LAM_OK;
 }
@@ -293,7 +311,7 @@ enum lam_code plan_delete(struct planner *pl, const struct delete_stmt *ast,
         return plan_out_of_memory(err);
     plan->is_delete = true;
     TRY(plan_change(pl, &ast->table, ast->alias, ast->where, plan, err));
-    TRY(plan_returning(pl, &plan->source.ref, ast->returning, ast->returning_count,
+    TRY(plan_returning(pl, &plan->source.ref, false, ast->returning, ast->returning_count,
                        &plan->returning, err));
     *out = plan;
     return LAM_OK;
