@@ -27,6 +27,15 @@ CC      := $(CC_$(MODE))
 ALL_CFLAGS := $(STD) $(WARN) $(FLAGS_$(MODE)) $(CFLAGS)
 LDLIBS  := -llz4 -lxxhash -largon2 -lm -pthread
 
+# Recipes say what they make in a word; V=1 shows the commands.
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-5s %s\n'
+endif
+
 # Folders from the ground up; a test links its own folder and those before it.
 LAYERS  := base flush/parquet lsm catalog flush sql
 layer_name = $(subst /,_,$(1))
@@ -62,14 +71,15 @@ $(B)/.deps-%: .ci/deps
 
 $(O)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 # One archive a folder, for tests that may link only what their folder may know.
 define layer_archive
 $(O)/lib/$(call layer_name,$(1)).a: $(call layer_obj,$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$(Q)ar rcs $$@ $$^
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer_archive,$(l))))
 
@@ -77,16 +87,19 @@ $(foreach l,$(LAYERS),$(eval $(call layer_archive,$(l))))
 # internal names can't meet the application's.
 $(O)/liblamina.a: $(LIB_OBJ)
 	@mkdir -p $(@D)
-	ld -r -o $(O)/lamina.o $^
-	objcopy --localize-hidden $(O)/lamina.o
+	$(say) AR $@
+	$(Q)ld -r -o $(O)/lamina.o $^
+	$(Q)objcopy --localize-hidden $(O)/lamina.o
 	@rm -f $@
-	ar rcs $@ $(O)/lamina.o
+	$(Q)ar rcs $@ $(O)/lamina.o
 
 $(O)/liblamina.so: $(LIB_OBJ)
-	$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,liblamina.so.0 -o $@ $^ $(LDLIBS)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,liblamina.so.0 -o $@ $^ $(LDLIBS)
 
 $(O)/lamina: $(SHELL_OBJ) $(O)/liblamina.a
-	$(CC) $(ALL_CFLAGS) -o $@ $(SHELL_OBJ) $(O)/liblamina.a $(LDLIBS) -ledit
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(SHELL_OBJ) $(O)/liblamina.a $(LDLIBS) -ledit
 
 LIBS_base    := base
 LIBS_parquet := flush_parquet base
@@ -98,7 +111,8 @@ LIBS_crash   := $(LIBS_sql)
 define test_rule
 $(O)/tests/$(1)/%: $(O)/obj/tests/$(1)/%.o $(SUPPORT_OBJ) $(foreach l,$(LIBS_$(1)),$(O)/lib/$(l).a)
 	@mkdir -p $$(@D)
-	$(CC) $(ALL_CFLAGS) -o $$@ $$^ $(shell pkg-config --libs check 2>/dev/null) $(LDLIBS)
+	$(say) LD $$@
+	$(Q)$(CC) $(ALL_CFLAGS) -o $$@ $$^ $(shell pkg-config --libs check 2>/dev/null) $(LDLIBS)
 endef
 $(foreach d,base parquet lsm catalog flush sql crash,$(eval $(call test_rule,$(d))))
 .PRECIOUS: $(O)/obj/%.o
@@ -106,26 +120,30 @@ $(foreach d,base parquet lsm catalog flush sql crash,$(eval $(call test_rule,$(d
 BENCH_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard bench/*.c)))
 $(O)/bench/lamina-bench: $(BENCH_OBJ) $(O)/liblamina.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: tests test test-unit test-shell test-sql test-example
 tests: $(TEST_BIN)
 
 $(O)/lamina-demo: $(O)/obj/shell/demo.o $(O)/liblamina.a
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 
 # The SQL script runner and the README's example are programs outside Check.
 $(O)/tests/slt/run_slt: $(O)/obj/tests/slt/run_slt.o $(O)/liblamina.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 $(O)/tests/parquet/foreign/alltypes: $(O)/obj/tests/parquet/foreign/alltypes.o \
                                      $(O)/lib/flush_parquet.a $(O)/lib/base.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 $(O)/tests/example: README.md $(O)/liblamina.a
 	@mkdir -p $(O)/tests
-	awk '/^```c$$/ {on = 1; next} /^```$$/ {if (on) exit} on' README.md > $(O)/tests/example.c
-	$(CC) -std=c11 -Wall -Wextra -Werror -Iinclude $(FLAGS_$(MODE)) -o $@ $(O)/tests/example.c \
+	$(Q)awk '/^```c$$/ {on = 1; next} /^```$$/ {if (on) exit} on' README.md > $(O)/tests/example.c
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -Iinclude $(FLAGS_$(MODE)) -o $@ $(O)/tests/example.c \
 	    $(O)/liblamina.a $(LDLIBS)
 
 test: ## everything that needs no network: unit, model, crash and SQL script tests, the shell, the example
@@ -170,7 +188,8 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/fuzz/%,$(FUZZ_SRC))
 $(B)/fuzz/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(foreach l,$(LIBS_sql),$(B)/fuzz/lib/$(l).a)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZ_BIN)
 fuzz: build-deps lint-deps ## every fuzz harness for FUZZ_SECONDS each
