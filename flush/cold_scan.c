@@ -70,7 +70,12 @@ enum lam_code cold_scan_open(struct cold_scan *c, const struct scan_request *req
     TRY(first_part(c, lower, &c->first_lower, err));
     TRY(first_part(c, upper, &c->first_upper, err));
     column_init(&c->deleted, coltype_of(LAM_TYPE_BOOLEAN));
-    return make_columns(c, err);
+    TRY(make_columns(c, err));
+    /* Open from the start, so that a DROP TABLE meanwhile does not matter. */
+    struct lam_read_options options = {
+        .snapshot = request->snapshot, .prefix = buf_slice(&c->prefix), .keys_only = true};
+    return lam_iter_new(catalog_db(request->provider->catalog), &options, request->provider->hot,
+                        &c->hot, err);
 }
 
 static void close_segment(struct cold_scan *c) {
@@ -159,13 +164,6 @@ static enum lam_code check_mask(struct cold_scan *c, struct lam_error *err) {
 
 /* Puts the iterator of hot keys at the segment's first key and asks whether any lies in it. */
 static enum lam_code place_mask(struct cold_scan *c, struct lam_error *err) {
-    const struct scan_request *rq = c->request;
-    if (!c->hot) {
-        struct lam_read_options options = {
-            .snapshot = rq->snapshot, .prefix = buf_slice(&c->prefix), .keys_only = true};
-        TRY(lam_iter_new(catalog_db(rq->provider->catalog), &options, rq->provider->hot, &c->hot,
-                         err));
-    }
     buf_reset(&c->key);
     TRY(buf_append_slice(&c->key, buf_slice(&c->prefix), err));
     TRY(buf_append_slice(&c->key, c->segment->first_key, err));
@@ -338,7 +336,8 @@ static enum lam_code fill_chunk(struct cold_scan *c, struct colbatch *batch,
     return LAM_OK;
 }
 
-static enum lam_code fill(struct cold_scan *c, struct colbatch *batch, struct lam_error *err) {
+enum lam_code cold_scan_fill(struct cold_scan *c, struct colbatch *batch, struct lam_error *err) {
+    LAM_ASSERT(batch->rows == 0);
     while (c->set && batch->rows == 0) {
         bool more = false;
         if (c->segment)
@@ -358,13 +357,4 @@ static enum lam_code fill(struct cold_scan *c, struct colbatch *batch, struct la
             TRY(open_segment(c, s, err));
     }
     return LAM_OK;
-}
-
-enum lam_code cold_scan_fill(struct cold_scan *c, struct colbatch *batch, struct lam_error *err) {
-    LAM_ASSERT(batch->rows == 0);
-    enum lam_code rc = fill(c, batch, err);
-    if (rc == LAM_NOT_FOUND)
-        rc = ERR(err, LAM_CORRUPT, "cold file %s is missing",
-                 c->segment ? c->segment->full_path : "?");
-    return rc;
 }

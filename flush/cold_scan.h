@@ -26,7 +26,7 @@ struct cold_scan {
     struct segment_set *set;            /* reference */
     struct lam_slice lower, upper;      /* bounds of encoded keys without user; empty: none */
     struct buf prefix;                  /* user part of keys in the hot partition */
-    lam_iter *hot;                      /* all hot keys of the user; owned; NULL before use */
+    lam_iter *hot;                      /* all hot keys of the user; owned; NULL without segments */
     struct cold_column *columns;        /* [column_count]; owned */
     struct arena arena;                 /* decoded key bounds */
     const struct value *first_lower;    /* of the first key column, from the bounds, or NULL */

@@ -68,6 +68,8 @@ static enum lam_code row_of_entry(struct hot_scan *h, struct lam_slice *row_out,
         *row_out = h->value.bytes;
         return LAM_OK;
     }
+    if (rc == LAM_NOT_FOUND && atomic_load(&p->shared->dropped))
+        return ERR_SQL(err, "42P01", 0, "table %s.%s was dropped", p->namespace_name, p->name);
     /* Files of a STREAM table's rows and of its index expire each on its own. */
     if (rc == LAM_NOT_FOUND && p->kind == TABLE_STREAM)
         return LAM_OK;

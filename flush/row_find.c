@@ -12,6 +12,8 @@ static enum lam_code find_hot(struct provider *p, const lam_snapshot *snapshot,
     struct lam_value value = {0};
     struct lam_error failed = {0};
     enum lam_code rc = lam_get(catalog_db(p->catalog), &options, p->hot, key, &value, &failed);
+    if (rc == LAM_NOT_FOUND && atomic_load(&p->shared->dropped))
+        return ERR_SQL(err, "42P01", 0, "table %s.%s was dropped", p->namespace_name, p->name);
     if (rc == LAM_NOT_FOUND)
         return LAM_OK;
     if (rc != LAM_OK) {

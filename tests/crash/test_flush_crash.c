@@ -165,5 +165,4 @@ START_TEST(failing_reads_fail_the_flush_or_the_query) {
 END_TEST
 
 TEST_MAIN("crash/flush", power_loss_at_any_step_of_a_flush_loses_and_repeats_nothing,
-          failure_at_any_step_leaves_the_table_as_it_was,
-          failing_reads_fail_the_flush_or_the_query)
+          failure_at_any_step_leaves_the_table_as_it_was, failing_reads_fail_the_flush_or_the_query)

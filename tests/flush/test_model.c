@@ -25,7 +25,9 @@ static void expect_rows(struct buf *out, const struct model_row *rows, bool with
             continue;
         char line[64];
         snprintf(line, sizeof line, "%d|%s|%d%s\n", k, r->name, r->n,
-                 !with_deleted ? "" : r->deleted ? "|true" : "|false");
+                 !with_deleted ? ""
+                 : r->deleted  ? "|true"
+                               : "|false");
         lines[count++] = mem_strdup(line);
     }
     qsort(lines, count, sizeof *lines, compare_lines);

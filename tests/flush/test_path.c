@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "flush/path.h"
 #include "base/rng.h"
+#include "flush/path.h"
 #include "tests/support/test.h"
 
 #define S(text) lam_slice_str(text)
@@ -128,10 +128,16 @@ START_TEST(segment_names_are_told_from_others) {
     ck_assert_uint_eq(number, 12);
     ck_assert_uint_eq(tag, 0xab);
     ck_assert(path_file_name_parse("batch-1-deadbeef.parquet.tmp", &number, &tag));
-    static const char *const others[] = {
-        "batch-1-deadbee.parquet", "batch-1-deadbeef.parquet.bak", "batch--deadbeef.parquet",
-        "batch-1-DEADBEEF.parquet", "batch-1-deadbeef0.parquet", "xbatch-1-deadbeef.parquet",
-        "batch-1-deadbeef.json", "manifest.json", "", "batch-"};
+    static const char *const others[] = {"batch-1-deadbee.parquet",
+                                         "batch-1-deadbeef.parquet.bak",
+                                         "batch--deadbeef.parquet",
+                                         "batch-1-DEADBEEF.parquet",
+                                         "batch-1-deadbeef0.parquet",
+                                         "xbatch-1-deadbeef.parquet",
+                                         "batch-1-deadbeef.json",
+                                         "manifest.json",
+                                         "",
+                                         "batch-"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         ck_assert(!path_file_name_parse(others[i], &number, &tag));
 }

@@ -6,11 +6,20 @@
 /* --- types --- */
 
 static const struct coltype types[] = {
-    {.type = LAM_TYPE_BOOLEAN},  {.type = LAM_TYPE_SMALLINT}, {.type = LAM_TYPE_INT},
-    {.type = LAM_TYPE_BIGINT},   {.type = LAM_TYPE_FLOAT},    {.type = LAM_TYPE_DOUBLE},
-    {.type = LAM_TYPE_DECIMAL, .precision = 38, .scale = 10}, {.type = LAM_TYPE_TEXT},
-    {.type = LAM_TYPE_BYTES},    {.type = LAM_TYPE_TIMESTAMP}, {.type = LAM_TYPE_DATE},
-    {.type = LAM_TYPE_TIME},     {.type = LAM_TYPE_UUID},     {.type = LAM_TYPE_JSON},
+    {.type = LAM_TYPE_BOOLEAN},
+    {.type = LAM_TYPE_SMALLINT},
+    {.type = LAM_TYPE_INT},
+    {.type = LAM_TYPE_BIGINT},
+    {.type = LAM_TYPE_FLOAT},
+    {.type = LAM_TYPE_DOUBLE},
+    {.type = LAM_TYPE_DECIMAL, .precision = 38, .scale = 10},
+    {.type = LAM_TYPE_TEXT},
+    {.type = LAM_TYPE_BYTES},
+    {.type = LAM_TYPE_TIMESTAMP},
+    {.type = LAM_TYPE_DATE},
+    {.type = LAM_TYPE_TIME},
+    {.type = LAM_TYPE_UUID},
+    {.type = LAM_TYPE_JSON},
     {.type = LAM_TYPE_TEXT, .length = 5},
 };
 #define TYPES (sizeof types / sizeof types[0])
@@ -247,16 +256,16 @@ START_TEST(schema_changes_show_cold_rows_as_hot_ones) {
     check_hot_and_cold(&w, p, "1|cold|1|dflt\n2|hot|2|dflt\n");
 
     alter(&w, &p,
-          (struct alter_spec){.kind = ALTER_COLUMN_TYPE,
-                              .column = S("n"),
-                              .type = {.type = LAM_TYPE_BIGINT}});
+          (struct alter_spec){
+              .kind = ALTER_COLUMN_TYPE, .column = S("n"), .type = {.type = LAM_TYPE_BIGINT}});
     check_hot_and_cold(&w, p, "1|cold|1|dflt\n2|hot|2|dflt\n");
 
     /* Dropped and added again under its name: another column. */
     alter(&w, &p, (struct alter_spec){.kind = ALTER_DROP_COLUMN, .column = S("title")});
     check_hot_and_cold(&w, p, "1|1|dflt\n2|2|dflt\n");
-    alter(&w, &p,
-          (struct alter_spec){.kind = ALTER_ADD_COLUMN, .added = col("title", LAM_TYPE_TEXT, true)});
+    alter(
+        &w, &p,
+        (struct alter_spec){.kind = ALTER_ADD_COLUMN, .added = col("title", LAM_TYPE_TEXT, true)});
     check_hot_and_cold(&w, p, "1|1|dflt|NULL\n2|2|dflt|NULL\n");
 
     world_flush(&w, p);
@@ -543,8 +552,11 @@ START_TEST(unique_values_are_looked_for_in_both_tiers) {
             int64_t id;
             const char *name;
             bool conflict;
-        } cases[] = {{"u", 2, "taken", true},  {"u", 1, "taken", false}, {"v", 2, "taken", false},
-                     {"u", 2, "other", false}, {"u", 2, NULL, false}};
+        } cases[] = {{"u", 2, "taken", true},
+                     {"u", 1, "taken", false},
+                     {"v", 2, "taken", false},
+                     {"u", 2, "other", false},
+                     {"u", 2, NULL, false}};
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
             lam_snapshot *snapshot;
             struct buf key = {0};
@@ -582,8 +594,8 @@ END_TEST
 TEST_MAIN("flush/scan", every_type_reads_cold_as_it_read_hot, every_type_works_as_key,
           newer_versions_hide_cold_ones_and_kill_them_at_the_next_flush,
           deleted_row_stays_deleted_after_a_flush_with_live_rows,
-          older_snapshot_sees_what_was_before_the_flush,
-          schema_changes_show_cold_rows_as_hot_ones, bounds_and_key_ranges_prune_segments,
-          predicate_does_not_bring_back_an_older_version, large_segments_are_masked_row_by_row,
-          scan_without_columns_counts_rows, expired_stream_rows_are_hidden,
-          rows_and_nulls_are_found_hot_and_cold, unique_values_are_looked_for_in_both_tiers)
+          older_snapshot_sees_what_was_before_the_flush, schema_changes_show_cold_rows_as_hot_ones,
+          bounds_and_key_ranges_prune_segments, predicate_does_not_bring_back_an_older_version,
+          large_segments_are_masked_row_by_row, scan_without_columns_counts_rows,
+          expired_stream_rows_are_hidden, rows_and_nulls_are_found_hot_and_cold,
+          unique_values_are_looked_for_in_both_tiers)

@@ -117,9 +117,8 @@ START_TEST(dead_rows_come_back_in_both_forms) {
             ck_code(dead_rows_decode(lam_slice_of(bytes.data, n), rows, "p", &arena, &back, &count,
                                      &err),
                     LAM_CORRUPT);
-        ck_code(
-            dead_rows_decode(buf_slice(&bytes), rows + 1, "p", &arena, &back, &count, &err),
-            LAM_CORRUPT);
+        ck_code(dead_rows_decode(buf_slice(&bytes), rows + 1, "p", &arena, &back, &count, &err),
+                LAM_CORRUPT);
         buf_fini(&bytes);
         arena_fini(&arena);
     }
@@ -144,7 +143,8 @@ START_TEST(keys_of_users_and_table_are_told_apart) {
     char kind;
     uint64_t number;
     ck_ok(segment_key(S("bob"), SEGMENT_KIND_ENTRY, 9, &key, &err), &err);
-    ck_ok(segment_key_decode(buf_slice(&key), true, "p", &arena, &user, &kind, &number, &err), &err);
+    ck_ok(segment_key_decode(buf_slice(&key), true, "p", &arena, &user, &kind, &number, &err),
+          &err);
     ck_assert(slice_eq_str(user, "bob"));
     ck_assert_int_eq(kind, 'S');
     ck_assert_uint_eq(number, 9);

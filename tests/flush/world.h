@@ -84,8 +84,7 @@ HELPER void world_create(struct world *w, const char *name, enum table_kind kind
 HELPER void world_table(struct world *w, const char *name, enum table_kind kind,
                         const struct table_options *options) {
     struct column_spec columns[] = {col("id", LAM_TYPE_BIGINT, false),
-                                    col("name", LAM_TYPE_TEXT, true),
-                                    col("n", LAM_TYPE_INT, true)};
+                                    col("name", LAM_TYPE_TEXT, true), col("n", LAM_TYPE_INT, true)};
     world_create(w, name, kind, columns, 3, options);
 }
 HELPER struct provider *world_provider(struct world *w, const char *name) {
@@ -114,8 +113,8 @@ HELPER enum lam_code world_try_put(struct world *w, struct provider *p, struct l
     TRY_GOTO(lam_snapshot_new(w->db, &snapshot, err));
     TRY_GOTO(row_key(p->schema, p->kind, user, values, &key, err));
     TRY_GOTO(row_find(p, snapshot, user, buf_slice(&key), catalog_now_us(w->c), &arena, &old, err));
-    TRY_GOTO(row_batch_put(p, batch, &stamps, user, values, deleted,
-                           old.hot ? old.values : NULL, err));
+    TRY_GOTO(
+        row_batch_put(p, batch, &stamps, user, values, deleted, old.hot ? old.values : NULL, err));
     rc = catalog_commit(w->c, batch, &stamps, LAM_DURABILITY_DEFAULT, NULL, err);
 out:
     if (locked)
