@@ -48,12 +48,12 @@ static char *read_line(const char *prompt, bool *cleared_out) {
     return line;
 }
 
-/* Keeps a statement of one or many lines as one line. Passwords are not kept. */
+/* Keeps a statement; one of many lines becomes one line unless a newline may be part of a string or
+ * the end of a comment. Passwords are not kept. */
 static void remember(struct text *entry) {
-    while (entry->size > 0 &&
-           (entry->data[entry->size - 1] == '\n' || entry->data[entry->size - 1] == ' '))
+    while (entry->size > 0 && strchr(" \n", entry->data[entry->size - 1]))
         entry->size--;
-    bool one_line = !strstr(text_str(entry), "--");
+    bool one_line = !strpbrk(text_str(entry), "'\"$") && !strstr(text_str(entry), "--");
     for (size_t i = 0; i < entry->size && one_line; i++)
         if (entry->data[i] == '\n')
             entry->data[i] = ' ';
