@@ -4,6 +4,8 @@ B      ?= build
 O      := $(B)/$(MODE)
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
+# Sub-makes build in parallel unless the caller said how.
+JFLAG   = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
 VERSION := $(shell awk '/LAM_VERSION_STRING/ {gsub(/"/,"",$$3); print $$3}' include/lamina/types.h)
 
@@ -148,8 +150,8 @@ $(O)/tests/example: README.md $(O)/liblamina.a
 
 test: ## everything that needs no network: unit, model, crash and SQL script tests, the shell, the example
 	@$(MAKE) --no-print-directory build-deps test-deps
-	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug tests
-	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release all
+	@$(MAKE) --no-print-directory $(JFLAG) MODE=debug tests
+	@$(MAKE) --no-print-directory $(JFLAG) MODE=release all
 	@$(MAKE) --no-print-directory MODE=debug test-unit
 	@$(MAKE) --no-print-directory MODE=release test-sql test-shell test-example
 
@@ -168,19 +170,19 @@ test-example: $(O)/tests/example
 
 test-foreign: ## Parquet files read by DuckDB and pyarrow (from PyPI, in a virtual environment)
 	@./.ci/deps build foreign
-	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release shell $(B)/release/tests/parquet/foreign/alltypes
+	@$(MAKE) --no-print-directory $(JFLAG) MODE=release shell $(B)/release/tests/parquet/foreign/alltypes
 	@B=$(B) tests/parquet/foreign/run.sh
 
 .PHONY: asan tsan test-foreign lint fuzz
 asan: build-deps test-deps ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(MAKE) --no-print-directory -j$(JOBS) MODE=asan tests $(B)/asan/tests/slt/run_slt
+	@$(MAKE) --no-print-directory $(JFLAG) MODE=asan tests $(B)/asan/tests/slt/run_slt
 	@$(MAKE) --no-print-directory MODE=asan test-unit test-sql
 tsan: build-deps test-deps ## the suite under ThreadSanitizer
-	@$(MAKE) --no-print-directory -j$(JOBS) MODE=tsan tests
+	@$(MAKE) --no-print-directory $(JFLAG) MODE=tsan tests
 	@$(MAKE) --no-print-directory MODE=tsan test-unit
 
 lint: build-deps lint-deps ## format, layers, symbols, thread-safety annotations, docs
-	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release lib
+	@$(MAKE) --no-print-directory $(JFLAG) MODE=release lib
 	@B=$(B) tests/lint/lint.sh
 
 FUZZ_SECONDS ?= 5
@@ -193,16 +195,16 @@ $(B)/fuzz/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(foreach l,$(LIBS_sql),$(B)/fuzz
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZ_BIN)
 fuzz: build-deps lint-deps ## every fuzz harness for FUZZ_SECONDS each
-	@$(MAKE) --no-print-directory -j$(JOBS) MODE=fuzz fuzz-programs
+	@$(MAKE) --no-print-directory $(JFLAG) MODE=fuzz fuzz-programs
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh $(B)/fuzz/fuzz
 
 .PHONY: demo install bench bench-peers clean
 demo: build-deps ## the main job on real input: Debian's package index
-	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release lib shell $(B)/release/lamina-demo
+	@$(MAKE) --no-print-directory $(JFLAG) MODE=release lib shell $(B)/release/lamina-demo
 	@$(B)/release/lamina-demo
 
 bench: build-deps ## the benchmarks: N, THREADS, ONLY, CSV
-	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release $(B)/release/bench/lamina-bench
+	@$(MAKE) --no-print-directory $(JFLAG) MODE=release $(B)/release/bench/lamina-bench
 	@B=$(B) bench/run.sh
 bench-peers: build-deps ## the same against RocksDB, LevelDB, LMDB and SQLite, as ratios
 	@B=$(B) bench/peers.sh
