@@ -77,7 +77,12 @@ START_TEST(every_type_reads_cold_as_it_read_hot) {
     char *cold = world_dump(&w, p, "", true);
     ck_assert_str_eq(hot, cold);
     ck_contains(hot, "ffffffff-ffff-ffff-ffff-ffffffffffff");
+    mem_free(cold);
+    provider_unref(p);
     world_reopen(&w);
+    p = world_provider(&w, "t");
+    cold = world_dump(&w, p, "", true);
+    ck_assert_str_eq(hot, cold);
     provider_unref(p);
     mem_free(hot);
     mem_free(cold);
