@@ -44,7 +44,7 @@ layer_name = $(subst /,_,$(1))
 layer_src  = $(sort $(wildcard $(1)/*.c))
 layer_obj  = $(patsubst %.c,$(O)/obj/%.o,$(call layer_src,$(1)))
 LIB_OBJ := $(foreach l,$(LAYERS),$(call layer_obj,$(l)))
-SHELL_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(filter-out shell/demo.c,$(sort $(wildcard shell/*.c))))
+SHELL_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(filter-out shell/demo%,$(sort $(wildcard shell/*.c))))
 SUPPORT_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard tests/support/*.c)))
 
 TEST_SRC := $(sort $(wildcard tests/base/test_*.c tests/parquet/test_*.c tests/lsm/test_*.c \
@@ -128,7 +128,8 @@ $(O)/bench/lamina-bench: $(BENCH_OBJ) $(O)/liblamina.a
 .PHONY: tests test test-unit test-shell test-sql test-example
 tests: $(TEST_BIN)
 
-$(O)/lamina-demo: $(O)/obj/shell/demo.o $(O)/liblamina.a
+DEMO_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard shell/demo*.c)))
+$(O)/lamina-demo: $(DEMO_OBJ) $(O)/liblamina.a
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 
