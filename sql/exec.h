@@ -53,6 +53,13 @@ MUST_CHECK enum lam_code limit_operator(struct operator* child, int64_t limit, i
 MUST_CHECK enum lam_code rows_operator(struct rowlist *rows, struct operator** out,
                                        struct lam_error *err);
 
+/* stmt.c: a run by batches, for readers other than lam_step. Start wants a statement that is ready;
+ * a failed start has ended the run. The rows last until the next call; batch NULL is the end. The
+ * reader calls stmt_end after it or after an error. */
+MUST_CHECK enum lam_code stmt_start(lam_stmt *stmt, struct lam_error *err);
+MUST_CHECK enum lam_code stmt_next_rows(lam_stmt *stmt, struct rowset *out, struct lam_error *err);
+void stmt_end(lam_stmt *stmt);
+
 /* exec_select.c: the whole tree of a SELECT. */
 MUST_CHECK enum lam_code select_operator(const struct select_plan *plan, lam_stmt *stmt,
                                          struct operator** out, struct lam_error *err);

@@ -5,7 +5,7 @@
 #include "sql/exec.h"
 
 static enum lam_code limit_value(struct run_context *run, const struct bound *b, const char *what,
-                                 int64_t *out, struct lam_error *err) {
+                                 const char *sqlstate, int64_t *out, struct lam_error *err) {
     struct value v;
     if (!b)
         return LAM_OK;
@@ -13,7 +13,7 @@ static enum lam_code limit_value(struct run_context *run, const struct bound *b,
     if (v.is_null)
         return LAM_OK;
     if (v.as.i64 < 0)
-        return ERR_SQL(err, "2201W", 0, "%s must not be negative", what);
+        return ERR_SQL(err, sqlstate, 0, "%s must not be negative", what);
     *out = v.as.i64;
     return LAM_OK;
 }
@@ -21,9 +21,9 @@ static enum lam_code limit_value(struct run_context *run, const struct bound *b,
 static enum lam_code add_limit(const struct select_plan *plan, lam_stmt *stmt, struct operator** op,
                                struct lam_error *err) {
     int64_t limit = -1, offset = 0;
-    enum lam_code rc = limit_value(&stmt->run, plan->limit, "LIMIT", &limit, err);
+    enum lam_code rc = limit_value(&stmt->run, plan->limit, "LIMIT", "2201W", &limit, err);
     if (rc == LAM_OK)
-        rc = limit_value(&stmt->run, plan->offset, "OFFSET", &offset, err);
+        rc = limit_value(&stmt->run, plan->offset, "OFFSET", "2201X", &offset, err);
     if (rc != LAM_OK) {
         operator_free(*op);
         return rc;

@@ -13,8 +13,10 @@ static enum lam_code describe_result(struct planner *pl, const char *const *name
     if (!columns)
         return plan_out_of_memory(err);
     for (uint32_t i = 0; i < count; i++) {
-        enum lam_type type = bound_type(items[i]).type;
-        columns[i] = (struct result_column){names[i], type == LAM_TYPE_NULL ? LAM_TYPE_TEXT : type};
+        struct coltype type = bound_type(items[i]);
+        if (type.type == LAM_TYPE_NULL)
+            type = coltype_of(LAM_TYPE_TEXT);
+        columns[i] = (struct result_column){names[i], type};
     }
     *columns_out = columns;
     *count_out = count;

@@ -81,9 +81,10 @@ struct select_plan {
     struct bound_aggregate **aggregates;
     uint32_t aggregate_count;
     struct bound *having;
-    struct bound **items; /* outputs, then hidden sort columns */
-    const char **names;   /* of the outputs */
-    uint32_t item_count;  /* with the hidden */
+    struct bound **items;                 /* outputs, then hidden sort columns */
+    const struct select_item *item_exprs; /* [output_count]: as written, stars expanded */
+    const char **names;                   /* of the outputs */
+    uint32_t item_count;                  /* with the hidden */
     uint32_t output_count;
     bool distinct;
     struct sort_key *sort;

@@ -161,9 +161,33 @@ static enum lam_code plan_values(struct planner *pl, const struct insert_stmt *a
     return LAM_OK;
 }
 
+/* The column that a place of the input goes to; NULL without one. */
+static const struct schema_column *insert_target(const struct insert_stmt *ast,
+                                                 const struct schema *s, uint32_t place) {
+    if (!ast->columns)
+        return place < s->column_count ? &s->columns[place] : NULL;
+    int column = place < ast->column_count ? schema_find(s, ast->columns[place]) : -1;
+    return column < 0 ? NULL : &s->columns[column];
+}
+
+/* A parameter that the select hands on as it is takes the type of its column. */
+static void settle_selected_parameters(struct planner *pl, const struct insert_stmt *ast,
+                                       const struct schema *s) {
+    for (uint32_t i = 0; i < ast->select->item_count; i++) {
+        const struct expr *e = ast->select->items[i].expr;
+        const struct schema_column *c = insert_target(ast, s, i);
+        if (e->kind == EXPR_STAR)
+            return;
+        if (e->kind == EXPR_PARAMETER && c && e->parameter >= 1 &&
+            e->parameter <= pl->parameter_count &&
+            pl->parameter_types[e->parameter - 1].type == LAM_TYPE_NULL)
+            pl->parameter_types[e->parameter - 1] = c->type;
+    }
+}
+
 /* The select's outputs become the input batch of one assignment cast per column. */
-static enum lam_code plan_insert_select(struct planner *pl, const struct insert_stmt *ast,
-                                        struct insert_plan *plan, struct lam_error *err) {
+static enum lam_code plan_insert_select(struct planner *pl, struct insert_plan *plan,
+                                        struct lam_error *err) {
     struct scope_column *columns = arena_calloc(pl->arena, plan->width + 1, sizeof *columns);
     plan->select_casts = arena_calloc(pl->arena, plan->width + 1, sizeof *plan->select_casts);
     if (!columns || !plan->select_casts)
@@ -180,9 +204,12 @@ static enum lam_code plan_insert_select(struct planner *pl, const struct insert_
     struct scope scope = {columns, plan->width};
     for (uint32_t i = 0; i < plan->width; i++) {
         const struct schema_column *c = column_at(plan, i);
-        struct expr e = {.kind = EXPR_COLUMN, .pos = ast->select->pos, .name = columns[i].name};
+        const struct expr *item = plan->select->item_exprs[i].expr;
+        struct expr e = {.kind = EXPR_COLUMN, .pos = item->pos, .name = columns[i].name};
+        /* A literal takes the type of its column, as in VALUES. */
+        bool literal = item->kind == EXPR_LITERAL && (item->untyped || item->literal.is_null);
         struct bind_context ctx = planner_bind(pl, &scope);
-        TRY(bind_expr_as(&ctx, &e, c->type, c->name, &plan->select_casts[i], err));
+        TRY(bind_expr_as(&ctx, literal ? item : &e, c->type, c->name, &plan->select_casts[i], err));
     }
     return LAM_OK;
 }
@@ -260,11 +287,12 @@ enum lam_code plan_insert(struct planner *pl, const struct insert_stmt *ast,
     TRY(plan_table(pl, &ast->table, (struct lam_slice){0}, true, &plan->ref, err));
     plan->width = ast->default_values ? 0 : ast->row_width;
     if (ast->select) {
+        settle_selected_parameters(pl, ast, plan->ref.provider->schema);
         TRY(plan_select(pl, ast->select, &plan->select, err));
         plan->width = plan->select->output_count;
     }
     TRY(plan_targets(pl, ast, plan, err));
-    TRY(ast->select ? plan_insert_select(pl, ast, plan, err) : plan_values(pl, ast, plan, err));
+    TRY(ast->select ? plan_insert_select(pl, plan, err) : plan_values(pl, ast, plan, err));
     TRY(plan_conflict(pl, ast, plan, err));
     TRY(plan_returning(pl, &plan->ref, true, ast->returning, ast->returning_count, &plan->returning,
                        err));

@@ -181,6 +181,7 @@ static enum lam_code bind_items(struct work *w, struct lam_error *err) {
         if (!plan->names[i])
             return plan_out_of_memory(err);
     }
+    plan->item_exprs = w->items;
     plan->item_count = plan->output_count = w->item_count;
     return LAM_OK;
 }

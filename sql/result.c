@@ -13,7 +13,7 @@ const char *lam_column_name(const lam_stmt *s, uint32_t column) {
 }
 
 enum lam_type lam_column_type(const lam_stmt *s, uint32_t column) {
-    return s && column < s->column_count ? s->columns[column].type : LAM_TYPE_NULL;
+    return s && column < s->column_count ? s->columns[column].type.type : LAM_TYPE_NULL;
 }
 
 /* The value, or a NULL where there is no row or column. */

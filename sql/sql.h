@@ -38,7 +38,7 @@ struct identity {
 
 struct result_column {
     const char *name; /* in the plan arena */
-    enum lam_type type;
+    struct coltype type;
 };
 
 enum stmt_state {
@@ -78,7 +78,8 @@ struct lam_stmt {
     uint32_t batch_rows;
     uint32_t row; /* current row's place in the batch, from 0 */
     uint64_t changes;
-    struct buf *texts; /* [column_count] scratch of lam_column_text; owned */
+    struct arrow_stream *stream; /* reads this run; NULL: none. Owned by the stream's consumer */
+    struct buf *texts;           /* [column_count] scratch of lam_column_text; owned */
     uint32_t text_count;
 };
 
@@ -106,6 +107,11 @@ uint64_t rowlist_rows(const struct rowlist *r);
 
 /* Fails with 57014 if the session was interrupted. */
 MUST_CHECK enum lam_code run_check(const struct run_context *run, struct lam_error *err);
+
+/* --- arrow.c --- */
+
+/* Takes the statement from the Arrow stream that reads it, whose next batch fails from now on. */
+void arrow_stream_detach(lam_stmt *stmt);
 
 /* --- authorise.c --- */
 

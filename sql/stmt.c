@@ -38,7 +38,7 @@ static enum lam_code fixed_columns(lam_stmt *s, const struct stmt *ast, struct l
     if (!s->columns)
         return plan_out_of_memory(err);
     for (uint32_t i = 0; i < count; i++)
-        s->columns[i] = (struct result_column){names[i], types[i]};
+        s->columns[i] = (struct result_column){names[i], coltype_of(types[i])};
     s->column_count = count;
     return LAM_OK;
 }
@@ -336,10 +336,35 @@ static enum lam_code advance(lam_stmt *s, bool *row_out, struct lam_error *err) 
     return LAM_OK;
 }
 
+enum lam_code stmt_start(lam_stmt *s, struct lam_error *err) {
+    LAM_ASSERT(s->state == STMT_READY);
+    enum lam_code rc = start_run(s, err);
+    s->state = STMT_RUNNING;
+    if (rc != LAM_OK)
+        stmt_end(s);
+    return rc;
+}
+
+enum lam_code stmt_next_rows(lam_stmt *s, struct rowset *out, struct lam_error *err) {
+    LAM_ASSERT(s->state == STMT_RUNNING);
+    *out = (struct rowset){0};
+    enum lam_code rc = s->root ? operator_next(s->root, &s->run, out, err) : LAM_OK;
+    if (rc == LAM_OK && out->batch && (!s->plan || s->plan->kind == STMT_SELECT))
+        s->changes += out->count;
+    return rc;
+}
+
+void stmt_end(lam_stmt *s) {
+    end_run(s);
+    s->state = STMT_DONE;
+}
+
 enum lam_code lam_step(lam_stmt *s, bool *row_out, struct lam_error *err) {
     if (!s || !row_out)
         return ERR(err, LAM_INVALID, "step: %s is NULL", s ? "row_out" : "statement");
     *row_out = false;
+    if (s->stream)
+        return ERR(err, LAM_INVALID, "step: an Arrow stream reads the statement: release it first");
     if (s->state == STMT_DONE)
         return ERR(err, LAM_INVALID, "step: the statement has ended: lam_reset first");
     enum lam_code rc = LAM_OK;
@@ -362,6 +387,7 @@ enum lam_code lam_step(lam_stmt *s, bool *row_out, struct lam_error *err) {
 void lam_reset(lam_stmt *s) {
     if (!s)
         return;
+    arrow_stream_detach(s);
     end_run(s);
     s->state = STMT_READY;
 }
@@ -369,6 +395,7 @@ void lam_reset(lam_stmt *s) {
 void lam_finalize(lam_stmt *s) {
     if (!s)
         return;
+    arrow_stream_detach(s);
     end_run(s);
     plan_release(s->plan);
     for (uint32_t i = 0; s->parameters && i < s->parameter_count; i++)

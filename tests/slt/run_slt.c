@@ -7,12 +7,15 @@
  *
  * A script is blocks with empty lines between them; '#' starts a comment line.
  *
- *     user NAME [ROLE]        the following blocks run as this user (default: system)
+ *     user NAME [ROLE]        the following blocks run as this user (default: system); a name in
+ *                             double quotes may hold anything else
  *     ok                      a statement that succeeds
  *     count N                 a statement that succeeds and changes N rows
  *     query [sorted]          a query; after a line "----" its rows, values joined by '|', NULL as
  *                             NULL, the empty text as (empty); `sorted`: rows compared as a set
- *     error SQLSTATE [TEXT]   a statement that fails so, with TEXT in message or hint
+ *     error SQLSTATE [@POS] [TEXT]
+ *                             a statement that fails so, at character POS, with TEXT in message or
+ *                             hint
  *     skip MODE ...           the whole script is not run in these modes
  *
  * The statement stands on the lines below the first and may be several. */
@@ -212,8 +215,14 @@ static void check_rows(struct script *s, const struct block *b, bool sorted) {
 
 static void expect_error(struct script *s, const struct block *b, enum lam_code rc,
                          const struct lam_error *err) {
-    char state[16] = "", text[300] = "";
-    sscanf(b->head, "error %15s %299[^\n]", state, text);
+    char state[16] = "", rest[300] = "";
+    const char *text = rest;
+    unsigned pos = 0;
+    sscanf(b->head, "error %15s %299[^\n]", state, rest);
+    if (*rest == '@') {
+        pos = (unsigned)strtoul(rest + 1, (char **)&text, 10);
+        text += strspn(text, " ");
+    }
     if (rc == LAM_OK)
         fail(s, b->sql, "succeeded, an error was expected");
     else if (strcmp(err->sqlstate, state) != 0) {
@@ -223,6 +232,11 @@ static void expect_error(struct script *s, const struct block *b, enum lam_code 
         fail(s, b->sql, detail);
     } else if (*text && !strstr(err->message, text) && !strstr(err->hint, text)) {
         fail(s, "error text", err->message);
+    } else if (pos > 0 && err->pos != pos) {
+        char detail[1200];
+        snprintf(detail, sizeof detail, "expected at %u, got at %u: %.1000s", pos, err->pos,
+                 err->message);
+        fail(s, b->sql, detail);
     }
 }
 
@@ -312,7 +326,10 @@ static bool run_script(const char *path, const char *text, bool flush, bool reop
         s->line = 1 + count_lines(text, text + (b.head - copy));
         if (strncmp(b.head, "user ", 5) == 0) {
             char user[300] = "", role[20] = "";
-            sscanf(b.head, "user %299s %19s", user, role);
+            if (b.head[5] == '"')
+                sscanf(b.head, "user \"%299[^\"]\" %19s", user, role);
+            else
+                sscanf(b.head, "user %299s %19s", user, role);
             use_session(s, user, role);
         } else if (is_skipped(b.head, s)) {
             *ran = false;
