@@ -37,9 +37,9 @@ struct arrow_stream {
     uint32_t column_count;
     bool ended;             /* get_next has told the end */
     int failed;             /* errno of every get_next from now on; 0: none */
-    bool has_error;         /* `text` is of the last call */
+    const char *last_error; /* what get_last_error gives: `text`, static text or NULL */
     struct lam_error error; /* of that failure */
-    char text[1200];        /* what get_last_error gives */
+    char text[1200];        /* of the failure of get_next */
 };
 
 /* --- schemas --- */
@@ -248,7 +248,6 @@ static int errno_of(enum lam_code code, const struct lam_error *err) {
 /* Notes an error that was raised into s->error. */
 static int note_error(struct arrow_stream *s, enum lam_code code) {
     const struct lam_error *e = &s->error;
-    s->has_error = true;
     if (e->sqlstate[0])
         snprintf(s->text, sizeof s->text, "%s (SQLSTATE %s)", e->message, e->sqlstate);
     else
@@ -275,47 +274,46 @@ void arrow_stream_detach(lam_stmt *stmt) {
     s->error = (struct lam_error){0};
     s->failed = note_error(
         s, ERR(&s->error, LAM_INVALID, "the statement was reset while an Arrow stream read it"));
-    s->has_error = false;
 }
 
 static int get_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out) {
     struct arrow_stream *s = stream->private_data;
-    s->has_error = false;
     *out = (struct ArrowSchema){0};
+    s->last_error = NULL;
     if (struct_schema(s, out))
         return 0;
-    struct lam_error saved = s->error;
-    s->error = (struct lam_error){0};
-    int rc = note_error(s, mem_fail(&s->error, s->column_count * sizeof(struct ArrowSchema)));
-    s->error = saved;
-    return rc;
+    s->last_error = "out of memory";
+    return ENOMEM;
 }
 
 static int get_next(struct ArrowArrayStream *stream, struct ArrowArray *out) {
     struct arrow_stream *s = stream->private_data;
     struct rowset rows;
     *out = (struct ArrowArray){0};
-    s->has_error = s->failed != 0;
+    s->last_error = s->failed ? s->text : NULL;
     if (s->failed || s->ended)
         return s->failed;
     s->error = (struct lam_error){0};
-    enum lam_code rc = stmt_next_rows(s->stmt, &rows, &s->error);
-    if (rc == LAM_OK && rows.batch) {
+    enum lam_code rc;
+    do
+        rc = stmt_next_rows(s->stmt, &rows, &s->error);
+    while (rc == LAM_OK && rows.batch && rows.count == 0);
+    if (rc == LAM_OK && rows.batch)
         rc = batch_array(s, &rows, out, &s->error);
-        if (rc == LAM_OK)
-            return 0;
-    }
+    if (out->release)
+        return 0;
     stmt_end(s->stmt);
-    if (rc == LAM_OK)
-        s->ended = true;
-    else
+    s->ended = rc == LAM_OK;
+    if (rc != LAM_OK) {
         s->failed = note_error(s, rc);
+        s->last_error = s->text;
+    }
     return s->failed;
 }
 
 static const char *get_last_error(struct ArrowArrayStream *stream) {
     struct arrow_stream *s = stream->private_data;
-    return s->has_error ? s->text : NULL;
+    return s->last_error;
 }
 
 static void free_stream(struct arrow_stream *s) {

@@ -7,10 +7,12 @@
  *   options.h  how to open, write and read
  *   db.h       the storage engine: partitions, batches, snapshots, iterators
  *   catalog.h  users and passwords
- *   sql.h      sessions, prepared statements, results */
+ *   sql.h      sessions, prepared statements, results
+ *   arrow.h    results as Arrow batches */
 #ifndef LAMINA_LAMINA_H
 #define LAMINA_LAMINA_H
 
+#include "lamina/arrow.h"
 #include "lamina/catalog.h"
 #include "lamina/db.h"
 #include "lamina/env.h"
