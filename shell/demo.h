@@ -9,12 +9,12 @@
 
 #include "lamina/lamina.h"
 
-#define BUSIEST       8      /* users whose aggregates are printed */
-#define ASKED_USERS   200    /* users that read */
-#define POINT_READS   100000 /* by key, over those */
-#define INSERT_ROWS   64     /* of one INSERT at most */
-#define KILL_ROUNDS   3      /* writers killed */
-#define WRITER_FLUSH  2000   /* rows after which the writer flushes, too */
+#define BUSIEST       8     /* users whose aggregates are printed */
+#define ASKED_USERS   200   /* users that read */
+#define POINT_READS   50000 /* by key, over those */
+#define INSERT_ROWS   64    /* of one INSERT at most */
+#define KILL_ROUNDS   3     /* writers killed */
+#define WRITER_FLUSH  2000  /* rows after which the writer flushes, too */
 #define STEPS_MAX     16
 #define QUESTION_SEED 88172645463325252u /* the questions are the same each time */
 
