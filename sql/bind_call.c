@@ -312,11 +312,6 @@ static enum lam_code bind_aggregate_args(struct bind_context *ctx, const struct 
     return LAM_OK;
 }
 
-static bool same_scope_column(void *arg, const struct expr *a, const struct expr *b) {
-    int i = scope_find(arg, a);
-    return i >= 0 && i == scope_find(arg, b);
-}
-
 static enum lam_code add_aggregate(struct bind_context *ctx, struct bound_aggregate *a,
                                    struct lam_error *err) {
     if (ctx->aggregate_count == ctx->aggregate_capacity) {
@@ -355,7 +350,7 @@ static enum lam_code bind_aggregate(struct bind_context *ctx, const struct expr 
     uint32_t index = 0;
     TRY(check_aggregate(ctx, e, which, err));
     while (index < ctx->aggregate_count &&
-           !expr_same_by(ctx->aggregates[index]->source, e, same_scope_column, (void *)ctx->scope))
+           !expr_same_by(ctx->aggregates[index]->source, e, scope_same_column, (void *)ctx->scope))
         index++;
     if (index == ctx->aggregate_count) {
         struct bound_aggregate *a = arena_alloc(ctx->arena, sizeof *a);

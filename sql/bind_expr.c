@@ -70,7 +70,7 @@ static enum lam_code bind_column(struct bind_context *ctx, const struct expr *e,
     return LAM_OK;
 }
 
-static bool same_column(void *arg, const struct expr *a, const struct expr *b) {
+bool scope_same_column(void *arg, const struct expr *a, const struct expr *b) {
     const struct scope *scope = arg;
     int i = scope_find(scope, a);
     return i >= 0 && i == scope_find(scope, b);
@@ -80,7 +80,7 @@ static bool same_column(void *arg, const struct expr *a, const struct expr *b) {
 static enum lam_code find_group(struct bind_context *ctx, const struct expr *e, struct bound **out,
                                 struct lam_error *err) {
     for (uint32_t i = 0; i < ctx->group_count; i++) {
-        if (!expr_same_by(ctx->group_exprs[i], e, same_column, (void *)ctx->scope))
+        if (!expr_same_by(ctx->group_exprs[i], e, scope_same_column, (void *)ctx->scope))
             continue;
         struct bind_context input = *ctx;
         struct bound *b = NULL;

@@ -94,6 +94,8 @@ MUST_CHECK enum lam_code bind_node(struct bind_context *ctx, const struct expr *
                                    struct bound **out, struct lam_error *err);
 /* Index in scope->columns; -1: none, -2: several. */
 int scope_find(const struct scope *scope, const struct expr *column);
+/* Whether two column references mean one column of a scope (`arg`); for expr_same_by. */
+bool scope_same_column(void *arg, const struct expr *a, const struct expr *b);
 /* --- bind_operator.c --- */
 MUST_CHECK enum lam_code bind_arith(struct bind_context *ctx, enum expr_op op, uint32_t pos,
                                     struct bound *l, struct bound *r, struct bound **out,

@@ -297,6 +297,18 @@ struct lam_slice token_text(const struct lexer *lx, const struct token *t) {
     return lam_slice_of(lx->text.data + t->offset, t->size);
 }
 
+bool token_is_word(const struct lexer *lx, const struct token *t, const char *word) {
+    struct lam_slice text = token_text(lx, t);
+    if (t->kind != TOK_NAME || strlen(word) != text.size)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t c = text.data[i];
+        if ((c >= 'A' && c <= 'Z' ? c + 32 : c) != word[i])
+            return false;
+    }
+    return true;
+}
+
 enum lam_code token_name(const struct lexer *lx, const struct token *t, struct arena *arena,
                          struct lam_slice *out, struct lam_error *err) {
     LAM_ASSERT(t->kind == TOK_NAME || t->kind == TOK_QUOTED);

@@ -24,6 +24,8 @@ MUST_CHECK enum lam_code lexer_next(struct lexer *lx, struct token *out, struct 
 
 /* Bytes of the token as written; borrows the text. */
 struct lam_slice token_text(const struct lexer *lx, const struct token *t);
+/* Whether the token is an unquoted name of these lower-case letters, in any case. */
+bool token_is_word(const struct lexer *lx, const struct token *t, const char *word);
 /* Content of a NAME (folded) or QUOTED token, in the arena. */
 MUST_CHECK enum lam_code token_name(const struct lexer *lx, const struct token *t,
                                     struct arena *arena, struct lam_slice *out,

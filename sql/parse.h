@@ -87,9 +87,50 @@ MUST_CHECK enum lam_code list_add(struct arena *arena, struct list *list, size_t
                                   void **slot_out, struct lam_error *err);
 
 /* --- expressions (parse_expr.c) --- */
+/* How tightly operators bind, loosest first. */
+enum level {
+    LEVEL_NONE = 0,
+    LEVEL_OR,
+    LEVEL_AND,
+    LEVEL_NOT,
+    LEVEL_IS,
+    LEVEL_COMPARE,
+    LEVEL_LIKE,
+    LEVEL_OTHER,
+    LEVEL_ADD,
+    LEVEL_MUL,
+    LEVEL_POW,
+    LEVEL_SIGN,
+    LEVEL_CAST,
+};
 MUST_CHECK enum lam_code parse_expr(struct parser *p, struct expr **out, struct lam_error *err);
+/* An expression of operators that bind at least as tightly as `min`. */
+MUST_CHECK enum lam_code parse_level(struct parser *p, enum level min, struct expr **out,
+                                     struct lam_error *err);
+MUST_CHECK enum lam_code expr_new(struct parser *p, enum expr_kind kind, uint32_t pos,
+                                  struct expr **out, struct lam_error *err);
+/* Settles the node's height over its children; 54001 if it is too high. */
+MUST_CHECK enum lam_code expr_finish(struct expr *e, struct lam_error *err);
+MUST_CHECK enum lam_code expr_list_add(struct parser *p, struct list *args, struct expr *e,
+                                       struct lam_error *err);
+void expr_set_args(struct expr *e, const struct list *args);
+/* --- types (parse_type.c) --- */
+/* A type. `serial_out` (may be NULL: no SERIAL here) is set for SERIAL and BIGSERIAL. */
 MUST_CHECK enum lam_code parse_type(struct parser *p, struct coltype *out, bool *serial_out,
                                     struct lam_error *err);
+/* A type by a name of one word. */
+bool type_lookup(struct lam_slice name, struct coltype *out, bool *serial);
+/* --- calls (parse_call.c) --- */
+/* A call whose name has been read, at its parenthesis. */
+MUST_CHECK enum lam_code parse_call(struct parser *p, struct lam_slice name, uint32_t pos,
+                                    struct expr **out, struct lam_error *err);
+/* CURRENT_USER and its kind: parentheses are optional. */
+MUST_CHECK enum lam_code parse_niladic(struct parser *p, const char *name, struct expr **out,
+                                       struct lam_error *err);
+/* One expression into `args`. */
+MUST_CHECK enum lam_code parse_arg(struct parser *p, struct list *args, struct lam_error *err);
+/* Comma list up to and with the closing parenthesis; `args` may hold some already. */
+MUST_CHECK enum lam_code parse_args(struct parser *p, struct list *args, struct lam_error *err);
 /* --- statements --- */
 MUST_CHECK enum lam_code parse_select(struct parser *p, struct select_stmt **out,
                                       struct lam_error *err);

@@ -5,36 +5,13 @@
  * and || are gathered and built as balanced trees: evaluation order stays left to right. */
 #include "sql/parse.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <strings.h>
-
 #include "base/assert.h"
 #include "lamina/sql.h"
 
-enum level {
-    LEVEL_NONE = 0,
-    LEVEL_OR,
-    LEVEL_AND,
-    LEVEL_NOT,
-    LEVEL_IS,
-    LEVEL_COMPARE,
-    LEVEL_LIKE,
-    LEVEL_OTHER,
-    LEVEL_ADD,
-    LEVEL_MUL,
-    LEVEL_POW,
-    LEVEL_SIGN,
-    LEVEL_CAST,
-};
-
-static enum lam_code parse_level(struct parser *p, enum level min, struct expr **out,
-                                 struct lam_error *err);
-
 /* --- nodes --- */
 
-static enum lam_code new_expr(struct parser *p, enum expr_kind kind, uint32_t pos,
-                              struct expr **out, struct lam_error *err) {
+enum lam_code expr_new(struct parser *p, enum expr_kind kind, uint32_t pos, struct expr **out,
+                       struct lam_error *err) {
     struct expr *e = arena_alloc(p->arena, sizeof *e);
     if (!e)
         return mem_fail(err, sizeof *e);
@@ -51,7 +28,7 @@ static void raise_height(struct expr *e, const struct expr *child) {
 }
 
 /* Settles the node's height over its children. */
-static enum lam_code finish(struct expr *e, struct lam_error *err) {
+enum lam_code expr_finish(struct expr *e, struct lam_error *err) {
     raise_height(e, e->left);
     raise_height(e, e->right);
     for (uint32_t i = 0; i < e->arg_count; i++)
@@ -65,23 +42,23 @@ static enum lam_code finish(struct expr *e, struct lam_error *err) {
 static enum lam_code new_binary(struct parser *p, enum expr_op op, uint32_t pos, struct expr *left,
                                 struct expr *right, struct expr **out, struct lam_error *err) {
     struct expr *e = NULL;
-    TRY(new_expr(p, EXPR_BINARY, pos, &e, err));
+    TRY(expr_new(p, EXPR_BINARY, pos, &e, err));
     e->op = op;
     e->left = left;
     e->right = right;
     *out = e;
-    return finish(e, err);
+    return expr_finish(e, err);
 }
 
-static enum lam_code add_arg(struct parser *p, struct list *args, struct expr *e,
-                             struct lam_error *err) {
+enum lam_code expr_list_add(struct parser *p, struct list *args, struct expr *e,
+                            struct lam_error *err) {
     void *slot;
     TRY(list_add(p->arena, args, sizeof(struct expr *), &slot, err));
     *(struct expr **)slot = e;
     return LAM_OK;
 }
 
-static void set_args(struct expr *e, const struct list *args) {
+void expr_set_args(struct expr *e, const struct list *args) {
     e->args = args->items;
     e->arg_count = args->count;
 }
@@ -120,25 +97,20 @@ static enum lam_code read_number(struct parser *p, struct value *out, struct lam
             *out = value_i64(LAM_TYPE_BIGINT, (int64_t)out->as.i128);
         return LAM_OK;
     }
-    char *copy = arena_strdup_slice(p->arena, text);
-    if (!copy)
-        return mem_fail(err, text.size);
-    double v = strtod(copy, NULL);
-    if (isinf(v))
+    if (value_parse(text, coltype_of(LAM_TYPE_DOUBLE), p->arena, out, NULL) != LAM_OK)
         return ERR_SQL(err, "22003", p->tok.pos, "the number is out of range for DOUBLE");
-    *out = value_f64(LAM_TYPE_DOUBLE, v);
     return LAM_OK;
 }
 
 static enum lam_code parse_number(struct parser *p, struct expr **out, struct lam_error *err) {
-    TRY(new_expr(p, EXPR_LITERAL, p->tok.pos, out, err));
+    TRY(expr_new(p, EXPR_LITERAL, p->tok.pos, out, err));
     TRY(read_number(p, &(*out)->literal, err));
     return parser_next(p, err);
 }
 
 static enum lam_code parse_text(struct parser *p, struct expr **out, struct lam_error *err) {
     struct lam_slice text = SLICE_EMPTY;
-    TRY(new_expr(p, EXPR_LITERAL, p->tok.pos, out, err));
+    TRY(expr_new(p, EXPR_LITERAL, p->tok.pos, out, err));
     TRY(parse_string(p, "a string", &text, err));
     (*out)->literal = value_bytes(LAM_TYPE_TEXT, text);
     (*out)->untyped = true;
@@ -147,7 +119,7 @@ static enum lam_code parse_text(struct parser *p, struct expr **out, struct lam_
 
 static enum lam_code parse_constant(struct parser *p, struct value v, struct expr **out,
                                     struct lam_error *err) {
-    TRY(new_expr(p, EXPR_LITERAL, p->tok.pos, out, err));
+    TRY(expr_new(p, EXPR_LITERAL, p->tok.pos, out, err));
     (*out)->literal = v;
     return parser_next(p, err);
 }
@@ -155,7 +127,7 @@ static enum lam_code parse_constant(struct parser *p, struct value v, struct exp
 static enum lam_code parse_parameter(struct parser *p, struct expr **out, struct lam_error *err) {
     uint64_t n = 0;
     struct lam_slice text = token_text(&p->lexer, &p->tok);
-    TRY(new_expr(p, EXPR_PARAMETER, p->tok.pos, out, err));
+    TRY(expr_new(p, EXPR_PARAMETER, p->tok.pos, out, err));
     if (p->tok.kind == TOK_QUESTION) {
         n = (uint64_t)p->parameter_count + 1;
     } else {
@@ -195,327 +167,13 @@ static bool negate_literal(struct expr *e) {
     return true;
 }
 
-/* --- types --- */
-
-static enum lam_code parse_type_number(struct parser *p, int64_t low, int64_t high,
-                                       const char *what, int64_t *out, struct lam_error *err) {
-    uint32_t pos = p->tok.pos;
-    TRY(parse_count(p, what, out, err));
-    if (*out < low || *out > high)
-        return ERR_SQL(err, "22023", pos, "%s must be from %lld to %lld", what, (long long)low,
-                       (long long)high);
-    return LAM_OK;
-}
-
-#define VARCHAR_MAX 10485760
-
-static enum lam_code parse_type_parameters(struct parser *p, struct lam_slice name, uint32_t pos,
-                                           struct coltype *out, struct lam_error *err) {
-    int64_t n = 0, scale = 0;
-    bool more = false;
-    TRY(parser_next(p, err));
-    if (out->type == LAM_TYPE_DECIMAL) {
-        TRY(parse_type_number(p, 1, DECIMAL_PRECISION_MAX, "precision", &n, err));
-        TRY(parser_accept(p, TOK_COMMA, &more, err));
-        if (more)
-            TRY(parse_type_number(p, 0, n, "scale", &scale, err));
-        out->precision = (uint8_t)n;
-        out->scale = (uint8_t)scale;
-    } else if (out->type == LAM_TYPE_TEXT && !slice_eq_str(name, "text") &&
-               !slice_eq_str(name, "string")) {
-        TRY(parse_type_number(p, 1, VARCHAR_MAX, "length", &n, err));
-        out->length = (uint32_t)n;
-    } else if (out->type == LAM_TYPE_TIMESTAMP || out->type == LAM_TYPE_TIME) {
-        TRY(parse_type_number(p, 6, 6, "time precision", &n, err));
-    } else {
-        return ERR_SQL(err, "42601", pos, "type %.*s takes no parameters", (int)name.size,
-                       (const char *)name.data);
-    }
-    return parser_expect(p, TOK_RPAREN, ")", err);
-}
-
-/* Words after the first of a type's name: DOUBLE PRECISION, CHARACTER VARYING, ... TIME ZONE. */
-static enum lam_code parse_type_tail(struct parser *p, struct lam_slice name,
-                                     struct lam_error *err) {
-    struct lam_slice word;
-    struct token ahead;
-    if (p->tok.kind != TOK_NAME)
-        return LAM_OK;
-    TRY(token_name(&p->lexer, &p->tok, p->arena, &word, err));
-    bool wide = slice_eq_str(name, "double") && slice_eq_str(word, "precision");
-    bool varying = (slice_eq_str(name, "character") || slice_eq_str(name, "char")) &&
-                   slice_eq_str(word, "varying");
-    if (wide || varying)
-        return parser_next(p, err);
-    bool timed = slice_eq_str(name, "timestamp") || slice_eq_str(name, "time");
-    if (!timed || (p->tok.keyword != KW_WITH && !slice_eq_str(word, "without")))
-        return LAM_OK;
-    TRY(parser_peek(p, &ahead, err));
-    if (ahead.kind != TOK_NAME)
-        return LAM_OK;
-    TRY(token_name(&p->lexer, &ahead, p->arena, &word, err));
-    if (!slice_eq_str(word, "time"))
-        return LAM_OK;
-    for (int i = 0; i < 2; i++)
-        TRY(parser_next(p, err));
-    if (p->tok.kind == TOK_NAME)
-        TRY(token_name(&p->lexer, &p->tok, p->arena, &word, err));
-    return slice_eq_str(word, "zone") ? parser_next(p, err) : parser_fail(p, "ZONE", err);
-}
-
-static bool lookup_type(struct lam_slice name, struct coltype *out, bool *serial) {
-    static const struct {
-        const char *name;
-        enum lam_type type;
-    } serials[] = {{"serial", LAM_TYPE_BIGINT},
-                   {"bigserial", LAM_TYPE_BIGINT},
-                   {"serial4", LAM_TYPE_BIGINT},
-                   {"serial8", LAM_TYPE_BIGINT}};
-    for (size_t i = 0; serial && i < sizeof serials / sizeof serials[0]; i++)
-        if (slice_eq_str(name, serials[i].name)) {
-            *out = coltype_of(serials[i].type);
-            *serial = true;
-            return true;
-        }
-    enum lam_type type;
-    if (!coltype_lookup(name, &type) || type == LAM_TYPE_NULL)
-        return false;
-    *out = coltype_of(type);
-    if (type == LAM_TYPE_DECIMAL) {
-        out->precision = DECIMAL_PRECISION_MAX;
-        out->scale = 10;
-    }
-    return true;
-}
-
-enum lam_code parse_type(struct parser *p, struct coltype *out, bool *serial_out,
-                         struct lam_error *err) {
-    struct lam_slice name;
-    uint32_t pos;
-    if (parser_at_keyword(p, KW_INTERVAL))
-        return parser_unsupported(p->tok.pos, "the type INTERVAL", err);
-    TRY(parse_name(p, "a type", &name, &pos, err));
-    if (!lookup_type(name, out, serial_out))
-        return ERR_SQL(err, "42704", pos, "type \"%.*s\" does not exist",
-                       (int)(name.size < 64 ? name.size : 64), (const char *)name.data);
-    TRY(parse_type_tail(p, name, err));
-    if (parser_at(p, TOK_LPAREN))
-        TRY(parse_type_parameters(p, name, pos, out, err));
-    if ((slice_eq_str(name, "timestamp") || slice_eq_str(name, "time")))
-        TRY(parse_type_tail(p, name, err));
-    if (parser_at(p, TOK_LBRACKET) || parser_at_keyword(p, KW_ARRAY))
-        return parser_unsupported(p->tok.pos, "an array type", err);
-    return LAM_OK;
-}
-
-/* --- calls --- */
-
-static enum lam_code new_call(struct parser *p, const char *name, uint32_t pos, struct expr **out,
-                              struct lam_error *err) {
-    TRY(new_expr(p, EXPR_CALL, pos, out, err));
-    (*out)->name = lam_slice_str(name);
-    return LAM_OK;
-}
-
-/* Comma list up to and with the closing parenthesis; `args` may hold some already. */
-static enum lam_code parse_args(struct parser *p, struct list *args, struct lam_error *err) {
-    bool more = true;
-    while (more) {
-        struct expr *e = NULL;
-        TRY(parse_expr(p, &e, err));
-        TRY(add_arg(p, args, e, err));
-        TRY(parser_accept(p, TOK_COMMA, &more, err));
-    }
-    return parser_expect(p, TOK_RPAREN, ", or )", err);
-}
-
-static enum lam_code parse_arg(struct parser *p, struct list *args, struct lam_error *err) {
-    struct expr *e = NULL;
-    TRY(parse_expr(p, &e, err));
-    return add_arg(p, args, e, err);
-}
-
-/* extract(field FROM x), after the parenthesis. */
-static enum lam_code parse_extract(struct parser *p, struct expr *call, struct list *args,
-                                   struct lam_error *err) {
-    struct token ahead;
-    TRY(parser_peek(p, &ahead, err));
-    if (ahead.keyword != KW_FROM || ahead.kind != TOK_NAME)
-        return parse_args(p, args, err);
-    struct expr *field = NULL;
-    struct lam_slice text = SLICE_EMPTY;
-    TRY(new_expr(p, EXPR_LITERAL, p->tok.pos, &field, err));
-    TRY(parse_name_or_string(p, "a field (year, month, day ...)", &text, NULL, err));
-    field->literal = value_bytes(LAM_TYPE_TEXT, text);
-    field->untyped = true;
-    TRY(add_arg(p, args, field, err));
-    TRY(parser_next(p, err));
-    (void)call;
-    return parse_args(p, args, err);
-}
-
-/* substring(x FROM a [FOR b]), substring(x FOR b), substring(x, a, b). */
-static enum lam_code parse_substring(struct parser *p, struct list *args, struct lam_error *err) {
-    TRY(parse_arg(p, args, err));
-    bool from = parser_at_keyword(p, KW_FROM);
-    if (!from && !parser_at_keyword(p, KW_FOR)) {
-        if (parser_at(p, TOK_RPAREN))
-            return parser_next(p, err);
-        TRY(parser_expect(p, TOK_COMMA, ", or FROM", err));
-        return parse_args(p, args, err);
-    }
-    if (from) {
-        TRY(parser_next(p, err));
-        TRY(parse_arg(p, args, err));
-    } else {
-        struct expr *one = NULL;
-        TRY(new_expr(p, EXPR_LITERAL, p->tok.pos, &one, err));
-        one->literal = value_i64(LAM_TYPE_BIGINT, 1);
-        TRY(add_arg(p, args, one, err));
-    }
-    bool length = false;
-    TRY(parser_accept_keyword(p, KW_FOR, &length, err));
-    if (length)
-        TRY(parse_arg(p, args, err));
-    return parser_expect(p, TOK_RPAREN, ")", err);
-}
-
-/* position(x IN y), position(x, y): the first argument stops before IN. */
-static enum lam_code parse_position(struct parser *p, struct list *args, struct lam_error *err) {
-    struct expr *e = NULL;
-    TRY(parse_level(p, LEVEL_OTHER, &e, err));
-    TRY(add_arg(p, args, e, err));
-    if (parser_at_keyword(p, KW_IN))
-        TRY(parser_next(p, err));
-    else
-        TRY(parser_expect(p, TOK_COMMA, "IN or ,", err));
-    return parse_args(p, args, err);
-}
-
-/* trim([BOTH|LEADING|TRAILING] [chars] [FROM] x) and trim(x, chars). */
-static enum lam_code parse_trim(struct parser *p, struct expr *call, struct list *args,
-                                struct lam_error *err) {
-    static const struct {
-        enum keyword word;
-        const char *name;
-    } sides[] = {{KW_BOTH, "btrim"}, {KW_LEADING, "ltrim"}, {KW_TRAILING, "rtrim"}};
-    struct token ahead;
-    bool side = false, from = false;
-    TRY(parser_peek(p, &ahead, err));
-    for (size_t i = 0; i < 3 && !side; i++)
-        if (parser_at_keyword(p, sides[i].word) && ahead.kind != TOK_RPAREN &&
-            ahead.kind != TOK_COMMA && ahead.kind != TOK_DOT) {
-            call->name = lam_slice_str(sides[i].name);
-            side = true;
-        }
-    if (side)
-        TRY(parser_next(p, err));
-    if (side)
-        TRY(parser_accept_keyword(p, KW_FROM, &from, err));
-    if (from)
-        return parse_args(p, args, err);
-    TRY(parse_arg(p, args, err));
-    TRY(parser_accept_keyword(p, KW_FROM, &from, err));
-    if (from) {
-        if (!side)
-            call->name = lam_slice_str("btrim");
-        struct expr *chars = ((struct expr **)args->items)[0], *text = NULL;
-        TRY(parse_expr(p, &text, err));
-        ((struct expr **)args->items)[0] = text;
-        TRY(add_arg(p, args, chars, err));
-        return parser_expect(p, TOK_RPAREN, ")", err);
-    }
-    bool comma = false;
-    TRY(parser_accept(p, TOK_COMMA, &comma, err));
-    return comma ? parse_args(p, args, err) : parser_expect(p, TOK_RPAREN, ")", err);
-}
-
-static enum lam_code parse_call_end(struct parser *p, struct expr *call, struct lam_error *err) {
-    struct token ahead;
-    if (parser_at_keyword(p, KW_FILTER)) {
-        TRY(parser_peek(p, &ahead, err));
-        if (ahead.kind == TOK_LPAREN) {
-            TRY(parser_next(p, err));
-            TRY(parser_next(p, err));
-            TRY(parser_expect_keyword(p, KW_WHERE, err));
-            TRY(parse_expr(p, &call->right, err));
-            TRY(parser_expect(p, TOK_RPAREN, ")", err));
-        }
-    }
-    if (parser_at_keyword(p, KW_OVER)) {
-        TRY(parser_peek(p, &ahead, err));
-        if (ahead.kind == TOK_LPAREN || ahead.kind == TOK_NAME || ahead.kind == TOK_QUOTED)
-            return parser_unsupported(p->tok.pos, "a window function", err);
-    }
-    return finish(call, err);
-}
-
-static enum lam_code parse_plain_args(struct parser *p, struct expr *call, struct list *args,
-                                      struct lam_error *err) {
-    bool taken = false;
-    if (parser_at(p, TOK_STAR)) {
-        struct expr *star = NULL;
-        TRY(new_expr(p, EXPR_STAR, p->tok.pos, &star, err));
-        TRY(add_arg(p, args, star, err));
-        TRY(parser_next(p, err));
-        return parser_expect(p, TOK_RPAREN, ")", err);
-    }
-    TRY(parser_accept(p, TOK_RPAREN, &taken, err));
-    if (taken)
-        return LAM_OK;
-    TRY(parser_accept_keyword(p, KW_DISTINCT, &call->distinct, err));
-    if (!call->distinct)
-        TRY(parser_accept_keyword(p, KW_ALL, &taken, err));
-    bool more = true;
-    while (more) {
-        TRY(parse_arg(p, args, err));
-        TRY(parser_accept(p, TOK_COMMA, &more, err));
-    }
-    if (parser_at_keyword(p, KW_ORDER))
-        return parser_unsupported(p->tok.pos, "ORDER BY inside a call", err);
-    return parser_expect(p, TOK_RPAREN, ", or )", err);
-}
-
-/* A call whose name has been read, at its parenthesis. */
-static enum lam_code parse_call(struct parser *p, struct lam_slice name, uint32_t pos,
-                                struct expr **out, struct lam_error *err) {
-    struct list args = {0};
-    struct expr *call = NULL;
-    TRY(new_expr(p, EXPR_CALL, pos, &call, err));
-    call->name = name;
-    TRY(parser_next(p, err));
-    if (slice_eq_str(name, "extract") && !parser_at(p, TOK_RPAREN))
-        TRY(parse_extract(p, call, &args, err));
-    else if (slice_eq_str(name, "substring") && !parser_at(p, TOK_RPAREN))
-        TRY(parse_substring(p, &args, err));
-    else if (slice_eq_str(name, "position") && !parser_at(p, TOK_RPAREN))
-        TRY(parse_position(p, &args, err));
-    else if (slice_eq_str(name, "trim") && !parser_at(p, TOK_RPAREN))
-        TRY(parse_trim(p, call, &args, err));
-    else
-        TRY(parse_plain_args(p, call, &args, err));
-    set_args(call, &args);
-    *out = call;
-    return parse_call_end(p, call, err);
-}
-
-/* CURRENT_USER and its kind: parentheses are optional. */
-static enum lam_code parse_niladic(struct parser *p, const char *name, struct expr **out,
-                                   struct lam_error *err) {
-    bool paren = false;
-    TRY(new_call(p, name, p->tok.pos, out, err));
-    TRY(parser_next(p, err));
-    TRY(parser_accept(p, TOK_LPAREN, &paren, err));
-    return paren ? parser_expect(p, TOK_RPAREN, ")", err) : LAM_OK;
-}
-
 /* --- primaries --- */
 
 static enum lam_code parse_case(struct parser *p, struct expr **out, struct lam_error *err) {
     struct list args = {0};
     struct expr *e = NULL;
     bool more = true;
-    TRY(new_expr(p, EXPR_CASE, p->tok.pos, &e, err));
+    TRY(expr_new(p, EXPR_CASE, p->tok.pos, &e, err));
     TRY(parser_next(p, err));
     if (!parser_at_keyword(p, KW_WHEN))
         TRY(parse_expr(p, &e->left, err));
@@ -530,9 +188,9 @@ static enum lam_code parse_case(struct parser *p, struct expr **out, struct lam_
     TRY(parser_accept_keyword(p, KW_ELSE, &otherwise, err));
     if (otherwise)
         TRY(parse_expr(p, &e->right, err));
-    set_args(e, &args);
+    expr_set_args(e, &args);
     *out = e;
-    TRY(finish(e, err));
+    TRY(expr_finish(e, err));
     return parser_expect_keyword(p, KW_END, err);
 }
 
@@ -540,14 +198,14 @@ static enum lam_code parse_case(struct parser *p, struct expr **out, struct lam_
 static enum lam_code parse_cast(struct parser *p, enum expr_op op, struct expr **out,
                                 struct lam_error *err) {
     struct expr *e = NULL;
-    TRY(new_expr(p, EXPR_CAST, p->tok.pos, &e, err));
+    TRY(expr_new(p, EXPR_CAST, p->tok.pos, &e, err));
     e->op = op;
     TRY(parser_next(p, err));
     TRY(parser_expect(p, TOK_LPAREN, "(", err));
     TRY(parse_expr(p, &e->left, err));
     TRY(parser_expect_keyword(p, KW_AS, err));
     TRY(parse_type(p, &e->type, NULL, err));
-    TRY(finish(e, err));
+    TRY(expr_finish(e, err));
     *out = e;
     return parser_expect(p, TOK_RPAREN, ")", err);
 }
@@ -556,12 +214,12 @@ static enum lam_code parse_cast(struct parser *p, enum expr_op op, struct expr *
 static enum lam_code parse_typed_literal(struct parser *p, struct lam_slice name, uint32_t pos,
                                          struct expr **out, struct lam_error *err) {
     struct expr *e = NULL;
-    TRY(new_expr(p, EXPR_CAST, pos, &e, err));
-    if (!lookup_type(name, &e->type, NULL))
+    TRY(expr_new(p, EXPR_CAST, pos, &e, err));
+    if (!type_lookup(name, &e->type, NULL))
         return parser_fail(p, "an operator or the end of the expression", err);
     TRY(parse_text(p, &e->left, err));
     *out = e;
-    return finish(e, err);
+    return expr_finish(e, err);
 }
 
 /* A column or a call: [[namespace.]table.]name or name(...). */
@@ -576,7 +234,7 @@ static enum lam_code parse_reference(struct parser *p, struct expr **out, struct
         return parse_call(p, name, pos, out, err);
     if (token_is_string(&p->tok) && !quoted)
         return parse_typed_literal(p, name, pos, out, err);
-    TRY(new_expr(p, EXPR_COLUMN, pos, &e, err));
+    TRY(expr_new(p, EXPR_COLUMN, pos, &e, err));
     e->name = name;
     *out = e;
     for (int parts = 1; parts < 4; parts++) {
@@ -672,11 +330,10 @@ static enum lam_code parse_primary(struct parser *p, struct expr **out, struct l
     case TOK_QUOTED:
         return parse_reference(p, out, err);
     case TOK_NAME: {
-        struct lam_slice text = token_text(&p->lexer, &p->tok);
         struct token ahead;
         if (p->tok.keyword)
             return parse_keyword_primary(p, out, err);
-        if (text.size == 8 && strncasecmp((const char *)text.data, "try_cast", 8) == 0) {
+        if (token_is_word(&p->lexer, &p->tok, "try_cast")) {
             TRY(parser_peek(p, &ahead, err));
             if (ahead.kind == TOK_LPAREN)
                 return parse_cast(p, OP_TRY, out, err);
@@ -697,11 +354,11 @@ static enum lam_code parse_prefix(struct parser *p, enum level min, struct expr 
         if (min > LEVEL_NOT)
             return parser_fail(p, "an operand (put NOT ... in parentheses)", err);
         TRY(parser_next(p, err));
-        TRY(new_expr(p, EXPR_UNARY, pos, &e, err));
+        TRY(expr_new(p, EXPR_UNARY, pos, &e, err));
         e->op = OP_NOT;
         TRY(parse_level(p, LEVEL_NOT, &e->left, err));
         *out = e;
-        return finish(e, err);
+        return expr_finish(e, err);
     }
     if (!minus && !parser_at(p, TOK_PLUS))
         return parse_primary(p, out, err);
@@ -711,11 +368,11 @@ static enum lam_code parse_prefix(struct parser *p, enum level min, struct expr 
         (*out)->pos = pos;
         return LAM_OK;
     }
-    TRY(new_expr(p, EXPR_UNARY, pos, &e, err));
+    TRY(expr_new(p, EXPR_UNARY, pos, &e, err));
     e->op = minus ? OP_NEG : OP_PLUS;
     e->left = *out;
     *out = e;
-    return finish(e, err);
+    return expr_finish(e, err);
 }
 
 /* --- operators behind an operand --- */
@@ -816,7 +473,7 @@ static enum lam_code parse_chain(struct parser *p, struct infix in, struct expr 
     struct expr *e = *out;
     for (;;) {
         void *slot;
-        TRY(add_arg(p, &items, e, err));
+        TRY(expr_list_add(p, &items, e, err));
         TRY(list_add(p->arena, &positions, sizeof pos, &slot, err));
         *(uint32_t *)slot = pos;
         next = infix_of(p);
@@ -832,13 +489,13 @@ static enum lam_code parse_chain(struct parser *p, struct infix in, struct expr 
 static enum lam_code parse_is(struct parser *p, struct expr **out, struct lam_error *err) {
     struct expr *e = NULL;
     enum keyword k = p->tok.keyword;
-    TRY(new_expr(p, EXPR_IS_NULL, p->tok.pos, &e, err));
+    TRY(expr_new(p, EXPR_IS_NULL, p->tok.pos, &e, err));
     e->left = *out;
     *out = e;
     e->negated = k == KW_NOTNULL;
     TRY(parser_next(p, err));
     if (k != KW_IS)
-        return finish(e, err);
+        return expr_finish(e, err);
     TRY(parser_accept_keyword(p, KW_NOT, &e->negated, err));
     switch (p->tok.kind == TOK_NAME ? p->tok.keyword : KW_NONE) {
     case KW_NULL:
@@ -856,11 +513,11 @@ static enum lam_code parse_is(struct parser *p, struct expr **out, struct lam_er
         TRY(parser_next(p, err));
         TRY(parser_expect_keyword(p, KW_FROM, err));
         TRY(parse_level(p, LEVEL_COMPARE, &e->right, err));
-        return finish(e, err);
+        return expr_finish(e, err);
     default:
         return parser_fail(p, "NULL, TRUE, FALSE, UNKNOWN or DISTINCT FROM", err);
     }
-    TRY(finish(e, err));
+    TRY(expr_finish(e, err));
     return parser_next(p, err);
 }
 
@@ -872,7 +529,7 @@ static enum lam_code parse_in(struct parser *p, struct expr *e, struct lam_error
     if (parser_at_keyword(p, KW_SELECT) || parser_at_keyword(p, KW_WITH))
         return parser_unsupported(p->tok.pos, "a subquery", err);
     TRY(parse_args(p, &args, err));
-    set_args(e, &args);
+    expr_set_args(e, &args);
     return LAM_OK;
 }
 
@@ -882,11 +539,11 @@ static enum lam_code parse_between(struct parser *p, struct expr *e, struct lam_
     e->kind = EXPR_BETWEEN;
     TRY(parser_next(p, err));
     TRY(parse_level(p, LEVEL_OTHER, &bound, err));
-    TRY(add_arg(p, &args, bound, err));
+    TRY(expr_list_add(p, &args, bound, err));
     TRY(parser_expect_keyword(p, KW_AND, err));
     TRY(parse_level(p, LEVEL_OTHER, &bound, err));
-    TRY(add_arg(p, &args, bound, err));
-    set_args(e, &args);
+    TRY(expr_list_add(p, &args, bound, err));
+    expr_set_args(e, &args);
     return LAM_OK;
 }
 
@@ -901,15 +558,15 @@ static enum lam_code parse_like(struct parser *p, struct expr *e, struct lam_err
     struct expr *escape = NULL;
     TRY(parser_next(p, err));
     TRY(parse_level(p, LEVEL_OTHER, &escape, err));
-    TRY(add_arg(p, &args, escape, err));
-    set_args(e, &args);
+    TRY(expr_list_add(p, &args, escape, err));
+    expr_set_args(e, &args);
     return LAM_OK;
 }
 
 /* [NOT] LIKE, ILIKE, IN, BETWEEN. */
 static enum lam_code parse_matching(struct parser *p, struct expr **out, struct lam_error *err) {
     struct expr *e = NULL;
-    TRY(new_expr(p, EXPR_LIKE, p->tok.pos, &e, err));
+    TRY(expr_new(p, EXPR_LIKE, p->tok.pos, &e, err));
     e->left = *out;
     *out = e;
     TRY(parser_accept_keyword(p, KW_NOT, &e->negated, err));
@@ -921,7 +578,7 @@ static enum lam_code parse_matching(struct parser *p, struct expr **out, struct 
         TRY(parse_like(p, e, err));
     else
         return parser_fail(p, "IN, BETWEEN, LIKE or ILIKE", err);
-    return finish(e, err);
+    return expr_finish(e, err);
 }
 
 static enum lam_code parse_postfix_cast(struct parser *p, struct expr **out,
@@ -929,12 +586,12 @@ static enum lam_code parse_postfix_cast(struct parser *p, struct expr **out,
     struct expr *e = NULL;
     if (parser_at_keyword(p, KW_COLLATE))
         return parser_unsupported(p->tok.pos, "COLLATE", err);
-    TRY(new_expr(p, EXPR_CAST, p->tok.pos, &e, err));
+    TRY(expr_new(p, EXPR_CAST, p->tok.pos, &e, err));
     e->left = *out;
     *out = e;
     TRY(parser_next(p, err));
     TRY(parse_type(p, &e->type, NULL, err));
-    return finish(e, err);
+    return expr_finish(e, err);
 }
 
 /* Any binary operator without a form of its own. */
@@ -990,17 +647,15 @@ static enum lam_code parse_climb(struct parser *p, enum level min, struct expr *
     }
 }
 
-static enum lam_code parse_level(struct parser *p, enum level min, struct expr **out,
-                                 struct lam_error *err) {
+enum lam_code parse_level(struct parser *p, enum level min, struct expr **out,
+                          struct lam_error *err) {
     TRY(parser_enter(p, err));
     TRY(parse_climb(p, min, out, err));
     parser_leave(p);
     if (parser_at_keyword(p, KW_AT)) {
         struct token ahead;
         TRY(parser_peek(p, &ahead, err));
-        struct lam_slice word = token_text(&p->lexer, &ahead);
-        if (ahead.kind == TOK_NAME && word.size == 4 &&
-            strncasecmp((const char *)word.data, "time", 4) == 0)
+        if (token_is_word(&p->lexer, &ahead, "time"))
             return parser_unsupported(p->tok.pos, "AT TIME ZONE", err);
     }
     return LAM_OK;
