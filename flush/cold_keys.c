@@ -6,7 +6,7 @@
 /* Steps of an iterator before a seek is the faster way forward. */
 #define NEXT_STEPS 8
 /* Rows whose keys a search reads at a time. */
-#define SEARCH_ROWS 16384
+#define SEARCH_ROWS 2048
 
 enum lam_code key_reader_init(struct key_reader *k, const struct schema *schema,
                               const struct parquet_reader *reader, const char *path,

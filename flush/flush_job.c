@@ -126,6 +126,15 @@ static void reset_attempt(struct flush_job *job) {
     arena_reset(&job->arena);
 }
 
+static enum lam_code provider_now(const struct flush_job *job, struct table_id table,
+                                  struct provider **out, struct lam_error *err) {
+    enum lam_code rc = catalog_provider_by_id(job->flush->catalog, table, out, err);
+    if (rc == LAM_NOT_FOUND)
+        return ERR_SQL(err, "42P01", 0, "table %s.%s was dropped", job->row.namespace_name,
+                       job->row.table);
+    return rc;
+}
+
 /* A snapshot and the table's version at it: one taken before and the same after, so that it has
  * every schema of a row and every index that the snapshot knows. */
 static enum lam_code take_snapshot(struct flush_job *job, struct table_id table,
@@ -133,11 +142,11 @@ static enum lam_code take_snapshot(struct flush_job *job, struct table_id table,
     struct flush *f = job->flush;
     for (;;) {
         struct provider *before, *after;
-        TRY(catalog_provider_by_id(f->catalog, table, &before, err));
+        TRY(provider_now(job, table, &before, err));
         uint64_t generation = before->generation;
         provider_unref(before);
         TRY(lam_snapshot_new(f->db, &job->snapshot, err));
-        enum lam_code rc = catalog_provider_by_id(f->catalog, table, &after, err);
+        enum lam_code rc = provider_now(job, table, &after, err);
         if (rc == LAM_OK && after->generation == generation) {
             job->provider = after;
             job->sequence = lam_snapshot_sequence(job->snapshot);

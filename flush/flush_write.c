@@ -11,6 +11,9 @@
 
 /* Numbers noted as taken at a time, so that a crash never lets one be used again. */
 #define NUMBERS_RESERVED 1024
+/* Most rows of a page. One row is read by decoding its pages up to it, so small columns get pages
+ * smaller than their bytes would ask for. */
+#define PAGE_ROWS 8192
 
 /* The file being written. */
 struct file_writer {
@@ -266,6 +269,7 @@ static enum lam_code open_writer(struct file_writer *w, struct lam_error *err) {
         {lam_slice_str("lamina.user"), w->user},
     };
     struct parquet_write_options options = {.lz4 = p->options.lz4,
+                                            .page_rows = PAGE_ROWS,
                                             .sort = w->sort,
                                             .sort_count = w->sort_count,
                                             .pairs = pairs,

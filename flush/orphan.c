@@ -113,16 +113,12 @@ static void remove_empty_parents(struct flush *f, const char *path) {
 static enum lam_code remove_doomed(struct flush *f, const char *path, struct buf *full,
                                    struct lam_error *err) {
     const char *text;
-    struct lam_error failed = {0};
     buf_reset(full);
     TRY(path_in_base(f->directory, path, SLICE_EMPTY, full, err));
     TRY(buf_cstr(full, &text, err));
-    enum lam_code rc = env_file_remove(f->env, text, &failed);
-    if (rc != LAM_OK && rc != LAM_NOT_FOUND) {
-        if (err)
-            *err = failed;
-        return rc;
-    }
+    enum lam_code rc = env_file_remove(f->env, text, NULL);
+    if (rc != LAM_OK && rc != LAM_NOT_FOUND)
+        return LAM_OK; /* it stays on the list, and is tried again at the next open */
     remove_empty_parents(f, text);
     return catalog_forget_doomed(f->catalog, path, err);
 }
@@ -163,15 +159,12 @@ static bool dropped_are_read(struct flush *f) {
 enum lam_code doomed_remove(struct flush *f, struct lam_error *err) {
     struct path_list doomed = {0};
     struct buf full = {0};
-    enum lam_code rc = LAM_OK, first = LAM_OK;
+    enum lam_code rc = LAM_OK;
     if (f->read_only || dropped_are_read(f))
         return LAM_OK;
     TRY_GOTO(catalog_each_doomed(f->catalog, note_doomed, &doomed, err));
-    for (size_t i = 0; i < doomed.count; i++) {
-        rc = remove_doomed(f, doomed.items[i], &full, err);
-        first = first == LAM_OK ? rc : first;
-    }
-    rc = first;
+    for (size_t i = 0; i < doomed.count; i++)
+        TRY_GOTO(remove_doomed(f, doomed.items[i], &full, err));
 out:
     path_list_fini(&doomed);
     buf_fini(&full);
@@ -242,16 +235,14 @@ static bool note_table(void *arg, struct provider *p) {
     return s->code == LAM_OK;
 }
 
-static enum lam_code sweep_name(struct sweep *s, const char *full, const char *name,
-                                struct lam_error *err) {
+static void sweep_name(struct sweep *s, const char *full, const char *name) {
     uint64_t number;
     uint32_t tag;
     if (!path_file_name_parse(name, &number, &tag) || is_live(s, lam_slice_str(full)))
-        return LAM_OK;
+        return;
     if (s->table && tag != segment_file_tag(s->flush, (struct table_id){*s->table}, number))
-        return LAM_OK;
-    enum lam_code rc = env_file_remove(s->flush->env, full, err);
-    return rc == LAM_NOT_FOUND ? LAM_OK : rc;
+        return;
+    IGNORE(env_file_remove(s->flush->env, full, NULL), "it stays an orphan until the next open");
 }
 
 static bool note_name(void *arg, const char *name) {
@@ -271,9 +262,10 @@ static enum lam_code sweep_entry(struct sweep *s, const char *directory, const c
     enum lam_code rc = LAM_OK;
     TRY_GOTO(env_path_join(&path, directory, name, err));
     TRY_GOTO(buf_cstr(&path, &full, err));
-    TRY_GOTO(env_path_kind(s->flush->env, full, &kind, err));
+    if (env_path_kind(s->flush->env, full, &kind, NULL) != LAM_OK)
+        goto out; /* what can't be looked at stays, as in sweep_directory */
     if (kind == LAM_PATH_FILE)
-        rc = sweep_name(s, full, name, err);
+        sweep_name(s, full, name);
     else if (kind == LAM_PATH_DIRECTORY && depth > 0)
         rc = sweep_directory(s, full, depth - 1, err);
 out:
@@ -286,10 +278,10 @@ static enum lam_code sweep_directory(struct sweep *s, const char *directory, uns
     struct path_list names = {0};
     enum lam_path_kind kind;
     enum lam_code rc = LAM_OK;
-    TRY_GOTO(env_path_kind(s->flush->env, directory, &kind, err));
-    if (kind != LAM_PATH_DIRECTORY)
+    if (env_path_kind(s->flush->env, directory, &kind, NULL) != LAM_OK ||
+        kind != LAM_PATH_DIRECTORY ||
+        env_dir_list(s->flush->env, directory, note_name, &names, NULL) != LAM_OK)
         goto out;
-    TRY_GOTO(env_dir_list(s->flush->env, directory, note_name, &names, err));
     if (names.code != LAM_OK) {
         rc = mem_fail(err, names.count * sizeof *names.items);
         goto out;
