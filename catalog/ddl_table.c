@@ -186,6 +186,9 @@ static enum lam_code fill_schema(const struct table_spec *spec, struct schema *s
     s->next_ordinal = 1;
     if (spec->key_count == 0 && !has_id) {
         struct column_spec id = generated_id;
+        if (spec->column_count == COLUMNS_MAX)
+            return ERR_SQL(err, "54011", 0, "with its id, the table would have more than %u columns",
+                           COLUMNS_MAX);
         id.name = lam_slice_str("id");
         id_position = 0;
         TRY(schema_append(s, &id, &column, err));
@@ -201,9 +204,9 @@ static enum lam_code make_schema(const struct table_spec *spec, struct table_id 
     struct schema *s = NULL;
     if (spec->column_count == 0)
         return ERR_SQL(err, "42P16", 0, "a table needs at least one column");
-    if (spec->column_count >= COLUMNS_MAX)
+    if (spec->column_count > COLUMNS_MAX)
         return ERR_SQL(err, "54011", 0, "%u columns; a table has at most %u", spec->column_count,
-                       COLUMNS_MAX - 1);
+                       COLUMNS_MAX);
     if (spec->key_count > KEY_COLUMNS_MAX)
         return ERR_SQL(err, "54011", 0, "%u columns in the primary key; at most %u",
                        spec->key_count, KEY_COLUMNS_MAX);

@@ -75,6 +75,8 @@ static enum lam_code policy_part(const struct option *o, struct lam_slice part,
     if ((!rows && !interval) ||
         !digits(trimmed(lam_slice_of(part.data + skip, part.size - skip)), &n))
         return bad_value(o, "'rows:N', 'interval:SECONDS' or 'rows:N,interval:SECONDS'", err);
+    if (rows ? out->flush_rows : out->flush_interval_s)
+        return bad_value(o, rows ? "rows once" : "interval once", err);
     if (rows) {
         if (n < 1 || n > FLUSH_ROWS_MAX)
             return bad_value(o, "rows:N with N from 1 to 1000000000", err);
