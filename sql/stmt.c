@@ -43,15 +43,22 @@ static enum lam_code fixed_columns(lam_stmt *s, const struct stmt *ast, struct l
     return LAM_OK;
 }
 
+/* No catalog has this version: a statement of it has no plan and gets one before it runs. */
+#define NOT_PLANNED UINT64_MAX
+
 static enum lam_code make_plan(lam_stmt *s, struct lam_error *err) {
     drop_plan(s);
+    s->planned_version = NOT_PLANNED;
+    uint64_t version = catalog_version(s->session->catalog);
     const struct stmt *ast;
     TRY(authorise_identity(s->session, s->ast, &s->plan_arena, &s->identity, &ast, err));
     TRY(authorise_statement(s->session, s->ast, err));
-    s->planned_version = catalog_version(s->session->catalog);
     const struct stmt *target = planned_ast(ast);
-    if (!needs_plan(target))
-        return fixed_columns(s, ast, err);
+    if (!needs_plan(target)) {
+        TRY(fixed_columns(s, ast, err));
+        s->planned_version = version;
+        return LAM_OK;
+    }
     s->parameter_types =
         arena_calloc(&s->plan_arena, s->parameter_count + 1, sizeof *s->parameter_types);
     if (!s->parameter_types)
@@ -67,7 +74,10 @@ static enum lam_code make_plan(lam_stmt *s, struct lam_error *err) {
     for (uint32_t i = 0; i < s->parameter_count; i++)
         if (s->parameter_types[i].type == LAM_TYPE_NULL)
             s->parameter_types[i] = coltype_of(LAM_TYPE_TEXT);
-    return ast->kind == STMT_EXPLAIN ? fixed_columns(s, ast, err) : LAM_OK;
+    if (ast->kind == STMT_EXPLAIN)
+        TRY(fixed_columns(s, ast, err));
+    s->planned_version = version;
+    return LAM_OK;
 }
 
 static enum lam_code init_parameters(lam_stmt *s, struct lam_error *err) {
