@@ -73,7 +73,7 @@ static enum lam_code settle_sides(struct bind_context *ctx, const char *sign, ui
     struct coltype known = left ? (*r)->type : (*l)->type;
     if (!left && !right)
         return LAM_OK;
-    if (known.type == LAM_TYPE_DATE) /* a date takes days; two dates must be said to be that */
+    if (known.type == LAM_TYPE_DATE && *sign == '+') /* a date takes days, or gives up a date */
         known = coltype_of(LAM_TYPE_BIGINT);
     else if (coltype_is_integer(known.type))
         known = coltype_of(LAM_TYPE_BIGINT);

@@ -6,8 +6,11 @@
 #include "base/assert.h"
 #include "base/utf8.h"
 
+#define KEYWORD_SIZE_MAX 24
+
+/* Names lie in the table itself: the search touches few cache lines. */
 static const struct {
-    const char *name;
+    char name[KEYWORD_SIZE_MAX]; /* zeros behind it */
     uint8_t size;
     uint8_t class;
 } keywords[KW_COUNT] = {{"", 0, KEYWORD_FREE},
@@ -26,24 +29,21 @@ enum keyword_class keyword_class(enum keyword k) {
     return (enum keyword_class)keywords[k].class;
 }
 
-#define KEYWORD_SIZE_MAX 24
-
 static enum keyword find_keyword(const uint8_t *text, size_t size) {
-    char upper[KEYWORD_SIZE_MAX];
+    char upper[KEYWORD_SIZE_MAX] = {0};
     if (size < 2 || size >= sizeof upper)
         return KW_NONE;
     for (size_t i = 0; i < size; i++)
         upper[i] = text[i] >= 'a' && text[i] <= 'z' ? (char)(text[i] - 32) : (char)text[i];
     size_t low = 1, high = KW_COUNT;
     while (low < high) {
-        size_t mid = (low + high) / 2;
-        size_t n = keywords[mid].size < size ? keywords[mid].size : size;
-        int c = memcmp(upper, keywords[mid].name, n);
-        if (c == 0)
-            c = (int)size - (int)keywords[mid].size;
-        if (c == 0)
+        size_t mid = (low + high) / 2, i = 0;
+        const char *name = keywords[mid].name;
+        while (i < size && upper[i] == name[i])
+            i++;
+        if (i == size && name[i] == 0)
             return (enum keyword)mid;
-        if (c < 0)
+        if ((uint8_t)upper[i] < (uint8_t)name[i])
             high = mid;
         else
             low = mid + 1;

@@ -215,7 +215,7 @@ enum lam_code parse_name_list(struct parser *p, const char *what, struct lam_sli
     bool more = true;
     TRY(parser_expect(p, TOK_LPAREN, "(", err));
     while (more) {
-        void *name, *pos;
+        void *name = NULL, *pos = NULL;
         TRY(list_add(p->arena, &names, sizeof(struct lam_slice), &name, err));
         TRY(list_add(p->arena, &positions, sizeof(uint32_t), &pos, err));
         TRY(parse_name(p, what, name, pos, err));
