@@ -191,11 +191,10 @@ enum lam_code flush_object(lam_db *db, struct flush **flush_out, struct lam_erro
 
 /* The work of attaching. Nobody reads or flushes through this layer yet. */
 static enum lam_code start(struct flush *f, struct lam_error *err) {
-    static const struct catalog_flush_hooks hooks = {cold_files, dropped};
+    const struct catalog_flush_hooks hooks = {cold_files, dropped};
     if (f->read_only)
         return LAM_OK;
-    struct catalog_flush_hooks copy = hooks;
-    catalog_set_flush_hooks(f->catalog, &copy);
+    catalog_set_flush_hooks(f->catalog, &hooks);
     TRY(doomed_remove(f, err));
     return orphans_remove(f, err);
 }
