@@ -134,8 +134,8 @@ static bool should_cut(struct compaction *c, struct lam_slice key) {
         c->grandparent_bytes = 0;
         return false;
     }
-    return size >= DB_COMPACT_FILE_BYTES || (crossed && size >= DB_COMPACT_FILE_BYTES / 2) ||
-           c->grandparent_bytes > 10ull * DB_COMPACT_FILE_BYTES;
+    uint64_t full = c->db->file_bytes;
+    return size >= full || (crossed && size >= full / 2) || c->grandparent_bytes > 10 * full;
 }
 
 static enum lam_code merge_entries(struct compaction *c, struct cursor_iter *merge,
@@ -247,8 +247,9 @@ static enum lam_code publish_locked(lam_db *db, struct compaction *c, const stru
                                  .added_count = l->added_count,
                                  .removed = l->removed,
                                  .removed_count = l->removed_count};
-    TRY(db_manifest_append_locked(db, &edit, err));
-    sst_output_keep(&c->output);
+    enum lam_code rc = db_manifest_append_locked(db, &edit, err);
+    sst_output_keep(&c->output); /* D7: also when it failed */
+    TRY(rc);
     if (c->job.kind != PICK_MOVE)
         mark_inputs_obsolete(&c->job);
     db_change_install_locked(db, change);

@@ -2,27 +2,37 @@
  *
  * Inside of struct lam_db, shared by the db_*.c files. By the life of an operation: db_open.c and
  * recover.c, db_write.c with db_wal.c and db_sync.c, db_read.c, db_iter.c, snapshot.c, db_bg.c with
- * dump.c and compact.c, db_partition.c, db_stat.c, db_check.c, db_close.c.
+ * dump.c and compact.c, db_manifest.c, db_partition.c, db_stat.c, db_check.c, db_close.c.
  *
- * Locks, in the order they are taken (base/thread.h):
+ * Locks, in the order they are taken (base/thread.h). No I/O happens under state or sync.
+ *
  *   open      RANK_DB_OPEN      objects of the layers above
- *   commit    RANK_DB_COMMIT    the write path: active memtables, current log segment, sequences
- *   manifest  RANK_DB_MANIFEST  one manifest edit at a time; whoever changes a version or the set
- * of partitions holds it from reading the old state to installing the new state     RANK_DB_STATE
- * what readers pick up: partitions, read states, snapshots, counters sync      RANK_DB_SYNC log
- * segments, the group of waiting commits, the sticky failure No I/O happens under state or sync.
+ *   commit    RANK_DB_COMMIT    the write path: active memtables, log segment, sequences
+ *   manifest  RANK_DB_MANIFEST  one manifest edit at a time; who changes a version or the set of
+ *                               partitions holds it from reading the old to installing the new
+ *   state     RANK_DB_STATE     what readers pick up: partitions, read states, snapshots
+ *   sync      RANK_DB_SYNC      log segments, the group of waiting commits, the sticky failure
  *
  * Invariants, cited by asserts and comments:
- *   D1  A record is in the log before its operations are in a memtable, and all its operations are
- *       in memtables before `published` covers them. Nothing can fail in between.
+ *
+ *   D1  A record is in the log before its operations are in a memtable, and all its operations
+ *       are in memtables before `published` covers them. Nothing can fail in between.
+ *
  *   D2  Sequences in the log have no holes: record n+1 begins where record n ends.
- *   D3  A memtable is sealed under `commit`, so all in it is published, and together with a switch
- * to a fresh log segment: segments before `wal_floor` hold nothing that is not in SSTs. D4  Sealed
- * sets are dumped in order of sealing. D5  A reader takes read state and sequence in one critical
- * section of `state`; with a snapshot the sequence was registered there before. So compaction,
- * which keeps for the newest sequence and for every registered one, never drops what a reader will
- * look for. D6  An SST is named by a durable manifest edit before any older copy of its content
- * goes. */
+ *
+ *   D3  A memtable is sealed under `commit`, so all in it is published, and together with a
+ *       switch to a fresh segment: segments before `wal_floor` hold nothing that is not in SSTs.
+ *
+ *   D4  Sealed sets are dumped in order of sealing.
+ *
+ *   D5  A reader takes read state and sequence in one critical section of `state`; the sequence
+ *       of a snapshot was registered there before. So compaction, which keeps for the newest
+ *       sequence and for every registered one, never drops what a reader will look for.
+ *
+ *   D6  An SST is named by a durable manifest edit before any older copy of its content goes.
+ *
+ *   D7  A file that an edit names is not removed because the edit failed: its bytes may be on
+ *       disk all the same, and the next open decides. */
 #ifndef LAMINA_LSM_DB_IMPL_H
 #define LAMINA_LSM_DB_IMPL_H
 
@@ -42,10 +52,9 @@
 
 /* Sealed memtable sets that may wait for their dump before writers wait. */
 #define DB_SEALED_MAX 2u
-/* SSTs are cut at about these sizes. */
-#define DB_DUMP_FILE_BYTES    (64u << 20)
-#define DB_COMPACT_FILE_BYTES (32u << 20)
-/* Target of the base level. */
+/* Dumps cut their SSTs at about this size. */
+#define DB_DUMP_FILE_BYTES (64u << 20)
+/* Target of the base level; compactions cut at half of it. A small memory budget lowers it. */
 #define DB_BASE_BYTES (64u << 20)
 /* A log this long is dumped at close; a shorter one is sealed and replayed. */
 #define DB_CLOSE_DUMP_BYTES (4u << 20)
@@ -205,9 +214,11 @@ struct lam_db {
     struct sst_cache ssts;
     struct gc gc;
     struct version *empty_version;
-    bool has_files;        /* blocks, ssts and gc are made */
-    bool created;          /* this open made the database */
-    uint64_t rotate_bytes; /* active memtables are sealed when they pass this */
+    bool has_files;         /* blocks, ssts and gc are made */
+    uint64_t rotate_bytes;  /* active memtables are sealed when they pass this */
+    uint64_t segment_bytes; /* preallocated size of a log segment */
+    uint64_t base_bytes;    /* target of the base level */
+    uint64_t file_bytes;    /* compactions cut SSTs at about this size */
     struct db_task dump_task;
     struct db_task compact_task;
 
@@ -264,6 +275,8 @@ MUST_CHECK enum lam_code db_check_writable(lam_db *db, struct lam_error *err);
 /* NULL handles, a forked child, a partition of another database, a dropped partition. */
 MUST_CHECK enum lam_code db_check_partition(const lam_db *db, const lam_partition *p,
                                             const char *call, struct lam_error *err);
+/* Makes the name of the database's directory durable. */
+MUST_CHECK enum lam_code db_sync_parent(lam_db *db, struct lam_error *err);
 /* A number no file or partition has had. */
 uint64_t db_next_number(lam_db *db);
 static inline uint64_t db_published(lam_db *db) {

@@ -121,7 +121,7 @@ static void fill_options(struct lam_options *o) {
 
 /* --- directory and lock --------------------------------------------------------------------- */
 
-static enum lam_code sync_parent(lam_db *db, struct lam_error *err) {
+enum lam_code db_sync_parent(lam_db *db, struct lam_error *err) {
     struct buf parent = {0};
     const char *text;
     enum lam_code rc = env_path_parent(&parent, db->path, err);
@@ -211,6 +211,13 @@ static enum lam_code db_new(const char *path, const struct lam_options *options,
     db->env = options->env;
     db->process_id = db->env->ops->process_id(db->env);
     db->rotate_bytes = options->memory_budget / 6;
+    db->segment_bytes = options->memory_budget / 8;
+    if (db->segment_bytes > WAL_SEGMENT_BYTES)
+        db->segment_bytes = WAL_SEGMENT_BYTES;
+    db->base_bytes = options->memory_budget / 4;
+    if (db->base_bytes > DB_BASE_BYTES)
+        db->base_bytes = DB_BASE_BYTES;
+    db->file_bytes = db->base_bytes / 2;
     db->dump_task.db = db;
     db->compact_task.db = db;
     init_locks(db);
@@ -234,8 +241,6 @@ enum lam_code lam_db_open(const char *path, const struct lam_options *options, l
         rc = take_lock(db, err);
     if (rc == LAM_OK) {
         rc = recover_run(db, err);
-        if (rc == LAM_OK && db->created)
-            rc = sync_parent(db, err);
         if (rc != LAM_OK)
             db_teardown(db);
     }

@@ -184,14 +184,17 @@ static enum lam_code publish_locked(lam_db *db, struct dump *d, struct lam_error
         .added_count = d->file_count,
     };
     TRY(db_check_writable(db, err));
-    TRY(db_manifest_append_locked(db, &edit, err));
+    enum lam_code rc = db_manifest_append_locked(db, &edit, err);
+    /* D7: also when it failed. */
+    for (size_t i = 0; i < d->set->count; i++)
+        if (!d->items[i].skipped)
+            sst_output_keep(&d->items[i].output);
+    TRY(rc);
     db_manifest(db)->wal_floor = d->set->next_wal;
     db_manifest(db)->dumped_sequence = d->set->last_sequence;
     for (size_t i = 0; i < d->set->count; i++)
-        if (!d->items[i].skipped) {
-            sst_output_keep(&d->items[i].output);
+        if (!d->items[i].skipped)
             db_change_install_locked(db, &d->items[i].change);
-        }
     return LAM_OK;
 }
 

@@ -433,8 +433,9 @@ static enum lam_code create(struct recovery *v, struct lam_error *err) {
     lam_db *db = v->db;
     db->env->ops->random_bytes(db->env, db->id, sizeof db->id);
     atomic_store(&db->next_number, 2); /* the first manifest is number 1 */
-    db->created = true;
     TRY(make_parts(db, err));
+    /* First of all, since nobody does it for a database that is there. */
+    TRY(db_sync_parent(db, err));
     struct manifest_edit initial = {.has_next_number = true,
                                     .next_number = 2,
                                     .has_last_sequence = true,

@@ -24,8 +24,8 @@
 
 struct wal_writer;
 /* Makes segment file `path` (EXISTS if there is one), or overwrites `recycle_from` (renamed to
- * `path`; NULL: none), with a fresh header and salt, preallocated for `min_bytes` (at least
- * WAL_SEGMENT_BYTES). Synced: header, size, and the directory. Returns owned. */
+ * `path`; NULL: none), with a fresh header and salt, preallocated for `min_bytes` of
+ * records (0: WAL_SEGMENT_BYTES in all). Synced: header, size, and the directory. Returns owned. */
 MUST_CHECK enum lam_code wal_writer_open(lam_env *env, const char *dir, const char *path,
                                          const char *recycle_from, const uint8_t *db_id,
                                          uint64_t number, uint64_t min_bytes,

@@ -87,9 +87,7 @@ enum lam_code wal_writer_open(lam_env *env, const char *dir, const char *path,
     if (min_bytes > LOG_MAX_BYTES - LOG_HEADER_BYTES - LOG_RECORD_BYTES)
         return ERR(err, LAM_LIMIT, "%s: a log segment can't hold %" PRIu64 " bytes", path,
                    min_bytes);
-    uint64_t want = min_bytes + LOG_HEADER_BYTES + LOG_RECORD_BYTES;
-    if (want < WAL_SEGMENT_BYTES)
-        want = WAL_SEGMENT_BYTES;
+    uint64_t want = min_bytes ? min_bytes + LOG_HEADER_BYTES + LOG_RECORD_BYTES : WAL_SEGMENT_BYTES;
     struct wal_writer *w = NULL;
     TRY(writer_new(path, number, &w, err));
     bool exists = false;

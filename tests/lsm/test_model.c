@@ -39,6 +39,8 @@ struct world {
     struct state now;
     lam_snapshot *snapshots[SNAPSHOTS];
     struct state *seen[SNAPSHOTS];
+    uint32_t most_bytes; /* of most values */
+    uint32_t most_range; /* rows in most range deletes */
     struct rng rng;
     struct lam_error err;
 };
@@ -149,7 +151,7 @@ static struct planned plan_op(struct world *w) {
     struct planned p = {.table = (int)below(w, PARTITIONS), .from = below(w, KEYS)};
     uint32_t dice = below(w, 100);
     if (dice < 70) {
-        p.row = (struct row){true, 0, rng_next(&w->rng), below(w, 60)};
+        p.row = (struct row){true, 0, rng_next(&w->rng), below(w, w->most_bytes)};
         if (dice < 10)
             p.row.size = below(w, 4000);
         if (dice == 0)
@@ -158,9 +160,14 @@ static struct planned plan_op(struct world *w) {
         p.kind = 1;
     } else {
         p.kind = 2;
-        p.to = p.from + below(w, 60); /* KEYS and more: no end */
+        p.to = p.from + below(w, w->most_range); /* KEYS and more: no end */
+        if (dice >= 98 && below(w, w->most_bytes / 4) == 0) {
+            /* A wide one, to hold whole files. */
+            p.from = below(w, 20);
+            p.to = KEYS - below(w, 20);
+        }
         p.upto = LAM_SEQUENCE_MAX;
-        if (dice < 96) {
+        if (dice < 96 || dice == 99) {
             struct lam_stats s;
             lam_db_stats(w->db, &s);
             uint64_t back = below(w, 300);
@@ -409,6 +416,8 @@ static void run_world(struct world *w, int steps) {
     w->options.env = w->env;
     w->options.memory_budget = 4u << 20;
     w->options.block_bytes = 1024;
+    w->most_bytes = w->most_bytes ? w->most_bytes : 60;
+    w->most_range = w->most_range ? w->most_range : 30;
     ck_ok(lam_db_open(w->path, &w->options, &w->db, &w->err), &w->err);
     for (int i = 0; i < PARTITIONS; i++)
         create_partition(w, i);
@@ -441,6 +450,20 @@ START_TEST(engine_equals_model_on_mem_with_threads) {
 }
 END_TEST
 
+START_TEST(engine_equals_model_over_several_levels) {
+    struct world *w = calloc(1, sizeof *w);
+    rng_init(&w->rng, test_seed("model/mem/levels"));
+    ck_ok(lam_env_mem_new(&w->env, &w->err), &w->err);
+    snprintf(w->path, sizeof w->path, "/db");
+    w->options.manual_background = true;
+    w->most_bytes = 100000;
+    w->most_range = 4;
+    run_world(w, 2500);
+    lam_env_mem_free(w->env);
+    free(w);
+}
+END_TEST
+
 START_TEST(engine_equals_model_on_posix) {
     struct world *w = calloc(1, sizeof *w);
     rng_init(&w->rng, test_seed("model/posix"));
@@ -452,4 +475,5 @@ START_TEST(engine_equals_model_on_posix) {
 END_TEST
 
 TEST_MAIN("lsm/model", engine_equals_model_on_mem_with_manual_background,
-          engine_equals_model_on_mem_with_threads, engine_equals_model_on_posix)
+          engine_equals_model_on_mem_with_threads, engine_equals_model_over_several_levels,
+          engine_equals_model_on_posix)
