@@ -100,8 +100,10 @@ static void print_table(struct demo *d) {
     printf("%-54s %-42s %8.2f\n", "all", "every answer as expected", demo_now() - d->started);
 }
 
-static void run_steps(struct demo *d, const char *file) {
+static void run_steps(struct demo *d, const char *file, const char *given) {
     demo_load_index(d, file);
+    make_directory(d, given);
+    printf("\nDatabase: %s%s\n", d->directory, d->temporary ? " (removed at the end)" : "");
     demo_open(d);
     demo_make_tables(d);
     demo_load_rows(d);
@@ -130,9 +132,7 @@ int main(int argc, char **argv) {
     struct demo d = {.started = demo_now()};
     printf("Lamina %s: Debian's package index, each maintainer a user of his own\n",
            LAM_VERSION_STRING);
-    make_directory(&d, given);
-    printf("Database: %s%s\n", d.directory, d.temporary ? " (removed at the end)" : "");
-    run_steps(&d, file);
+    run_steps(&d, file, given);
     if (d.temporary)
         nftw(d.directory, remove_one, 32, FTW_DEPTH | FTW_PHYS);
     return fflush(stdout) == 0 ? 0 : 1;

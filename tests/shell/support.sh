@@ -4,7 +4,7 @@
 # directory of its own in $work, removed at the end.
 set -u
 : "${LAMINA:?LAMINA must name the lamina program}"
-work=$(mktemp -d "${TMPDIR:-/tmp}/lamina-test-XXXXXX")
+work=$(mktemp -d "${TMPDIR:-/tmp}/lamina-shell-test-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 passed=0
