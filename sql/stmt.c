@@ -369,6 +369,18 @@ void stmt_end(lam_stmt *s) {
     s->state = STMT_DONE;
 }
 
+/* A table dropped under a running statement takes its partitions away: says so. */
+static enum lam_code explain_failure(const lam_stmt *s, enum lam_code rc, struct lam_error *err) {
+    if (rc == LAM_OK || rc == LAM_SQL || rc == LAM_DENIED || !s->plan)
+        return rc;
+    for (uint32_t i = 0; i < s->plan->provider_count; i++) {
+        const struct provider *p = s->plan->providers[i];
+        if (atomic_load(&p->shared->dropped))
+            return ERR_SQL(err, "42P01", 0, "table %s.%s was dropped", p->namespace_name, p->name);
+    }
+    return rc;
+}
+
 enum lam_code lam_step(lam_stmt *s, bool *row_out, struct lam_error *err) {
     if (!s || !row_out)
         return ERR(err, LAM_INVALID, "step: %s is NULL", s ? "row_out" : "statement");
@@ -389,6 +401,7 @@ enum lam_code lam_step(lam_stmt *s, bool *row_out, struct lam_error *err) {
             s->changes++;
         return LAM_OK;
     }
+    rc = explain_failure(s, rc, err);
     end_run(s);
     s->state = STMT_DONE;
     return rc;

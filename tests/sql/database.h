@@ -16,7 +16,7 @@ struct database {
     uint64_t changes;
 };
 
-static void __attribute__((unused)) database_reopen(struct database *d) {
+__attribute__((unused)) static void database_reopen(struct database *d) {
     struct lam_options options = {.env = d->env};
     if (d->db) {
         ck_ok(lam_session_close(d->s, &d->err), &d->err);
@@ -26,13 +26,13 @@ static void __attribute__((unused)) database_reopen(struct database *d) {
     ck_ok(lam_session_open(d->db, "root", LAM_ROLE_SYSTEM, &d->s, &d->err), &d->err);
 }
 
-static void __attribute__((unused)) database_open(struct database *d) {
+__attribute__((unused)) static void database_open(struct database *d) {
     memset(d, 0, sizeof *d);
     ck_ok(lam_env_mem_new(&d->env, &d->err), &d->err);
     database_reopen(d);
 }
 
-static void __attribute__((unused)) database_close(struct database *d) {
+__attribute__((unused)) static void database_close(struct database *d) {
     ck_ok(lam_session_close(d->s, &d->err), &d->err);
     ck_ok(lam_db_close(d->db, &d->err), &d->err);
     ck_ok(lam_check("db", d->env, NULL, NULL, &d->err), &d->err);
@@ -40,7 +40,7 @@ static void __attribute__((unused)) database_close(struct database *d) {
     free(d->text);
 }
 
-static bool __attribute__((unused)) database_row(void *arg, lam_stmt *stmt) {
+__attribute__((unused)) static bool database_row(void *arg, lam_stmt *stmt) {
     FILE *out = arg;
     for (uint32_t i = 0; i < lam_column_count(stmt); i++) {
         struct lam_slice v = lam_column_text(stmt, i);
@@ -56,7 +56,7 @@ static bool __attribute__((unused)) database_row(void *arg, lam_stmt *stmt) {
 }
 
 /* Runs statements; the answer's rows become d->text, a line each. */
-static enum lam_code __attribute__((unused)) database_try(struct database *d, const char *sql) {
+__attribute__((unused)) static enum lam_code database_try(struct database *d, const char *sql) {
     size_t size;
     free(d->text);
     d->text = NULL;
@@ -67,7 +67,7 @@ static enum lam_code __attribute__((unused)) database_try(struct database *d, co
     return rc;
 }
 
-static const char *__attribute__((unused)) run(struct database *d, const char *sql) {
+__attribute__((unused)) static const char *run(struct database *d, const char *sql) {
     enum lam_code rc = database_try(d, sql);
     if (rc != LAM_OK)
         ck_abort_msg("%.300s: %s %.300s", sql, d->err.sqlstate, d->err.message);
@@ -75,14 +75,14 @@ static const char *__attribute__((unused)) run(struct database *d, const char *s
 }
 
 /* The statement fails with this SQLSTATE. */
-static void __attribute__((unused)) fails(struct database *d, const char *sql, const char *state) {
+__attribute__((unused)) static void fails(struct database *d, const char *sql, const char *state) {
     enum lam_code rc = database_try(d, sql);
     ck_assert_msg(rc != LAM_OK, "%.300s: succeeded, expected %s", sql, state);
     ck_assert_msg(strcmp(d->err.sqlstate, state) == 0, "%.300s: expected %s, got %s %.300s", sql,
                   state, d->err.sqlstate, d->err.message);
 }
 
-static lam_stmt *__attribute__((unused)) prepare(struct database *d, const char *sql) {
+__attribute__((unused)) static lam_stmt *prepare(struct database *d, const char *sql) {
     lam_stmt *stmt = NULL;
     ck_ok(lam_prepare(d->s, sql, strlen(sql), &stmt, NULL, &d->err), &d->err);
     ck_assert_ptr_nonnull(stmt);
@@ -90,7 +90,7 @@ static lam_stmt *__attribute__((unused)) prepare(struct database *d, const char 
 }
 
 /* Steps to the next row (true) or the end (false). */
-static bool __attribute__((unused)) step(struct database *d, lam_stmt *stmt) {
+__attribute__((unused)) static bool step(struct database *d, lam_stmt *stmt) {
     bool row;
     ck_ok(lam_step(stmt, &row, &d->err), &d->err);
     return row;
