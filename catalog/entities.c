@@ -20,35 +20,41 @@ static const struct entity_field storages_fields[] = {STORAGES_FIELDS_OF(FIELD)}
 static const struct entity_field jobs_fields[] = {JOBS_FIELDS_OF(FIELD)};
 static const struct entity_field audit_log_fields[] = {AUDIT_LOG_FIELDS_OF(FIELD)};
 
-static enum lam_code table_by_name(const struct value *record, struct buf *key_out, bool *none_out,
-                                   struct lam_error *err) {
+static enum lam_code table_by_name(const void *context, const struct value *record,
+                                   struct buf *key_out, bool *none_out, struct lam_error *err) {
+    (void)context;
     (void)none_out;
     TRY(key_put_value(key_out, &record[TABLES_NAMESPACE], false, false, err));
     return key_put_value(key_out, &record[TABLES_TABLE_NAME], false, false, err);
 }
 
-static enum lam_code user_by_name(const struct value *record, struct buf *key_out, bool *none_out,
-                                  struct lam_error *err) {
+static enum lam_code user_by_name(const void *context, const struct value *record,
+                                  struct buf *key_out, bool *none_out, struct lam_error *err) {
+    (void)context;
     (void)none_out;
     return key_put_value(key_out, &record[USERS_USERNAME], false, false, err);
 }
 
-static enum lam_code user_by_role(const struct value *record, struct buf *key_out, bool *none_out,
-                                  struct lam_error *err) {
+static enum lam_code user_by_role(const void *context, const struct value *record,
+                                  struct buf *key_out, bool *none_out, struct lam_error *err) {
+    (void)context;
     (void)none_out;
     return key_put_value(key_out, &record[USERS_ROLE], false, false, err);
 }
 
-static enum lam_code job_by_status(const struct value *record, struct buf *key_out, bool *none_out,
-                                   struct lam_error *err) {
+static enum lam_code job_by_status(const void *context, const struct value *record,
+                                   struct buf *key_out, bool *none_out, struct lam_error *err) {
+    (void)context;
     (void)none_out;
     TRY(key_put_value(key_out, &record[JOBS_STATUS], false, false, err));
     return key_put_value(key_out, &record[JOBS_CREATED_AT], false, false, err);
 }
 
 /* Only jobs that may still run: so the key is free again once one has ended. */
-static enum lam_code job_by_idempotency_key(const struct value *record, struct buf *key_out,
-                                            bool *none_out, struct lam_error *err) {
+static enum lam_code job_by_idempotency_key(const void *context, const struct value *record,
+                                            struct buf *key_out, bool *none_out,
+                                            struct lam_error *err) {
+    (void)context;
     enum job_status status;
     if (record[JOBS_IDEMPOTENCY_KEY].is_null ||
         !job_status_lookup(record[JOBS_STATUS].as.bytes, &status) || !job_status_is_live(status)) {

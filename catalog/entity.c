@@ -29,7 +29,8 @@ static enum lam_code open_partition(lam_db *db, const char *name, bool may_make,
 static enum lam_code store_open(struct entity_store *s, struct lam_error *err) {
     char name[LAM_PARTITION_NAME_MAX + 1];
     char index[LAM_PARTITION_NAME_MAX + 1];
-    snprintf(name, sizeof name, "system_%s", s->def->name);
+    const char *prefix = s->def->prefix ? s->def->prefix : "system_";
+    snprintf(name, sizeof name, "%s%s", prefix, s->def->name);
     struct lam_error ignored = {0};
     enum lam_code rc = lam_partition_open(s->db, name, &s->partition, &ignored);
     if (rc != LAM_OK && rc != LAM_NOT_FOUND) {
@@ -41,7 +42,7 @@ static enum lam_code store_open(struct entity_store *s, struct lam_error *err) {
      * and a crash in between is finished by the next open. */
     bool fresh = rc == LAM_NOT_FOUND;
     for (uint32_t i = 0; i < s->def->index_count; i++) {
-        snprintf(index, sizeof index, "system_%s#%s", s->def->name, s->def->indexes[i].name);
+        snprintf(index, sizeof index, "%s%s#%s", prefix, s->def->name, s->def->indexes[i].name);
         TRY(open_partition(s->db, index, fresh, &s->indexes[i], err));
     }
     return fresh ? open_partition(s->db, name, true, &s->partition, err) : LAM_OK;
@@ -131,9 +132,11 @@ static enum lam_code add_change(struct entity_store *s, lam_batch *batch, enum c
     }
     bool found = rc == LAM_OK;
     if (found && kind == CHANGE_INSERT)
-        TRY_GOTO(ERR(err, LAM_EXISTS, "system.%s: a record of this key exists", s->def->name));
+        TRY_GOTO(ERR(err, LAM_EXISTS, "%s%s: a record of this key exists", entity_label(s->def),
+                     s->def->name));
     if (!found && (kind == CHANGE_UPDATE || kind == CHANGE_DELETE))
-        TRY_GOTO(ERR(err, LAM_NOT_FOUND, "system.%s: no record of this key", s->def->name));
+        TRY_GOTO(ERR(err, LAM_NOT_FOUND, "%s%s: no record of this key", entity_label(s->def),
+                     s->def->name));
     TRY_GOTO(entity_index_change(s, batch, key, found ? old : NULL, record, err));
     if (record) {
         TRY_GOTO(record_encode(s->def, record, &value, err));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Entities: typed records of the system tables. One description (a C table of fields) gives the
- * record codec, the key codec, the SQL columns and the `system.*` table; one description of each
- * index (a key extractor that may say none) keeps it in step with the records.
+ * Entities: typed records, of the system tables and of the embedder. One description (a C table of
+ * fields) gives the record codec, the key codec, the SQL columns and the `system.*` table; one
+ * description of each index (a key extractor that may say none) keeps it in step with the records.
  *
  * A record is an array of values in field order. */
 #ifndef LAMINA_CATALOG_ENTITY_H
@@ -26,6 +26,7 @@ enum entity_id {
 struct entity_field {
     const char *name;
     enum lam_type type;
+    uint8_t precision, scale; /* DECIMAL */
     bool nullable;
     bool key;    /* part of the primary key, in field order */
     bool secret; /* never leaves through SQL (shown as NULL to all but role system) */
@@ -35,12 +36,16 @@ struct entity_index {
     const char *name;
     bool unique;
     /* Appends the index key of a record, or sets `*none_out` where the record is not in the index
-     * (partial index). */
-    enum lam_code (*extract)(const struct value *record, struct buf *key_out, bool *none_out,
-                             struct lam_error *err);
+     * (partial index). Depends on nothing but the record. */
+    enum lam_code (*extract)(const void *context, const struct value *record, struct buf *key_out,
+                             bool *none_out, struct lam_error *err);
+    const void *context; /* for `extract`; borrowed, lives as long as the store */
 };
 struct entity_def {
     const char *name; /* "users": partition system_users, table system.users */
+    /* Before the name in partitions and messages, for entities that are no system tables; NULL:
+     * "system_" and "system.". */
+    const char *prefix;
     const struct entity_field *fields;
     uint32_t field_count;
     const struct entity_index *indexes;
@@ -49,6 +54,11 @@ struct entity_def {
 
 struct entity_store;
 
+/* Type of a field with its parameters. */
+static inline struct coltype entity_field_type(const struct entity_field *field) {
+    return (struct coltype){
+        .type = field->type, .precision = field->precision, .scale = field->scale};
+}
 /* All fields NULL of their types, to be filled. */
 void entity_record_init(const struct entity_def *def, struct value *record);
 

@@ -8,7 +8,7 @@
 
 void entity_record_init(const struct entity_def *def, struct value *record) {
     for (uint32_t i = 0; i < def->field_count; i++)
-        record[i] = value_null(coltype_of(def->fields[i].type));
+        record[i] = value_null(entity_field_type(&def->fields[i]));
 }
 
 uint32_t record_key_count(const struct entity_def *def) {
@@ -39,6 +39,7 @@ static enum lam_code put_field(const struct value *v, struct buf *out, struct la
     case LAM_TYPE_JSON:
         return buf_append_prefixed(out, v->as.bytes, err);
     case LAM_TYPE_DECIMAL:
+        return buf_append(out, &v->as.i128, sizeof v->as.i128, err);
     case LAM_TYPE_NULL:
         break;
     }
@@ -80,7 +81,14 @@ static void get_field(struct cursor *c, struct value *out) {
     case LAM_TYPE_JSON:
         out->as.bytes = cursor_prefixed(c);
         break;
-    case LAM_TYPE_DECIMAL:
+    case LAM_TYPE_DECIMAL: {
+        struct lam_slice s = cursor_bytes(c, sizeof out->as.i128);
+        if (s.size)
+            memcpy(&out->as.i128, s.data, s.size);
+        if (!decimal_fits(out->as.i128, out->type.precision))
+            c->failed = true;
+        break;
+    }
     case LAM_TYPE_NULL:
         c->failed = true;
         break;
@@ -90,10 +98,11 @@ static void get_field(struct cursor *c, struct value *out) {
 static enum lam_code check_field(const struct entity_def *def, const struct entity_field *field,
                                  const struct value *v, struct lam_error *err) {
     if (v->is_null && (field->key || !field->nullable))
-        return ERR(err, LAM_INVALID, "%s.%s may not be NULL", def->name, field->name);
+        return ERR(err, LAM_INVALID, "%s%s: %s may not be NULL", entity_label(def), def->name,
+                   field->name);
     if (!v->is_null && v->type.type != field->type)
-        return ERR(err, LAM_INVALID, "%s.%s has type %d, not %d", def->name, field->name,
-                   (int)field->type, (int)v->type.type);
+        return ERR(err, LAM_INVALID, "%s%s: %s has type %d, not %d", entity_label(def), def->name,
+                   field->name, (int)field->type, (int)v->type.type);
     return LAM_OK;
 }
 
@@ -142,7 +151,8 @@ enum lam_code record_key_prefix(const struct entity_def *def, const struct value
         at++;
     }
     if (at < count)
-        return ERR(err, LAM_INVALID, "%s has a key of %u fields, not %u", def->name, at, count);
+        return ERR(err, LAM_INVALID, "%s%s has a key of %u fields, not %u", entity_label(def),
+                   def->name, at, count);
     return LAM_OK;
 }
 
@@ -167,7 +177,7 @@ enum lam_code record_decode(const struct entity_def *def, const char *where, str
     for (uint32_t i = 0; i < def->field_count; i++) {
         const struct entity_field *field = &def->fields[i];
         struct value *v = &record_out[i];
-        *v = value_null(coltype_of(field->type));
+        *v = value_null(entity_field_type(field));
         if (field->key) {
             TRY(key_get_value(&k, v->type, false, false, arena, v, err));
             continue;

@@ -6,10 +6,9 @@
  * Record, the value of a key: u8 format 1, varint count of the fields outside the key, a bitmap of
  * those that are present (least significant bit first), then the present ones in field order:
  * BOOLEAN one byte; SMALLINT, INT, BIGINT, TIMESTAMP, DATE, TIME zigzag varint; FLOAT, DOUBLE 8
- * bytes IEEE; UUID 16; TEXT, BYTES, JSON varint length and bytes. Fields that a later release adds
- * behind the last one read as NULL from older records.
- * Index entry: extracted key, behind it the primary key unless the index is unique; the value is
- * the primary key. */
+ * bytes IEEE; DECIMAL and UUID 16; TEXT, BYTES, JSON varint length and bytes. Fields that a later
+ * release adds behind the last one read as NULL from older records. Index entry: extracted key,
+ * behind it the primary key unless the index is unique; the value is the primary key. */
 #ifndef LAMINA_CATALOG_ENTITY_IMPL_H
 #define LAMINA_CATALOG_ENTITY_IMPL_H
 
@@ -18,11 +17,16 @@
 
 struct entity_store {
     lam_db *db;                   /* borrowed */
-    const struct entity_def *def; /* static */
-    lam_partition *partition;     /* "system_<name>"; owned */
-    lam_partition **indexes;      /* "system_<name>#<index>", in order of the definition; owned */
+    const struct entity_def *def; /* borrowed */
+    lam_partition *partition;     /* "<prefix><name>"; owned */
+    lam_partition **indexes;      /* "<prefix><name>#<index>", in order of the definition; owned */
     struct mutex mu;              /* RANK_STORE: one read-then-write at a time */
 };
+
+/* What a message calls the entity: "system.users" is label and name. */
+static inline const char *entity_label(const struct entity_def *def) {
+    return def->prefix ? def->prefix : "system.";
+}
 
 /* --- entity_codec.c --- */
 MUST_CHECK enum lam_code record_encode(const struct entity_def *def, const struct value *record,

@@ -15,7 +15,7 @@ static enum lam_code entry_key(const struct entity_index *index, const struct va
     *none_out = record == NULL;
     if (!record)
         return LAM_OK;
-    TRY(index->extract(record, out, none_out, err));
+    TRY(index->extract(index->context, record, out, none_out, err));
     if (*none_out || index->unique)
         return LAM_OK;
     return buf_append_slice(out, key, err);
@@ -37,8 +37,8 @@ static enum lam_code check_free(struct entity_store *s, uint32_t i, struct lam_s
     lam_value_release(&value);
     if (own)
         return LAM_OK;
-    return ERR(err, LAM_EXISTS, "system.%s: another record has this key in unique index \"%s\"",
-               s->def->name, s->def->indexes[i].name);
+    return ERR(err, LAM_EXISTS, "%s%s: another record has this key in unique index \"%s\"",
+               entity_label(s->def), s->def->name, s->def->indexes[i].name);
 }
 
 enum lam_code entity_index_change(struct entity_store *s, lam_batch *batch, struct lam_slice key,
@@ -95,7 +95,8 @@ enum lam_code entity_scan_index(struct entity_store *s, const lam_snapshot *snap
                                 struct lam_error *err) {
     lam_partition *partition = find_index(s, index);
     if (!partition)
-        return ERR(err, LAM_INVALID, "system.%s has no index \"%s\"", s->def->name, index);
+        return ERR(err, LAM_INVALID, "%s%s has no index \"%s\"", entity_label(s->def), s->def->name,
+                   index);
     struct arena arena = {0}, keys = {0};
     struct lam_value value = {0};
     lam_snapshot *own = NULL;

@@ -34,7 +34,8 @@ enum db_layer {
     DB_LAYER_CATALOG = 0,
     DB_LAYER_FLUSH = 1,
     DB_LAYER_SQL = 2,
-    DB_LAYER_COUNT = 3,
+    DB_LAYER_ENTITY = 3, /* records of the embedder; no layer above knows them */
+    DB_LAYER_COUNT = 4,
 };
 struct db_attachment {
     enum db_layer layer;

@@ -8,13 +8,15 @@
  *   db.h       the storage engine: partitions, batches, snapshots, iterators
  *   catalog.h  users and passwords
  *   sql.h      sessions, prepared statements, results
- *   arrow.h    results as Arrow batches */
+ *   arrow.h    results as Arrow batches
+ *   entity.h   typed records with indexes, without SQL */
 #ifndef LAMINA_LAMINA_H
 #define LAMINA_LAMINA_H
 
 #include "lamina/arrow.h"
 #include "lamina/catalog.h"
 #include "lamina/db.h"
+#include "lamina/entity.h"
 #include "lamina/env.h"
 #include "lamina/error.h"
 #include "lamina/options.h"

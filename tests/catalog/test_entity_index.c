@@ -8,13 +8,15 @@ static const struct entity_field item_fields[] = {
     {.name = "colour", .type = LAM_TYPE_BIGINT},
     {.name = "serial", .type = LAM_TYPE_BIGINT, .nullable = true},
 };
-static enum lam_code by_colour(const struct value *r, struct buf *out, bool *none,
-                               struct lam_error *err) {
+static enum lam_code by_colour(const void *context, const struct value *r, struct buf *out,
+                               bool *none, struct lam_error *err) {
+    (void)context;
     (void)none;
     return key_put_value(out, &r[ITEM_COLOUR], false, false, err);
 }
-static enum lam_code by_serial(const struct value *r, struct buf *out, bool *none,
-                               struct lam_error *err) {
+static enum lam_code by_serial(const void *context, const struct value *r, struct buf *out,
+                               bool *none, struct lam_error *err) {
+    (void)context;
     *none = r[ITEM_SERIAL].is_null;
     return *none ? LAM_OK : key_put_value(out, &r[ITEM_SERIAL], false, false, err);
 }
