@@ -356,7 +356,7 @@ typedef enum lam_code (*change_fn)(struct entity_store *s, const struct value *v
 static enum lam_code change(lam_entity *e, change_fn fn, const struct lam_cell *cells,
                             bool key_only, enum lam_durability durability, struct lam_error *err) {
     struct arena arena = {0};
-    struct value *values;
+    struct value *values = NULL;
     enum lam_code rc = LAM_OK;
     TRY(check_call(e, cells, key_only ? "key" : "record", err));
     if (key_only)
