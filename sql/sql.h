@@ -77,6 +77,7 @@ struct lam_stmt {
     const uint32_t *sel;
     uint32_t batch_rows;
     uint32_t row; /* current row's place in the batch, from 0 */
+    bool primed;  /* the batch was pulled when the run started and not yet stepped to */
     uint64_t changes;
     struct arrow_stream *stream; /* reads this run; NULL: none. Owned by the stream's consumer */
     struct buf *texts;           /* [column_count] scratch of lam_column_text; owned */

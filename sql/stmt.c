@@ -234,6 +234,7 @@ static void end_run(lam_stmt *s) {
     lam_snapshot_free(s->snapshot);
     s->snapshot = NULL;
     s->batch = NULL;
+    s->primed = false;
     s->sel = NULL;
     s->batch_rows = s->row = 0;
     arena_reset(&s->run_arena);
@@ -284,6 +285,17 @@ static enum lam_code audit_impersonation(lam_stmt *s, const struct stmt *ast,
                          actions[planned_ast(ast)->kind], lam_slice_str(target), err);
 }
 
+/* Whether a table of the plan was altered, indexed or dropped since. Asked after the snapshot was
+ * taken: what the snapshot shows was then written under versions that the plan knows. */
+static bool tables_moved(const lam_stmt *s) {
+    for (uint32_t i = 0; s->plan && i < s->plan->provider_count; i++) {
+        const struct provider *p = s->plan->providers[i];
+        if (atomic_load(&p->shared->generation) != p->generation)
+            return true;
+    }
+    return false;
+}
+
 static enum lam_code run_once(lam_stmt *s, struct lam_error *err) {
     const struct stmt *ast = s->ast->kind == STMT_EXECUTE_AS ? s->ast->as.execute_as.inner : s->ast;
     s->run = (struct run_context){
@@ -297,6 +309,8 @@ static enum lam_code run_once(lam_stmt *s, struct lam_error *err) {
     TRY(run_parameters(s, err));
     TRY(audit_impersonation(s, ast, err));
     TRY(lam_snapshot_new(s->session->db, &s->snapshot, err));
+    if (tables_moved(s))
+        return ERR(err, LAM_CONFLICT, "a table was altered; prepare the statement again");
     s->changes = 0;
     const char *const *names;
     const enum lam_type *types;
@@ -310,6 +324,19 @@ static enum lam_code run_once(lam_stmt *s, struct lam_error *err) {
     return start_dml(s, err);
 }
 
+/* The next rows of the run; none at its end. */
+static enum lam_code pull(lam_stmt *s, struct lam_error *err) {
+    struct rowset set = {0};
+    if (s->root)
+        TRY(operator_next(s->root, &s->run, &set, err));
+    s->batch = set.batch;
+    s->sel = set.sel;
+    s->batch_rows = set.count;
+    s->row = 0;
+    return LAM_OK;
+}
+
+/* Starts a run and pulls its first rows. */
 static enum lam_code start_run(lam_stmt *s, struct lam_error *err) {
     atomic_store(&s->session->interrupted, false);
     enum lam_code rc = LAM_OK;
@@ -318,31 +345,27 @@ static enum lam_code start_run(lam_stmt *s, struct lam_error *err) {
         if (stale || s->planned_version != catalog_version(s->session->catalog))
             TRY(make_plan(s, err));
         rc = run_once(s, err);
-        if (rc != LAM_CONFLICT)
-            return rc;
+        if (rc == LAM_OK)
+            rc = pull(s, err);
+        /* NOT_FOUND: an index or table went away before it was opened. */
+        stale = rc == LAM_CONFLICT || (rc == LAM_NOT_FOUND && tables_moved(s));
+        if (!stale)
+            break;
         end_run(s);
-        stale = true;
     }
+    s->primed = rc == LAM_OK;
     return rc;
 }
 
 /* Moves to the next row of the run; false at its end. */
 static enum lam_code advance(lam_stmt *s, bool *row_out, struct lam_error *err) {
-    *row_out = false;
-    if (!s->root)
-        return LAM_OK;
-    if (s->batch && s->row + 1 < s->batch_rows) {
+    bool primed = s->primed;
+    s->primed = false;
+    if (!primed && s->batch && s->row + 1 < s->batch_rows)
         s->row++;
-        *row_out = true;
-        return LAM_OK;
-    }
-    struct rowset set;
-    TRY(operator_next(s->root, &s->run, &set, err));
-    s->batch = set.batch;
-    s->sel = set.sel;
-    s->batch_rows = set.count;
-    s->row = 0;
-    *row_out = set.batch != NULL;
+    else if (!primed)
+        TRY(pull(s, err));
+    *row_out = s->batch != NULL;
     return LAM_OK;
 }
 
@@ -357,8 +380,9 @@ enum lam_code stmt_start(lam_stmt *s, struct lam_error *err) {
 
 enum lam_code stmt_next_rows(lam_stmt *s, struct rowset *out, struct lam_error *err) {
     LAM_ASSERT(s->state == STMT_RUNNING);
-    *out = (struct rowset){0};
-    enum lam_code rc = s->root ? operator_next(s->root, &s->run, out, err) : LAM_OK;
+    enum lam_code rc = s->primed ? LAM_OK : pull(s, err);
+    s->primed = false;
+    *out = (struct rowset){s->batch, s->sel, s->batch_rows};
     if (rc == LAM_OK && out->batch && (!s->plan || s->plan->kind == STMT_SELECT))
         s->changes += out->count;
     return rc;
@@ -389,9 +413,7 @@ enum lam_code lam_step(lam_stmt *s, bool *row_out, struct lam_error *err) {
         return ERR(err, LAM_INVALID, "step: an Arrow stream reads the statement: release it first");
     if (s->state == STMT_DONE)
         return ERR(err, LAM_INVALID, "step: the statement has ended: lam_reset first");
-    enum lam_code rc = LAM_OK;
-    if (s->state == STMT_READY)
-        rc = start_run(s, err);
+    enum lam_code rc = s->state == STMT_READY ? start_run(s, err) : LAM_OK;
     s->state = STMT_RUNNING;
     if (rc == LAM_OK)
         rc = advance(s, row_out, err);

@@ -3,6 +3,7 @@
  * Sessions in threads: keys and unique values have one winner, changes are not lost, schema changes
  * and flushes may come at any time. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "tests/sql/database.h"
@@ -174,6 +175,8 @@ static void *insert_while_altered(void *arg) {
     pthread_barrier_wait(&start);
     if (w->number == 0) {
         for (int i = 0; i < 12; i++) {
+            while (atomic_load(&won) < 20u * (unsigned)i) /* the others are at it */
+                sched_yield();
             snprintf(sql, sizeof sql, "ALTER TABLE a.t ADD COLUMN c%d INT DEFAULT %d", i, i);
             attempt(w, sql, "", NULL);
             attempt(w, i % 2 ? "CREATE INDEX t_n ON a.t (n)" : "DROP INDEX IF EXISTS a.t_n", "",
@@ -188,6 +191,8 @@ static void *insert_while_altered(void *arg) {
                  i * THREADS + w->number, i);
         attempt(w, sql, "", NULL);
         atomic_fetch_add(&won, 1);
+        attempt(w, "SELECT count(*) FROM a.t WHERE n = 5", "", NULL);
+        attempt(w, "SELECT * FROM a.t WHERE id = 5", "", NULL);
         if (i % 7 == 0) {
             uint64_t changes;
             snprintf(sql, sizeof sql, "UPDATE a.t SET n = -n WHERE id = %d",
