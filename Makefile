@@ -125,7 +125,7 @@ $(O)/bench/lamina-bench: $(BENCH_OBJ) $(O)/liblamina.a
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 
-.PHONY: tests test test-unit test-shell test-sql test-example
+.PHONY: tests test test-unit test-shell test-sql test-example test-install
 tests: $(TEST_BIN)
 
 DEMO_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard shell/demo*.c)))
@@ -154,7 +154,7 @@ test: ## everything that needs no network: unit, model, crash and SQL script tes
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=debug tests
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=release all
 	@$(MAKE) --no-print-directory MODE=debug test-unit
-	@$(MAKE) --no-print-directory MODE=release test-sql test-shell test-example
+	@$(MAKE) --no-print-directory MODE=release test-sql test-shell test-example test-install
 
 test-unit: tests
 	@tests/run.sh $(O)/logs $(TEST_BIN)
@@ -167,7 +167,11 @@ test-shell: $(O)/lamina
 	@LAMINA=$(abspath $(O)/lamina) tests/shell/run.sh
 
 test-example: $(O)/tests/example
-	@cd $(O)/tests && rm -rf example.db && ./example && rm -rf example.db
+	@cd $(O)/tests && rm -rf example.db && ./example > example.out && rm -rf example.db && \
+	    printf '1 first note\n2 second note\n' | diff - example.out
+
+test-install: ## installs into a scratch root and builds C and C++ applications on it
+	@B=$(B) tests/install/run.sh
 
 test-foreign: ## Parquet files read by DuckDB and pyarrow (from PyPI, in a virtual environment)
 	@./.ci/deps build foreign
