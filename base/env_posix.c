@@ -7,6 +7,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -186,9 +188,30 @@ static void random_bytes(lam_env *env, void *data, size_t size) {
     }
 }
 
+/* Asked for by every call of the engine, so the system is asked once: 0 until then, and again in a
+ * forked child. Relaxed: all writers of one process write the same. */
+static _Atomic uint64_t known_pid;
+
+static void forget_pid(void) {
+    atomic_store_explicit(&known_pid, 0, memory_order_relaxed);
+}
+
+static void watch_forks(void) {
+    int rc = pthread_atfork(NULL, NULL, forget_pid);
+    LAM_ASSERT(rc == 0);
+}
+
 static uint64_t process_id(lam_env *env) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     (void)env;
-    return (uint64_t)getpid();
+    uint64_t pid = atomic_load_explicit(&known_pid, memory_order_relaxed);
+    if (pid == 0) {
+        int rc = pthread_once(&once, watch_forks);
+        LAM_ASSERT(rc == 0);
+        pid = (uint64_t)getpid();
+        atomic_store_explicit(&known_pid, pid, memory_order_relaxed);
+    }
+    return pid;
 }
 
 static const struct lam_env_ops ops = {
