@@ -338,22 +338,21 @@ static enum lam_code finish_commit(lam_db *db, const struct lam_write_options *o
     return rc;
 }
 
-static enum lam_code check_write(lam_db *db, const struct lam_write_options *options,
-                                 const char *call, struct lam_error *err) {
-    if (!db)
-        return ERR(err, LAM_INVALID, "%s: db must not be NULL", call);
+static enum lam_code check_options(const struct lam_write_options *options, const char *call,
+                                   struct lam_error *err) {
     if (options && (unsigned)options->durability > LAM_DURABILITY_SYNC)
         return ERR(err, LAM_INVALID, "%s: durability %d is unknown", call,
                    (int)options->durability);
-    return db_check_process(db, err);
+    return LAM_OK;
 }
 
 enum lam_code db_write_stamped(lam_db *db, const struct lam_write_options *options,
                                lam_batch *batch, db_stamp_fn stamp, void *stamp_arg,
                                uint64_t *sequence_out, struct lam_error *err) {
-    TRY(check_write(db, options, "lam_write", err));
-    if (!batch)
-        return ERR(err, LAM_INVALID, "lam_write: batch must not be NULL");
+    if (!db || !batch)
+        return ERR(err, LAM_INVALID, "lam_write: db and batch must not be NULL");
+    TRY(db_check_process(db, err));
+    TRY(check_options(options, "lam_write", err));
     if (batch->db != db)
         return ERR(err, LAM_INVALID, "lam_write: the batch belongs to another database");
     struct commit_call call = {.batch = batch, .stamp = stamp, .stamp_arg = stamp_arg};
@@ -394,14 +393,14 @@ static enum lam_code write_one(lam_db *db, const struct lam_write_options *optio
 
 enum lam_code lam_put(lam_db *db, const struct lam_write_options *options, lam_partition *partition,
                       struct lam_slice key, struct lam_slice value, struct lam_error *err) {
-    TRY(check_write(db, options, "lam_put", err));
     TRY(db_check_partition(db, partition, "lam_put", err));
+    TRY(check_options(options, "lam_put", err));
     return write_one(db, options, partition, ENTRY_PUT, key, value, err);
 }
 
 enum lam_code lam_delete(lam_db *db, const struct lam_write_options *options,
                          lam_partition *partition, struct lam_slice key, struct lam_error *err) {
-    TRY(check_write(db, options, "lam_delete", err));
     TRY(db_check_partition(db, partition, "lam_delete", err));
+    TRY(check_options(options, "lam_delete", err));
     return write_one(db, options, partition, ENTRY_DELETE, key, SLICE_EMPTY, err);
 }

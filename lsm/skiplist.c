@@ -33,7 +33,10 @@ static int node_cmp(const struct skiplist_node *n, uint64_t prefix, struct lam_s
                     uint64_t sequence) {
     if (n->prefix != prefix)
         return n->prefix < prefix ? -1 : 1;
-    int c = slice_cmp(lam_slice_of(node_key(n), n->key_size), key);
+    /* Equal numbers mean equal first bytes, up to the zeros that pad a shorter key. */
+    size_t skip = n->key_size >= 8 && key.size >= 8 ? 8 : 0;
+    int c = slice_cmp(lam_slice_of(node_key(n) + skip, n->key_size - skip),
+                      lam_slice_of(key.data + skip, key.size - skip));
     if (c != 0)
         return c;
     return n->sequence > sequence ? -1 : n->sequence < sequence;

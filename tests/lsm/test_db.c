@@ -170,7 +170,8 @@ START_TEST(arguments_are_checked) {
                 "/x", &(struct lam_options){.env = mem, .must_exist = true, .must_not_exist = true},
                 &other, &err),
             LAM_INVALID);
-    ck_code(lam_write(db, &(struct lam_write_options){(enum lam_durability)9}, NULL, NULL, &err),
+    ck_code(lam_put(db, &(struct lam_write_options){(enum lam_durability)9}, part, S("a"), S("b"),
+                    &err),
             LAM_INVALID);
     lam_db_close(NULL, NULL);
     lam_iter_free(NULL);
