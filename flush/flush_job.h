@@ -11,10 +11,14 @@
 #define SEGMENT_CUT_ROWS  2000000u
 #define SEGMENT_CUT_BYTES (256u << 20)
 
-/* A file of the job, renamed to its final name. */
+/* A file of the job; strings of its arena. Written under its temporary name, then published with
+ * others: synced, closed, renamed, its directory synced. */
 struct flush_file {
     struct segment entry;
     const char *full_path;
+    const char *tmp_path;
+    const char *directory;
+    lam_file *file; /* open until it is published; owned */
 };
 
 /* New dead rows of an older segment. */
@@ -42,6 +46,7 @@ struct flush_job {
 
     struct flush_file *files; /* by user, then key; owned array */
     size_t file_count, file_capacity;
+    size_t published_count;   /* the first so many are durable under their names */
     struct dead_update *dead; /* owned array */
     size_t dead_count, dead_capacity;
     char **parents; /* directories above the files', to be synced; owned array */

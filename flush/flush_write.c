@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Hot rows into Parquet files. Hot keys are ordered by user, so one file is open at a time, however
- * many users there are: each is finished, synced, renamed and its directory synced before the next
- * begins. */
+ * Hot rows into Parquet files. Hot keys are ordered by user, so one file is written at a time,
+ * however many users there are. Finished files are published some at a time: all are synced, then
+ * all renamed, then their directories synced, so that a file system's journal commits once for
+ * many. */
 #include <stdio.h>
 
 #include "flush/flush_job.h"
@@ -11,6 +12,8 @@
 
 /* Numbers noted as taken at a time, so that a crash never lets one be used again. */
 #define NUMBERS_RESERVED 1024
+/* Finished files that wait, open, to be published together. */
+#define PUBLISH_FILES 128
 /* Most rows of a page. One row is read by decoding its pages up to it, so small columns get pages
  * smaller than their bytes would ask for. */
 #define PAGE_ROWS 8192
@@ -399,6 +402,29 @@ static enum lam_code describe(struct file_writer *w, const struct parquet_summar
     return describe_columns(w, summary, err);
 }
 
+static enum lam_code sync_and_close(struct flush_file *f, struct lam_error *err) {
+    lam_file *file = f->file;
+    f->file = NULL;
+    enum lam_code rc = env_file_sync(file, err);
+    enum lam_code closed = env_file_close(file, rc == LAM_OK ? err : NULL);
+    return rc == LAM_OK ? closed : rc;
+}
+
+static enum lam_code publish_files(struct flush_job *job, struct lam_error *err) {
+    lam_env *env = job->flush->env;
+    struct flush_file *first = job->files + job->published_count;
+    struct flush_file *end = job->files + job->file_count;
+    for (struct flush_file *f = first; f < end; f++)
+        TRY(sync_and_close(f, err));
+    for (struct flush_file *f = first; f < end; f++)
+        TRY(env_path_rename(env, f->tmp_path, f->full_path, err));
+    for (struct flush_file *f = first; f < end; f++)
+        if (f == first || strcmp(f->directory, f[-1].directory) != 0)
+            TRY(env_dir_sync(env, f->directory, err));
+    job->published_count = job->file_count;
+    return LAM_OK;
+}
+
 static enum lam_code close_file(struct file_writer *w, struct lam_error *err) {
     struct flush_job *job = w->job;
     struct parquet_summary summary = {0};
@@ -410,28 +436,33 @@ static enum lam_code close_file(struct file_writer *w, struct lam_error *err) {
     TRY(MEM_GROW(&job->files, &job->file_capacity, job->file_count + 1, err));
     struct parquet_writer *writer = w->writer;
     w->writer = NULL;
-    TRY(parquet_writer_finish(writer, &summary, err));
+    lam_file *file;
+    TRY(parquet_writer_release(writer, &summary, &file, err));
     enum lam_code rc = describe(w, &summary, err);
     parquet_summary_fini(&summary);
-    /* On the list before the rename: who removes the job's files looks for both names. */
-    job->files[job->file_count++] = (struct flush_file){w->entry, w->full_path};
+    /* On the list in any case: who removes the job's files looks for both names. */
+    job->files[job->file_count++] =
+        (struct flush_file){w->entry, w->full_path, w->tmp_path, w->directory, file};
     TRY(rc);
-    TRY(env_path_rename(job->flush->env, w->tmp_path, w->full_path, err));
-    TRY(env_dir_sync(job->flush->env, w->directory, err));
     job->rows += w->entry.rows;
     job->bytes += w->entry.bytes;
-    return LAM_OK;
+    return job->file_count - job->published_count < PUBLISH_FILES ? LAM_OK
+                                                                  : publish_files(job, err);
 }
 
 void flush_remove_files(struct flush_job *job) {
     lam_env *env = job->flush->env;
-    for (size_t i = 0; i < job->file_count && !job->keep_files; i++) {
-        char *tmp = arena_format(&job->arena, "%s.tmp", job->files[i].full_path);
-        IGNORE(env_file_remove(env, job->files[i].full_path, NULL), "else an orphan at open");
-        if (tmp)
-            IGNORE(env_file_remove(env, tmp, NULL), "mostly renamed");
+    for (size_t i = 0; i < job->file_count; i++) {
+        struct flush_file *f = &job->files[i];
+        if (f->file)
+            IGNORE(env_file_close(f->file, NULL), "the job has failed already");
+        f->file = NULL;
+        if (job->keep_files)
+            continue;
+        IGNORE(env_file_remove(env, f->full_path, NULL), "else an orphan at open");
+        IGNORE(env_file_remove(env, f->tmp_path, NULL), "mostly renamed");
     }
-    job->file_count = 0;
+    job->file_count = job->published_count = 0;
 }
 
 /* --- rows --- */
@@ -494,7 +525,8 @@ static enum lam_code write_rows(struct file_writer *w, lam_iter *it, struct lam_
         TRY(add_row(w, key, lam_iter_value(it), err));
     }
     TRY(lam_iter_status(it, err));
-    return close_file(w, err);
+    TRY(close_file(w, err));
+    return publish_files(w->job, err);
 }
 
 static void file_writer_fini(struct file_writer *w) {

@@ -115,6 +115,12 @@ MUST_CHECK enum lam_code parquet_writer_add_pair(struct parquet_writer *w, struc
 uint64_t parquet_writer_rows(const struct parquet_writer *w);
 /* Bytes of the file so far, without the rows still gathering. */
 uint64_t parquet_writer_bytes(const struct parquet_writer *w);
+/* Writes what is left, indexes and footer, frees the writer and hands the file over, open and not
+ * synced: the caller syncs and closes it, so that many files can share the disk's work. On failure
+ * the writer is aborted. `summary_out` as below. */
+MUST_CHECK enum lam_code parquet_writer_release(struct parquet_writer *w,
+                                                struct parquet_summary *summary_out,
+                                                lam_file **file_out, struct lam_error *err);
 /* Writes what is left, indexes and footer, syncs and closes the file and frees the writer. The
  * name is the caller's to make durable. On failure the writer is aborted. `summary_out` may be
  * NULL; else release it with parquet_summary_fini. */

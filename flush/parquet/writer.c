@@ -497,29 +497,48 @@ void parquet_summary_fini(struct parquet_summary *s) {
     *s = (struct parquet_summary){0};
 }
 
-enum lam_code parquet_writer_finish(struct parquet_writer *w, struct parquet_summary *summary_out,
-                                    struct lam_error *err) {
+enum lam_code parquet_writer_release(struct parquet_writer *w, struct parquet_summary *summary_out,
+                                     lam_file **file_out, struct lam_error *err) {
     enum lam_code rc;
     uint64_t footer_hash = 0;
-    lam_file *file;
     LAM_ASSERT(!w->failed);
+    *file_out = NULL;
     TRY_GOTO(flush_group(w, err));
     LAM_ASSERT(w->flushed_rows == w->rows);
     TRY_GOTO(put_indexes(w, err));
     TRY_GOTO(put_footer(w, &footer_hash, err));
-    TRY_GOTO(env_file_sync(w->file, err));
-    file = w->file;
-    w->file = NULL;
-    rc = env_file_close(file, err);
-    if (rc != LAM_OK) {
-        IGNORE(env_file_remove(w->env, w->path, NULL), "a leftover is the caller's orphan");
-        goto out;
-    }
     if (summary_out)
         TRY_GOTO(summarize(w, footer_hash, summary_out, err));
+    *file_out = w->file;
+    w->file = NULL;
     writer_free(w);
     return LAM_OK;
 out:
     parquet_writer_abort(w);
+    return rc;
+}
+
+enum lam_code parquet_writer_finish(struct parquet_writer *w, struct parquet_summary *summary_out,
+                                    struct lam_error *err) {
+    lam_env *env = w->env;
+    char *path = mem_strdup(w->path);
+    lam_file *file = NULL;
+    if (!path) {
+        size_t size = strlen(w->path);
+        parquet_writer_abort(w);
+        return mem_fail(err, size);
+    }
+    enum lam_code rc = parquet_writer_release(w, summary_out, &file, err);
+    if (rc == LAM_OK) {
+        rc = env_file_sync(file, err);
+        enum lam_code closed = env_file_close(file, rc == LAM_OK ? err : NULL);
+        rc = rc == LAM_OK ? closed : rc;
+        if (rc != LAM_OK) {
+            IGNORE(env_file_remove(env, path, NULL), "a leftover is the caller's orphan");
+            if (summary_out)
+                parquet_summary_fini(summary_out);
+        }
+    }
+    mem_free(path);
     return rc;
 }
