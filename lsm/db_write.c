@@ -367,27 +367,30 @@ enum lam_code lam_write(lam_db *db, const struct lam_write_options *options, lam
     return db_write_stamped(db, options, batch, NULL, NULL, sequence_out, err);
 }
 
-/* Commits one operation through the database's own batch. */
+/* Commits one operation through the database's own batch. It is taken out meanwhile: a commit that
+ * waits leaves the mutex to others. */
 static enum lam_code write_one(lam_db *db, const struct lam_write_options *options,
                                lam_partition *p, enum entry_kind kind, struct lam_slice key,
                                struct lam_slice value, struct lam_error *err) {
     struct commit_call call = {0};
     mutex_lock(&db->commit);
-    struct lam_batch *b = &db_commit(db)->scratch;
-    enum lam_code rc = b->payload.size ? LAM_OK : write_batch_init(b, db, err);
+    struct lam_batch b = db_commit(db)->scratch;
+    memset(&db_commit(db)->scratch, 0, sizeof b);
+    enum lam_code rc = b.payload.size ? LAM_OK : write_batch_init(&b, db, err);
     if (rc == LAM_OK)
-        rc = kind == ENTRY_PUT ? lam_batch_put(b, p, key, value, err)
-                               : lam_batch_delete(b, p, key, err);
-    call.batch = b;
+        rc = kind == ENTRY_PUT ? lam_batch_put(&b, p, key, value, err)
+                               : lam_batch_delete(&b, p, key, err);
+    call.batch = &b;
     if (rc == LAM_OK)
         rc = commit_locked(db, &call, err);
-    if (b->payload.capacity > SCRATCH_BYTES) {
-        write_batch_fini(b);
-        memset(b, 0, sizeof *b);
-    } else {
-        lam_batch_reset(b);
-    }
+    lam_batch_reset(&b);
+    bool back = b.payload.data && b.payload.capacity <= SCRATCH_BYTES &&
+                !db_commit(db)->scratch.payload.data;
+    if (back)
+        db_commit(db)->scratch = b;
     mutex_unlock(&db->commit);
+    if (!back)
+        write_batch_fini(&b);
     return finish_commit(db, options, &call, rc, NULL, err);
 }
 
