@@ -7,18 +7,26 @@
 #include "base/mem.h"
 #include "sql/exec.h"
 
-enum lam_code dml_begin(struct dml *d, lam_stmt *stmt, struct provider *p, struct lam_error *err) {
-    *d = (struct dml){.stmt = stmt, .p = p, .owner = row_owner(p, stmt->identity.user)};
-    d->stamps.catalog = stmt->session->catalog;
-    TRY(provider_write_lock(p, stmt->identity.user, &d->stripe, err));
+static enum lam_code open_run(struct dml *d, struct lam_error *err) {
+    struct provider *p = d->p;
+    TRY(provider_write_lock(p, d->stmt->identity.user, &d->stripe, err));
     d->locked = true;
     d->uniques = mem_calloc(p->index_count + 1, sizeof *d->uniques);
     d->unique_removed = mem_calloc(p->index_count + 1, sizeof *d->unique_removed);
     d->pending = mem_calloc(p->index_count + 1, sizeof *d->pending);
     if (!d->uniques || !d->unique_removed || !d->pending)
         return mem_fail(err, (p->index_count + 1) * sizeof *d->uniques);
-    TRY(lam_batch_new(stmt->session->db, &d->batch, err));
-    return lam_snapshot_new(stmt->session->db, &d->snapshot, err);
+    TRY(lam_batch_new(d->stmt->session->db, &d->batch, err));
+    return lam_snapshot_new(d->stmt->session->db, &d->snapshot, err);
+}
+
+enum lam_code dml_begin(struct dml *d, lam_stmt *stmt, struct provider *p, struct lam_error *err) {
+    *d = (struct dml){.stmt = stmt, .p = p, .owner = row_owner(p, stmt->identity.user)};
+    d->stamps.catalog = stmt->session->catalog;
+    enum lam_code rc = open_run(d, err);
+    if (rc != LAM_OK)
+        dml_end(d);
+    return rc;
 }
 
 static void unlock(struct dml *d) {

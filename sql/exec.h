@@ -60,6 +60,9 @@ MUST_CHECK enum lam_code stmt_start(lam_stmt *stmt, struct lam_error *err);
 MUST_CHECK enum lam_code stmt_next_rows(lam_stmt *stmt, struct rowset *out, struct lam_error *err);
 void stmt_end(lam_stmt *stmt);
 
+/* Gives an operator made of an empty list its rows. Cannot fail, for use after a commit. */
+void rows_operator_fill(struct operator* op, struct rowlist *rows);
+
 /* exec_select.c: the whole tree of a SELECT. */
 MUST_CHECK enum lam_code select_operator(const struct select_plan *plan, lam_stmt *stmt,
                                          struct operator** out, struct lam_error *err);
@@ -122,6 +125,7 @@ struct dml {
     size_t kept_capacity;
 };
 #define NO_STAMP SIZE_MAX
+/* Locks the stripe and takes the snapshot. On failure nothing is held. */
 MUST_CHECK enum lam_code dml_begin(struct dml *d, lam_stmt *stmt, struct provider *p,
                                    struct lam_error *err);
 void dml_end(struct dml *d);

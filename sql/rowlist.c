@@ -55,11 +55,13 @@ struct rows_op {
     size_t at;           /* next batch */
 };
 
+/* Never fails, nor heeds an interrupt: the rows may tell of changes that are done. */
 static enum lam_code rows_next(struct operator* op, struct run_context *run, struct rowset *out,
                                struct lam_error *err) {
     struct rows_op *self = (struct rows_op *)op;
+    (void)run;
+    (void)err;
     *out = (struct rowset){0};
-    TRY(run_check(run, err));
     while (self->at < self->rows.count) {
         const struct colbatch *b = &self->rows.batches[self->at++];
         if (b->rows == 0)
@@ -82,8 +84,15 @@ enum lam_code rows_operator(struct rowlist *rows, struct operator** out, struct 
     if (!op)
         return mem_fail(err, sizeof *op);
     op->base.ops = &ops;
-    op->rows = *rows;
-    *rows = (struct rowlist){0};
     *out = &op->base;
+    rows_operator_fill(*out, rows);
     return LAM_OK;
+}
+
+void rows_operator_fill(struct operator* op, struct rowlist *rows) {
+    struct rows_op *self = (struct rows_op *)op;
+    LAM_ASSERT(self->rows.count == 0 && self->at == 0);
+    rowlist_fini(&self->rows);
+    self->rows = *rows;
+    *rows = (struct rowlist){0};
 }

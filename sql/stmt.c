@@ -258,14 +258,16 @@ static enum lam_code start_show(lam_stmt *s, const struct stmt *ast, struct lam_
 
 static enum lam_code start_dml(lam_stmt *s, struct lam_error *err) {
     struct rowlist returned = {0};
+    /* Made before the commit: after it nothing may fail. */
+    if (s->column_count > 0)
+        TRY(rows_operator(&returned, &s->root, err));
     enum lam_code rc = s->plan->kind == STMT_INSERT
                            ? insert_run(s, s->plan->insert, &returned, err)
                            : change_run(s, s->plan->change, &returned, err);
-    if (rc != LAM_OK) {
-        rowlist_fini(&returned);
-        return rc;
-    }
-    return root_from_rows(s, &returned, err);
+    if (rc == LAM_OK && s->root)
+        rows_operator_fill(s->root, &returned);
+    rowlist_fini(&returned);
+    return rc;
 }
 
 static enum lam_code audit_impersonation(lam_stmt *s, const struct stmt *ast,
