@@ -187,8 +187,8 @@ static enum lam_code fill_schema(const struct table_spec *spec, struct schema *s
     if (spec->key_count == 0 && !has_id) {
         struct column_spec id = generated_id;
         if (spec->column_count == COLUMNS_MAX)
-            return ERR_SQL(err, "54011", 0, "with its id, the table would have more than %u columns",
-                           COLUMNS_MAX);
+            return ERR_SQL(err, "54011", 0,
+                           "with its id, the table would have more than %u columns", COLUMNS_MAX);
         id.name = lam_slice_str("id");
         id_position = 0;
         TRY(schema_append(s, &id, &column, err));

@@ -44,7 +44,7 @@ START_TEST(a_cached_fetch_allocates_nothing) {
     lam_set_allocator(&counting);
     fixture_open(&f);
     for (int t = 0; t < 200; t++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "table_%d", t);
         if (t % 10 == 0)
             ck_ok(make_people(&f, name, TABLE_SHARED), &f.err);
