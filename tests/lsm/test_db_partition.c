@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Partitions: names, life cycle, many of them, space that comes back, files by age. */
+#include "base/env.h"
+#include "lsm/filename.h"
+#include "lsm/lsm.h"
+#include "tests/support/test.h"
+
+static lam_env *mem;
+static lam_db *db;
+static struct lam_error err;
+static struct lam_options opts;
+
+#define S(text) lam_slice_str(text)
+
+static void start(void) {
+    ck_ok(lam_env_mem_new(&mem, &err), &err);
+    opts.env = mem;
+    opts.manual_background = true;
+    ck_ok(lam_db_open("/db", &opts, &db, &err), &err);
+}
+
+static void stop(void) {
+    ck_ok(lam_db_close(db, &err), &err);
+    ck_ok(lam_check("/db", mem, NULL, NULL, &err), &err);
+    lam_env_mem_free(mem);
+}
+
+static lam_partition *make(const char *name) {
+    lam_partition *p;
+    ck_ok(lam_partition_create(db, name, NULL, &p, &err), &err);
+    return p;
+}
+
+static void put(lam_partition *p, const char *key, const char *value) {
+    ck_ok(lam_put(db, NULL, p, S(key), S(value), &err), &err);
+}
+
+START_TEST(names_are_checked) {
+    start();
+    lam_partition *p;
+    char name[LAM_PARTITION_NAME_MAX + 2];
+    memset(name, 'n', sizeof name);
+    name[LAM_PARTITION_NAME_MAX + 1] = 0;
+    ck_code(lam_partition_create(db, "", NULL, &p, &err), LAM_INVALID);
+    ck_code(lam_partition_create(db, name, NULL, &p, &err), LAM_LIMIT);
+    ck_contains(err.message, "513");
+    name[LAM_PARTITION_NAME_MAX] = 0;
+    p = make(name);
+    ck_assert_str_eq(lam_partition_name(p), name);
+    lam_partition_release(p);
+    ck_code(lam_partition_create(db, "bad\xff", NULL, &p, &err), LAM_INVALID);
+    ck_code(lam_partition_create(db, NULL, NULL, &p, &err), LAM_INVALID);
+    ck_code(lam_partition_create(db, "x", NULL, NULL, &err), LAM_INVALID);
+    ck_code(lam_partition_create(
+                db, "x", &(struct lam_partition_options){(enum lam_compression)7, 0}, &p, &err),
+            LAM_INVALID);
+    lam_partition_release(make("dup"));
+    ck_code(lam_partition_create(db, "dup", NULL, &p, &err), LAM_EXISTS);
+    ck_code(lam_partition_open(db, "absent", &p, &err), LAM_NOT_FOUND);
+    ck_contains(err.message, "absent");
+    stop();
+}
+END_TEST
+
+static bool collect(void *arg, const char *name) {
+    strcat(arg, name);
+    strcat(arg, ",");
+    return strcmp(name, "stop") != 0;
+}
+
+START_TEST(list_goes_by_name_until_told_to_stop) {
+    start();
+    char out[100] = "";
+    lam_partition_release(make("zeta"));
+    lam_partition_release(make("alpha"));
+    lam_partition_release(make("mu"));
+    ck_ok(lam_partition_list(db, collect, out, &err), &err);
+    ck_assert_str_eq(out, "alpha,mu,zeta,");
+    lam_partition_release(make("stop"));
+    out[0] = 0;
+    ck_ok(lam_partition_list(db, collect, out, &err), &err);
+    ck_assert_str_eq(out, "alpha,mu,stop,");
+    stop();
+}
+END_TEST
+
+static bool count_ssts(void *arg, const char *name) {
+    uint64_t number;
+    if (filename_parse(name, &number) == FILE_SST)
+        ++*(int *)arg;
+    return true;
+}
+
+static int ssts(void) {
+    int n = 0;
+    ck_ok(env_dir_list(mem, "/db", count_ssts, &n, &err), &err);
+    return n;
+}
+
+START_TEST(drop_is_seen_at_once_and_iterators_read_on) {
+    start();
+    lam_partition *p = make("p"), *second;
+    put(p, "a", "1");
+    ck_ok(lam_db_dump(db, &err), &err);
+    put(p, "b", "2");
+    lam_batch *b;
+    ck_ok(lam_batch_new(db, &b, &err), &err);
+    ck_ok(lam_batch_put(b, p, S("c"), S("3"), &err), &err);
+    lam_iter *it;
+    ck_ok(lam_iter_new(db, NULL, p, &it, &err), &err);
+    ck_ok(lam_partition_open(db, "p", &second, &err), &err);
+    ck_assert_int_eq(ssts(), 1);
+    ck_ok(lam_partition_drop(db, p, &err), &err);
+    ck_code(lam_partition_drop(db, second, &err), LAM_NOT_FOUND);
+    struct lam_value v = {0};
+    ck_code(lam_get(db, NULL, second, S("a"), &v, &err), LAM_NOT_FOUND);
+    ck_contains(err.message, "\"p\"");
+    ck_code(lam_write(db, NULL, b, NULL, &err), LAM_NOT_FOUND);
+    ck_contains(err.message, "\"p\"");
+    int seen = 0;
+    for (lam_iter_seek_first(it); lam_iter_valid(it); lam_iter_next(it))
+        seen++;
+    ck_ok(lam_iter_status(it, &err), &err);
+    ck_assert_int_eq(seen, 2);
+    ck_assert_int_eq(ssts(), 1);
+    lam_iter_free(it);
+    ck_assert_int_eq(ssts(), 0);
+    lam_batch_free(b);
+    lam_partition_release(p);
+    lam_partition_release(second);
+    /* The name is free again, and nothing of the old one shows. */
+    p = make("p");
+    ck_code(lam_get(db, NULL, p, S("a"), &v, &err), LAM_NOT_FOUND);
+    lam_partition_release(p);
+    stop();
+}
+END_TEST
+
+START_TEST(many_partitions_survive_reopening_and_cost_no_file) {
+    start();
+    char name[32];
+    for (int i = 0; i < 2000; i++) {
+        snprintf(name, sizeof name, "part-%04d", i);
+        lam_partition_release(make(name));
+    }
+    ck_ok(lam_db_dump(db, &err), &err);
+    ck_assert_int_eq(ssts(), 0);
+    lam_batch *b;
+    ck_ok(lam_batch_new(db, &b, &err), &err);
+    for (int i = 0; i < 2000; i += 10) {
+        lam_partition *p;
+        snprintf(name, sizeof name, "part-%04d", i);
+        ck_ok(lam_partition_open(db, name, &p, &err), &err);
+        ck_ok(lam_batch_put(b, p, S("name"), S(name), &err), &err);
+        lam_partition_release(p);
+    }
+    ck_ok(lam_write(db, NULL, b, NULL, &err), &err);
+    lam_batch_free(b);
+    struct lam_stats s;
+    ck_ok(lam_db_close(db, &err), &err);
+    ck_ok(lam_db_open("/db", &opts, &db, &err), &err);
+    lam_db_stats(db, &s);
+    ck_assert_uint_eq(s.partitions, 2000);
+    for (int i = 0; i < 2000; i++) {
+        lam_partition *p;
+        struct lam_value v = {0};
+        snprintf(name, sizeof name, "part-%04d", i);
+        ck_ok(lam_partition_open(db, name, &p, &err), &err);
+        enum lam_code rc = lam_get(db, NULL, p, S("name"), &v, &err);
+        ck_assert_int_eq(rc, i % 10 ? LAM_NOT_FOUND : LAM_OK);
+        ck_assert(i % 10 || memcmp(v.bytes.data, name, strlen(name)) == 0);
+        lam_value_release(&v);
+        lam_partition_release(p);
+    }
+    stop();
+}
+END_TEST
+
+/* --- a clock that the test sets ----------------------------------------------------------------
+ */
+
+static int64_t clock_us = 1000000000000;
+static struct lam_env_ops clock_ops;
+
+static int64_t test_now(lam_env *env) {
+    (void)env;
+    return clock_us;
+}
+
+START_TEST(expired_files_go_whole_and_unread) {
+    start();
+    ck_ok(lam_db_close(db, &err), &err);
+    clock_ops = *mem->ops;
+    clock_ops.now_us = test_now;
+    mem->ops = &clock_ops;
+    ck_ok(lam_db_open("/db", &opts, &db, &err), &err);
+    lam_partition *ttl, *plain;
+    struct lam_partition_options o = {.ttl_seconds = 100};
+    ck_ok(lam_partition_create(db, "ttl", &o, &ttl, &err), &err);
+    plain = make("plain");
+    put(ttl, "old", "1");
+    put(plain, "old", "1");
+    ck_ok(lam_db_dump(db, &err), &err);
+    clock_us += 99 * 1000000ll;
+    put(ttl, "young", "2");
+    ck_ok(lam_db_dump(db, &err), &err);
+    struct lam_value v = {0};
+    ck_ok(lam_get(db, NULL, ttl, S("old"), &v, &err), &err);
+    clock_us += 2 * 1000000ll;
+    put(plain, "more", "2");
+    ck_ok(lam_db_dump(db, &err), &err);
+    ck_ok(lam_db_compact(db, ttl, &err), &err);
+    ck_code(lam_get(db, NULL, ttl, S("old"), &v, &err), LAM_NOT_FOUND);
+    ck_ok(lam_get(db, NULL, ttl, S("young"), &v, &err), &err);
+    ck_ok(lam_get(db, NULL, plain, S("old"), &v, &err), &err);
+    lam_value_release(&v);
+    lam_partition_release(ttl);
+    lam_partition_release(plain);
+    stop();
+}
+END_TEST
+
+TEST_MAIN("lsm/db_partition", names_are_checked, list_goes_by_name_until_told_to_stop,
+          drop_is_seen_at_once_and_iterators_read_on,
+          many_partitions_survive_reopening_and_cost_no_file, expired_files_go_whole_and_unread)
