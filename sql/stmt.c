@@ -270,8 +270,7 @@ static enum lam_code start_dml(lam_stmt *s, struct lam_error *err) {
     return rc;
 }
 
-static enum lam_code audit_impersonation(lam_stmt *s, const struct stmt *ast,
-                                         struct lam_error *err) {
+static enum lam_code audit_impersonation(lam_stmt *s, struct lam_error *err) {
     static const char *const actions[] = {
         [STMT_SELECT] = "SELECT",
         [STMT_INSERT] = "INSERT",
@@ -280,6 +279,7 @@ static enum lam_code audit_impersonation(lam_stmt *s, const struct stmt *ast,
     };
     if (!s->identity.impersonated || !s->plan || s->plan->provider_count == 0)
         return LAM_OK;
+    const struct stmt *ast = s->ast->as.execute_as.inner;
     const struct provider *p = s->plan->providers[0];
     char target[2 * IDENTIFIER_MAX + 2];
     snprintf(target, sizeof target, "%s.%s", p->namespace_name, p->name);
@@ -309,7 +309,6 @@ static enum lam_code run_once(lam_stmt *s, struct lam_error *err) {
         .interrupted = &s->session->interrupted,
     };
     TRY(run_parameters(s, err));
-    TRY(audit_impersonation(s, ast, err));
     TRY(lam_snapshot_new(s->session->db, &s->snapshot, err));
     if (tables_moved(s))
         return ERR(err, LAM_CONFLICT, "a table was altered; prepare the statement again");
@@ -346,6 +345,8 @@ static enum lam_code start_run(lam_stmt *s, struct lam_error *err) {
     for (int tries = 0; tries < REPLAN_MAX; tries++) {
         if (stale || s->planned_version != catalog_version(s->session->catalog))
             TRY(make_plan(s, err));
+        if (tries == 0)
+            TRY(audit_impersonation(s, err));
         rc = run_once(s, err);
         if (rc == LAM_OK)
             rc = pull(s, err);
