@@ -228,7 +228,10 @@ static enum lam_code choose_level0(const struct pick_input *in, uint32_t base, s
         if (in->version->levels[level].count > 0)
             base = level;
     job->target = base;
-    if (can_move(in, oldest, base)) {
+    bool alone = true;
+    for (size_t i = 0; i + 1 < l->count; i++)
+        alone = alone && !overlaps_file(l->files[i], oldest);
+    if (alone && can_move(in, oldest, base)) {
         job->kind = PICK_MOVE;
         return add_file(&job->inputs[0], oldest, err);
     }

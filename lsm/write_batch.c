@@ -119,11 +119,11 @@ static enum lam_code touch(struct lam_batch *b, lam_partition *p, struct batch_p
     if (!t) {
         TRY(MEM_GROW(&b->touched, &b->touched_capacity, b->touched_count + 1, err));
         bool hashed = b->touched_count + 1 > SLOTS_FROM;
-        if (hashed && (b->touched_count + 1) * 2 > b->slot_count)
+        if ((hashed || b->slot_count > 0) && (b->touched_count + 1) * 2 > b->slot_count)
             TRY(grow_slots(b, err));
         t = &b->touched[b->touched_count++];
         *t = (struct batch_partition){.partition = db_partition_ref(p), .number = p->number};
-        if (hashed)
+        if (b->slot_count > 0)
             fill_slot(b, b->touched_count - 1);
     }
     b->last = (size_t)(t - b->touched);

@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "lsm/lsm.h"
 #include "tests/support/env_fault.h"
+#include "tests/support/oom.h"
 #include "tests/support/test.h"
 
 #define PARTITIONS 3
@@ -122,7 +123,7 @@ static enum lam_code close_run(struct run *r) {
 }
 
 /* Builds the batch of a step and what it makes of the state. */
-static void plan_batch(struct run *r, int step, struct state *next, lam_batch *b) {
+static enum lam_code plan_batch(struct run *r, int step, struct state *next, lam_batch *b) {
     struct rng rng;
     rng_init(&rng, 1000u + (unsigned)step);
     uint64_t sequence = r->sequence;
@@ -138,23 +139,22 @@ static void plan_batch(struct run *r, int step, struct state *next, lam_batch *b
         sequence++;
         if (dice < 7) {
             uint32_t id = (uint32_t)step * 16 + i + 1;
-            ck_ok(lam_batch_put(b, r->partitions[p], key_of(k, k1), value_of(id), &r->err),
-                  &r->err);
+            TRY(lam_batch_put(b, r->partitions[p], key_of(k, k1), value_of(id), &r->err));
             next->value[p][k] = id;
             next->sequence[p][k] = sequence;
         } else if (dice < 9) {
-            ck_ok(lam_batch_delete(b, r->partitions[p], key_of(k, k1), &r->err), &r->err);
+            TRY(lam_batch_delete(b, r->partitions[p], key_of(k, k1), &r->err));
             next->value[p][k] = 0;
         } else {
             uint64_t upto = sequence > back ? sequence - back : 0;
-            ck_ok(lam_batch_delete_range(b, r->partitions[p], key_of(k, k1), key_of(to, k2), upto,
-                                         &r->err),
-                  &r->err);
+            TRY(lam_batch_delete_range(b, r->partitions[p], key_of(k, k1), key_of(to, k2), upto,
+                                       &r->err));
             for (uint32_t j = k; j < to && j < KEYS; j++)
                 if (next->sequence[p][j] <= (upto < sequence ? upto : sequence - 1))
                     next->value[p][j] = 0;
         }
     }
+    return LAM_OK;
 }
 
 static enum lam_code do_batch(struct run *r, int step, struct state *next) {
@@ -162,7 +162,13 @@ static enum lam_code do_batch(struct run *r, int step, struct state *next) {
     enum lam_code rc = lam_batch_new(r->db, &b, &r->err);
     if (rc != LAM_OK)
         return rc;
-    plan_batch(r, step, next, b);
+    rc = plan_batch(r, step, next, b);
+    if (rc != LAM_OK) {
+        /* Not even tried. */
+        *next = r->states[r->done];
+        lam_batch_free(b);
+        return rc;
+    }
     struct lam_write_options o = {is_sync(step) ? LAM_DURABILITY_SYNC : LAM_DURABILITY_OS};
     uint64_t last = r->sequence;
     rc = lam_write(r->db, &o, b, &last, &r->err);
@@ -482,7 +488,33 @@ START_TEST(one_torn_write_is_a_clean_error_or_survived) {
 }
 END_TEST
 
+/* --- no memory ------------------------------------------------------------------------------- */
+
+/* The n-th allocation and all after it fail until the run has stopped. */
+static bool run_without_memory(size_t nth) {
+    lam_env *mem = new_mem();
+    struct run *r = new_run(mem);
+    char what[80];
+    snprintf(what, sizeof what, "no memory from allocation %zu on", nth);
+    oom_arm(nth);
+    run_until_frozen(r);
+    bool reached = oom.seen >= nth;
+    oom_arm(0);
+    check_image(mem, r, r->acked, r->done, what);
+    free(r);
+    lam_env_mem_free(mem);
+    return reached;
+}
+
+START_TEST(lack_of_memory_is_a_clean_error) {
+    size_t nth = 1;
+    for (; run_without_memory(nth); nth += nth < 600 ? 1 : 37)
+        ;
+    ck_assert_uint_gt(nth, 1000);
+}
+END_TEST
+
 TEST_MAIN("crash/engine", every_crash_leaves_a_prefix_with_all_acknowledged_commits_a,
           every_crash_leaves_a_prefix_with_all_acknowledged_commits_b,
           one_failed_change_is_a_clean_error_or_survived,
-          one_torn_write_is_a_clean_error_or_survived)
+          one_torn_write_is_a_clean_error_or_survived, lack_of_memory_is_a_clean_error)

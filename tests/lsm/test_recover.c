@@ -6,7 +6,6 @@
 #include "base/rng.h"
 #include "lsm/filename.h"
 #include "lsm/lsm.h"
-#include "tests/support/env_fault.h"
 #include "tests/support/test.h"
 
 static lam_env *mem;
@@ -19,7 +18,7 @@ static struct lam_options opts;
 
 static enum lam_code open_db(lam_env *env) {
     opts.env = env;
-    opts.memory_budget = 4u << 20;
+    opts.memory_budget = opts.memory_budget ? opts.memory_budget : 4u << 20;
     opts.manual_background = true;
     enum lam_code rc = lam_db_open("/db", &opts, &db, &err);
     if (rc == LAM_OK && lam_partition_open(db, "p", &part, NULL) != LAM_OK)
@@ -47,24 +46,8 @@ static void put_number(uint32_t i, size_t size, enum lam_durability d) {
         memcpy(value + at, &word, 8);
     }
     struct lam_write_options o = {d};
-    snprintf(key, sizeof key, "k%05u", i);
+    snprintf(key, sizeof key, "k%06u", i);
     ck_ok(lam_put(db, &o, part, S(key), lam_slice_of(value, size), &err), &err);
-}
-
-/* Keys k00000.. must be there without a hole; returns how many. */
-static uint32_t count_prefix(void) {
-    uint32_t n = 0;
-    lam_iter *it;
-    ck_ok(lam_iter_new(db, NULL, part, &it, &err), &err);
-    for (lam_iter_seek_first(it); lam_iter_valid(it); lam_iter_next(it)) {
-        char key[16];
-        snprintf(key, sizeof key, "k%05u", n++);
-        struct lam_slice k = lam_iter_key(it);
-        ck_assert_msg(k.size == 6 && memcmp(k.data, key, 6) == 0, "hole before %.6s", k.data);
-    }
-    ck_ok(lam_iter_status(it, &err), &err);
-    lam_iter_free(it);
-    return n;
 }
 
 struct names {
@@ -94,23 +77,56 @@ static struct names list(lam_env *env) {
     return n;
 }
 
+/* Keys k00000.. must be there without a hole; returns how many. */
+static uint32_t count_prefix(void) {
+    uint32_t n = 0;
+    lam_iter *it;
+    ck_ok(lam_iter_new(db, NULL, part, &it, &err), &err);
+    for (lam_iter_seek_first(it); lam_iter_valid(it); lam_iter_next(it)) {
+        char key[16];
+        snprintf(key, sizeof key, "k%06u", n++);
+        struct lam_slice k = lam_iter_key(it);
+        ck_assert_msg(k.size == 7 && memcmp(k.data, key, 7) == 0, "hole before %.7s", k.data);
+    }
+    ck_ok(lam_iter_status(it, &err), &err);
+    lam_iter_free(it);
+    return n;
+}
+
+/* Durable commits until a segment of the log is nearly full, then commits that are not durable into
+ * its end and into the next one. Returns how many are durable. */
+static uint32_t fill_two_segments(uint32_t *total_out) {
+    ck_ok(lam_env_mem_new(&mem, &err), &err);
+    opts.memory_budget = 32u << 20;
+    ck_ok(open_db(mem), &err);
+    uint32_t n = 0;
+    struct lam_stats s = {0};
+    for (; s.wal_bytes < (4u << 20) - 5000; n++) {
+        put_number(n, 300, LAM_DURABILITY_OS);
+        lam_db_stats(db, &s);
+    }
+    ck_ok(lam_sync(db, LAM_SEQUENCE_MAX, &err), &err);
+    uint32_t durable = n;
+    for (; list(mem).type[FILE_WAL] < 2; n++)
+        put_number(n, 300, LAM_DURABILITY_OS);
+    for (int i = 0; i < 10; i++)
+        put_number(n++, 300, LAM_DURABILITY_OS);
+    ck_assert_uint_gt(n, durable + 12);
+    *total_out = n;
+    return durable;
+}
+
 START_TEST(loss_in_an_older_segment_ends_the_log_there) {
-    /* Some 40 segments' worth of unsynced commits: a power loss keeps and loses units at random, so
-     * that a segment often has a hole while later ones are whole. */
-    start();
-    for (uint32_t i = 0; i < 20; i++)
-        put_number(i, 3000, LAM_DURABILITY_SYNC);
-    for (uint32_t i = 20; i < 60; i++)
-        put_number(i, 19000, LAM_DURABILITY_OS);
+    uint32_t total, durable = fill_two_segments(&total);
     uint32_t shortest = UINT32_MAX, longest = 0;
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    for (uint64_t seed = 1; seed <= 40; seed++) {
         lam_env *image;
         lam_db *live = db;
         lam_partition *live_part = part;
         ck_ok(lam_env_mem_crash(mem, LAM_CRASH_POWER_ANY, seed, &image, &err), &err);
         ck_ok(open_db(image), &err);
         uint32_t n = count_prefix();
-        ck_assert_uint_ge(n, 20);
+        ck_assert_uint_ge(n, durable);
         shortest = n < shortest ? n : shortest;
         longest = n > longest ? n : longest;
         ck_ok(close_db(), &err);
@@ -118,9 +134,51 @@ START_TEST(loss_in_an_older_segment_ends_the_log_there) {
         db = live;
         part = live_part;
     }
-    ck_assert_uint_lt(shortest, 60);
-    ck_assert_uint_gt(longest, 20);
+    ck_assert_uint_lt(shortest, durable + 4);
+    ck_assert_uint_gt(longest, durable);
+    ck_assert_uint_lt(longest, total);
     ck_ok(close_db(), &err);
+    lam_env_mem_free(mem);
+}
+END_TEST
+
+static bool lowest_wal(void *arg, const char *name) {
+    uint64_t number, *lowest = arg;
+    if (filename_parse(name, &number) == FILE_WAL && number < *lowest)
+        *lowest = number;
+    return true;
+}
+
+START_TEST(damage_in_an_older_segment_that_was_synced_is_corrupt) {
+    lam_env *image;
+    uint32_t total;
+    fill_two_segments(&total);
+    ck_ok(lam_sync(db, LAM_SEQUENCE_MAX, &err), &err);
+    /* This record says how far the log was durable. */
+    put_number(total, 300, LAM_DURABILITY_OS);
+    ck_ok(lam_env_mem_crash(mem, LAM_CRASH_PROCESS, 0, &image, &err), &err);
+    ck_ok(close_db(), &err);
+    uint64_t number = UINT64_MAX;
+    char path[64] = "/db/";
+    ck_ok(env_dir_list(image, "/db", lowest_wal, &number, &err), &err);
+    filename_make(FILE_WAL, number, path + 4);
+    lam_file *f;
+    uint8_t zeros[64] = {0};
+    ck_ok(env_file_open(image, path, LAM_OPEN_WRITE, &f, &err), &err);
+    /* The end of the first segment's last record. */
+    struct buf bytes = {0};
+    ck_ok(env_read_file(image, path, 64u << 20, &bytes, &err), &err);
+    size_t end = bytes.size;
+    while (bytes.data[end - 1] == 0)
+        end--;
+    buf_fini(&bytes);
+    ck_ok(env_file_write(f, end - sizeof zeros, zeros, sizeof zeros, &err), &err);
+    ck_ok(env_file_close(f, &err), &err);
+    opts.env = image;
+    ck_code(lam_db_open("/db", &opts, &db, &err), LAM_CORRUPT);
+    ck_contains(err.message, "durable");
+    ck_code(lam_check("/db", image, NULL, NULL, &err), LAM_CORRUPT);
+    lam_env_mem_free(image);
     lam_env_mem_free(mem);
 }
 END_TEST
@@ -350,7 +408,7 @@ START_TEST(records_of_dropped_partitions_are_skipped) {
     lam_batch *b;
     ck_ok(lam_batch_new(db, &b, &err), &err);
     ck_ok(lam_batch_put(b, gone, S("x"), S("y"), &err), &err);
-    ck_ok(lam_batch_put(b, part, S("k00000"), S("stays"), &err), &err);
+    ck_ok(lam_batch_put(b, part, S("k000000"), S("stays"), &err), &err);
     ck_ok(lam_write(db, NULL, b, NULL, &err), &err);
     lam_batch_free(b);
     ck_ok(lam_partition_drop(db, gone, &err), &err);
@@ -386,6 +444,7 @@ START_TEST(crash_with_a_full_log_is_dumped_piece_by_piece) {
 END_TEST
 
 TEST_MAIN("lsm/recover", loss_in_an_older_segment_ends_the_log_there,
+          damage_in_an_older_segment_that_was_synced_is_corrupt,
           closed_database_misses_no_file_silently,
           flipped_bits_of_a_closed_database_never_change_an_answer,
           reopening_leaves_only_what_is_needed, orphans_go_and_their_numbers_are_not_used_again,

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The merge of several memtables against one sorted array, walked at random; failing sources. */
+#include "lsm/merge_iter.h"
+
+#include "base/mem.h"
+#include "lsm/memtable.h"
+#include "tests/lsm/entries.h"
+
+#define SOURCES 6
+
+static struct lam_error err;
+
+static void check_at(const struct cursor_iter *it, const struct model *model, long at) {
+    ck_assert_int_eq(it->code, LAM_OK);
+    bool in = at >= 0 && at < (long)model->count;
+    ck_assert_int_eq(it->valid, in);
+    if (!in)
+        return;
+    ck_assert(slice_eq(it->entry.key, model->items[at].key));
+    ck_assert_uint_eq(it->entry.sequence, model->items[at].sequence);
+    ck_assert(slice_eq(it->entry.value, model->items[at].value));
+}
+
+static long place_of(const struct model *m, struct lam_slice key, uint64_t sequence) {
+    long at = 0;
+    while (at < (long)m->count &&
+           entry_cmp(m->items[at].key, m->items[at].sequence, key, sequence) < 0)
+        at++;
+    return at;
+}
+
+START_TEST(merge_walks_like_one_sorted_array) {
+    struct rng rng;
+    rng_init(&rng, test_seed("merge_iter"));
+    for (size_t sources = 0; sources <= SOURCES; sources++) {
+        struct model_options o = {.count = 300,
+                                  .key_max = 10,
+                                  .prefix = "",
+                                  .alphabet = 3,
+                                  .value_max = 10,
+                                  .sequence_max = 100,
+                                  .versions = 4};
+        struct model model;
+        model_make(&model, &rng, &o);
+        if (sources == 0)
+            model.count = 0;
+        struct memtable *m[SOURCES];
+        struct cursor_iter *list[SOURCES], *it;
+        for (size_t i = 0; i < sources; i++)
+            ck_ok(memtable_new(&m[i], &err), &err);
+        for (size_t i = 0; i < model.count; i++) {
+            struct memtable *to = m[rng_below(&rng, sources)];
+            const struct entry *e = &model.items[i];
+            ck_ok(memtable_reserve(to, memtable_put_bound(e->key.size, e->value.size), 0, &err),
+                  &err);
+            memtable_insert(to, e);
+        }
+        for (size_t i = 0; i < sources; i++)
+            ck_ok(memtable_iter_new(m[i], &list[i], &err), &err);
+        ck_ok(merge_iter_new(list, sources, &it, &err), &err);
+        long at = -1;
+        for (int step = 0; step < 3000; step++) {
+            struct lam_slice key = SLICE_EMPTY;
+            if (model.count)
+                key = model.items[rng_below(&rng, model.count)].key;
+            uint64_t sequence = rng_below(&rng, 110);
+            switch (rng_below(&rng, 12)) {
+            case 0:
+                it->ops->seek_first(it);
+                at = 0;
+                break;
+            case 1:
+                it->ops->seek_last(it);
+                at = (long)model.count - 1;
+                break;
+            case 2:
+                it->ops->seek(it, key, sequence);
+                at = place_of(&model, key, sequence);
+                break;
+            case 3:
+                it->ops->seek_before(it, key, sequence);
+                at = place_of(&model, key, sequence) - 1;
+                break;
+            default:
+                if (!it->valid)
+                    continue;
+                if (rng_below(&rng, 2)) {
+                    it->ops->next(it);
+                    at++;
+                } else {
+                    it->ops->prev(it);
+                    at--;
+                }
+            }
+            check_at(it, &model, at);
+        }
+        it->ops->free(it);
+        for (size_t i = 0; i < sources; i++)
+            memtable_unref(m[i]);
+        model_fini(&model);
+    }
+}
+END_TEST
+
+/* A source that fails after `left` steps. */
+struct failing {
+    struct cursor_iter base;
+    int left;
+    uint8_t key[4];
+};
+
+static void failing_step(struct cursor_iter *it) {
+    struct failing *f = (struct failing *)it;
+    it->valid = f->left-- > 0;
+    if (!it->valid) {
+        it->code = ERR(&it->error, LAM_CORRUPT, "broken on purpose");
+        return;
+    }
+    put_be32(f->key, (uint32_t)(1000 - f->left));
+    it->entry = (struct entry){lam_slice_of(f->key, 4), 1, ENTRY_PUT, SLICE_EMPTY};
+}
+static void failing_seek(struct cursor_iter *it, struct lam_slice key, uint64_t sequence) {
+    (void)key;
+    (void)sequence;
+    failing_step(it);
+}
+static void failing_free(struct cursor_iter *it) {
+    mem_free(it);
+}
+static const struct iter_ops failing_ops = {failing_step, failing_step, failing_seek, failing_seek,
+                                            failing_step, failing_step, failing_free};
+
+START_TEST(failure_of_a_source_ends_the_merge_with_its_error) {
+    struct failing *f = mem_calloc(1, sizeof *f);
+    f->base.ops = &failing_ops;
+    f->left = 3;
+    struct cursor_iter *list[1] = {&f->base}, *it;
+    ck_ok(merge_iter_new(list, 1, &it, &err), &err);
+    it->ops->seek_first(it);
+    int n = 0;
+    for (; it->valid; it->ops->next(it))
+        n++;
+    ck_assert_int_eq(n, 3);
+    ck_code(it->code, LAM_CORRUPT);
+    ck_contains(it->error.message, "on purpose");
+    it->ops->free(it);
+}
+END_TEST
+
+TEST_MAIN("lsm/merge_iter", merge_walks_like_one_sorted_array,
+          failure_of_a_source_ends_the_merge_with_its_error)
