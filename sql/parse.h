@@ -66,6 +66,9 @@ MUST_CHECK enum lam_code parse_name_or_string(struct parser *p, const char *what
                                               struct lam_error *err);
 MUST_CHECK enum lam_code parse_string(struct parser *p, const char *what, struct lam_slice *out,
                                       struct lam_error *err);
+/* A namespace's name, DEFAULT among them. */
+MUST_CHECK enum lam_code parse_namespace(struct parser *p, struct lam_slice *out, uint32_t *pos_out,
+                                         struct lam_error *err);
 MUST_CHECK enum lam_code parse_name_ref(struct parser *p, const char *what, struct name_ref *out,
                                         struct lam_error *err);
 /* An unsigned integer that fits int64. */

@@ -277,8 +277,8 @@ static enum lam_code parse_create_namespace(struct parser *p, struct stmt *s,
     s->kind = STMT_CREATE_NAMESPACE;
     TRY(parser_next(p, err));
     TRY(parse_if_not_exists(p, &s->as.create_namespace.if_not_exists, err));
-    return parse_name(p, "a namespace name", &s->as.create_namespace.name.name,
-                      &s->as.create_namespace.name.pos, err);
+    return parse_namespace(p, &s->as.create_namespace.name.name, &s->as.create_namespace.name.pos,
+                           err);
 }
 
 static enum lam_code parse_create_user_or_table(struct parser *p, struct stmt *s,
@@ -367,7 +367,7 @@ enum lam_code parse_drop(struct parser *p, struct stmt *s, struct lam_error *err
     if (s->kind == STMT_DROP_TABLE || s->kind == STMT_DROP_INDEX)
         TRY(parse_name_ref(p, "a name", &d->name, err));
     else if (s->kind == STMT_DROP_NAMESPACE)
-        TRY(parse_name(p, "a namespace name", &d->name.name, &d->name.pos, err));
+        TRY(parse_namespace(p, &d->name.name, &d->name.pos, err));
     else
         TRY(parse_name_or_string(p, "a name", &d->name.name, &d->name.pos, err));
     if (parser_at(p, TOK_COMMA))

@@ -125,11 +125,14 @@ enum lam_code list_add(struct arena *arena, struct list *list, size_t elem, void
     return LAM_OK;
 }
 
-enum lam_code parse_name(struct parser *p, const char *what, struct lam_slice *out,
-                         uint32_t *pos_out, struct lam_error *err) {
+/* `namespace`: the word DEFAULT is a name too, that of the namespace every database has. */
+static enum lam_code parse_some_name(struct parser *p, const char *what, bool namespace,
+                                     struct lam_slice *out, uint32_t *pos_out,
+                                     struct lam_error *err) {
     if (pos_out)
         *pos_out = p->tok.pos;
-    bool reserved = p->tok.kind == TOK_NAME && keyword_class(p->tok.keyword) == KEYWORD_RESERVED;
+    bool reserved = p->tok.kind == TOK_NAME && keyword_class(p->tok.keyword) == KEYWORD_RESERVED &&
+                    !(namespace && p->tok.keyword == KW_DEFAULT);
     if ((p->tok.kind != TOK_NAME && p->tok.kind != TOK_QUOTED) || reserved) {
         enum lam_code rc = parser_fail(p, what, err);
         if (reserved)
@@ -139,6 +142,16 @@ enum lam_code parse_name(struct parser *p, const char *what, struct lam_slice *o
     }
     TRY(token_name(&p->lexer, &p->tok, p->arena, out, err));
     return parser_next(p, err);
+}
+
+enum lam_code parse_name(struct parser *p, const char *what, struct lam_slice *out,
+                         uint32_t *pos_out, struct lam_error *err) {
+    return parse_some_name(p, what, false, out, pos_out, err);
+}
+
+enum lam_code parse_namespace(struct parser *p, struct lam_slice *out, uint32_t *pos_out,
+                              struct lam_error *err) {
+    return parse_some_name(p, "a namespace name", true, out, pos_out, err);
 }
 
 enum lam_code parse_string(struct parser *p, const char *what, struct lam_slice *out,
@@ -161,7 +174,7 @@ enum lam_code parse_name_or_string(struct parser *p, const char *what, struct la
 enum lam_code parse_name_ref(struct parser *p, const char *what, struct name_ref *out,
                              struct lam_error *err) {
     *out = (struct name_ref){0};
-    TRY(parse_name(p, what, &out->name, &out->pos, err));
+    TRY(parse_some_name(p, what, true, &out->name, &out->pos, err));
     if (!parser_at(p, TOK_DOT))
         return LAM_OK;
     TRY(parser_next(p, err));
@@ -297,7 +310,7 @@ static enum lam_code parse_show(struct parser *p, struct stmt *s, struct lam_err
     }
     if (word)
         TRY(parser_next(p, err));
-    return parse_name(p, "a namespace name", &s->as.show.namespace_name, NULL, err);
+    return parse_namespace(p, &s->as.show.namespace_name, NULL, err);
 }
 
 static enum lam_code parse_describe(struct parser *p, struct stmt *s, struct lam_error *err) {
@@ -317,7 +330,7 @@ static enum lam_code parse_use(struct parser *p, struct stmt *s, struct lam_erro
         if (ahead.kind == TOK_NAME || ahead.kind == TOK_QUOTED)
             TRY(parser_next(p, err));
     }
-    return parse_name(p, "a namespace name", &s->as.target.name, &s->as.target.pos, err);
+    return parse_namespace(p, &s->as.target.name, &s->as.target.pos, err);
 }
 
 static enum lam_code parse_storage(struct parser *p, struct stmt *s, struct lam_error *err) {
