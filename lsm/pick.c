@@ -206,14 +206,23 @@ static bool can_move(const struct pick_input *in, const struct file_meta *f, uin
     return below <= FAN_OUT * in->file_bytes;
 }
 
+/* Files of the target between the job's first and last key: an output may reach over a gap between
+ * inputs, so what lies in it belongs to the job. */
 static enum lam_code add_overlapping(struct pick_job *job, const struct version_level *l,
                                      struct lam_error *err) {
+    struct file_meta *const *inputs = job->inputs[0].files;
+    struct lam_slice smallest = inputs[0]->smallest, largest = inputs[0]->largest;
+    bool open = inputs[0]->largest_open;
+    for (size_t i = 1; i < job->inputs[0].count; i++) {
+        if (slice_cmp(inputs[i]->smallest, smallest) < 0)
+            smallest = inputs[i]->smallest;
+        if (slice_cmp(inputs[i]->largest, largest) > 0)
+            largest = inputs[i]->largest;
+        open = open || inputs[i]->largest_open;
+    }
     for (size_t i = 0; i < l->count; i++)
-        for (size_t j = 0; j < job->inputs[0].count; j++)
-            if (overlaps_file(l->files[i], job->inputs[0].files[j])) {
-                TRY(add_file(&job->inputs[1], l->files[i], err));
-                break;
-            }
+        if (file_meta_overlaps(l->files[i], smallest, largest, open))
+            TRY(add_file(&job->inputs[1], l->files[i], err));
     return LAM_OK;
 }
 
