@@ -205,6 +205,7 @@ fuzz: build-deps lint-deps ## every fuzz harness for FUZZ_SECONDS each
 
 .PHONY: demo install bench bench-peers clean
 demo: build-deps ## the main job on real input: Debian's package index
+	@./.ci/deps index
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=release lib shell $(B)/release/lamina-demo
 	@$(B)/release/lamina-demo
 
