@@ -208,20 +208,22 @@ static bool can_move(const struct pick_input *in, const struct file_meta *f, uin
 
 /* Files of the target between the job's first and last key: an output may reach over a gap between
  * inputs, so what lies in it belongs to the job. */
+/* All files of the level between the ends of inputs[0], also where those leave a gap: an output
+ * file may reach across it. */
 static enum lam_code add_overlapping(struct pick_job *job, const struct version_level *l,
                                      struct lam_error *err) {
-    struct file_meta *const *inputs = job->inputs[0].files;
-    struct lam_slice smallest = inputs[0]->smallest, largest = inputs[0]->largest;
-    bool open = inputs[0]->largest_open;
+    struct file_meta *const *files = job->inputs[0].files;
+    struct lam_slice from = files[0]->smallest, to = files[0]->largest;
+    bool open = files[0]->largest_open;
     for (size_t i = 1; i < job->inputs[0].count; i++) {
-        if (slice_cmp(inputs[i]->smallest, smallest) < 0)
-            smallest = inputs[i]->smallest;
-        if (slice_cmp(inputs[i]->largest, largest) > 0)
-            largest = inputs[i]->largest;
-        open = open || inputs[i]->largest_open;
+        if (slice_cmp(files[i]->smallest, from) < 0)
+            from = files[i]->smallest;
+        if (slice_cmp(files[i]->largest, to) > 0)
+            to = files[i]->largest;
+        open = open || files[i]->largest_open;
     }
     for (size_t i = 0; i < l->count; i++)
-        if (file_meta_overlaps(l->files[i], smallest, largest, open))
+        if (file_meta_overlaps(l->files[i], from, to, open))
             TRY(add_file(&job->inputs[1], l->files[i], err));
     return LAM_OK;
 }

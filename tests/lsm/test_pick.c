@@ -82,6 +82,19 @@ START_TEST(full_level_0_goes_to_the_last_level_with_what_it_overlaps) {
 }
 END_TEST
 
+START_TEST(a_gap_between_inputs_takes_what_stands_in_it) {
+    struct file_meta *gap = file(6, 1, "k", "m");
+    file(0, 10, "a", "b");
+    file(0, 11, "a", "b");
+    file(0, 12, "x", "z");
+    file(0, 13, "x", "z");
+    choose();
+    ck_assert_int_eq(job.kind, PICK_MERGE);
+    ck_assert(has(1, gap));
+    done();
+}
+END_TEST
+
 START_TEST(level_0_job_is_bounded_and_takes_the_oldest) {
     in.file_bytes = FILE_BYTES / 8; /* two files a job */
     struct file_meta *f[6];
@@ -265,8 +278,8 @@ END_TEST
 
 TEST_MAIN("lsm/pick", nothing_is_due_in_a_small_tree,
           full_level_0_goes_to_the_last_level_with_what_it_overlaps,
-          level_0_job_is_bounded_and_takes_the_oldest, oldest_file_without_overlap_is_moved,
-          files_that_overlap_in_level_0_are_merged_not_moved,
+          a_gap_between_inputs_takes_what_stands_in_it, level_0_job_is_bounded_and_takes_the_oldest,
+          oldest_file_without_overlap_is_moved, files_that_overlap_in_level_0_are_merged_not_moved,
           a_file_with_tombstones_is_not_moved_to_where_they_could_go,
           targets_shrink_tenfold_up_to_the_base, too_large_level_gives_the_file_that_overlaps_least,
           level_0_does_not_pass_older_files_above_the_base,
