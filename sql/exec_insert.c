@@ -145,8 +145,8 @@ static enum lam_code insert_row(struct insert *in, const struct value *values,
         return dml_duplicate_key(in->p, values, err);
     }
     bool conflict = false;
-    TRY(dml_check_unique(&in->dml, values, buf_slice(&in->key),
-                         plan->on_conflict == CONFLICT_NOTHING ? &conflict : NULL, err));
+    bool skip = plan->on_conflict == CONFLICT_NOTHING && !plan->conflict_is_key;
+    TRY(dml_check_unique(&in->dml, values, buf_slice(&in->key), skip ? &conflict : NULL, err));
     if (conflict)
         return LAM_OK;
     /* A hot version that is expired still has index entries; a deleted one has none. */

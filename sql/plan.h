@@ -111,6 +111,7 @@ struct insert_plan {
     struct select_plan *select;  /* or NULL */
     struct bound **select_casts; /* [width] over the select's output */
     enum conflict_action on_conflict;
+    bool conflict_is_key; /* the clause names the key: conflicts in unique indexes are errors */
     struct set_item *conflict_set; /* scope: target columns, then excluded's */
     uint32_t conflict_set_count;
     struct bound *conflict_where;

@@ -257,6 +257,7 @@ static enum lam_code plan_conflict(struct planner *pl, const struct insert_stmt 
     if (target && !is_primary_key(s, ast->conflict_columns, ast->conflict_column_count))
         return ERR_SQL(err, "42P10", ast->table.pos, "ON CONFLICT must name the primary key of %s",
                        plan->ref.display);
+    plan->conflict_is_key = target;
     if (ast->on_conflict == CONFLICT_NOTHING)
         return LAM_OK;
     if (!target)
