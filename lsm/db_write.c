@@ -104,19 +104,16 @@ enum lam_code db_seal_locked(lam_db *db, struct lam_error *err) {
         if (p->state) {
             set->items[set->count++] = (struct sealed_memtable){p, memtable_ref(p->active)};
             states[i] = seal_partition_locked(db, p, states[i]);
+            c->active[i] = NULL; /* the set has the reference now */
         }
-    }
-    s->sealed[s->sealed_count++] = set;
-    mutex_unlock(&db->state);
-    for (size_t i = 0, kept = 0; i < c->active_count; i++) {
-        lam_partition *p = c->active[i];
         p->active = NULL;
         p->is_active = false;
-        if (kept < set->count && set->items[kept].partition == p)
-            kept++; /* the set has the reference now */
-        else
-            db_partition_unref(p);
     }
+    /* From here on the set is the dump's: it may be gone as soon as the mutex is free. */
+    s->sealed[s->sealed_count++] = set;
+    mutex_unlock(&db->state);
+    for (size_t i = 0; i < c->active_count; i++)
+        db_partition_unref(c->active[i]);
     free_states(states, c->active_count);
     c->active_count = 0;
     c->active_bytes = 0;
