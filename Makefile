@@ -54,6 +54,7 @@ TEST_BIN := $(patsubst tests/%.c,$(O)/tests/%,$(TEST_SRC))
 .DEFAULT_GOAL := all
 .PHONY: all lib shell help
 all: build-deps lib shell ## the library (static and shared) and the shell
+	@:
 lib: $(O)/liblamina.a $(O)/liblamina.so
 shell: $(O)/lamina
 
@@ -61,11 +62,12 @@ help: ## this list
 	@echo "Lamina $(VERSION). Targets (built under $(B)/<mode>/; MODE=release|debug|asan|tsan|fuzz):"
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | \
 	    awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
-	@echo "Variables: PREFIX and DESTDIR (install), B (build directory), N, THREADS (bench)."
+	@echo "Variables: PREFIX and DESTDIR (install), B (build directory), N, THREADS (bench), ROUNDS (test-kill)."
 
 # What is missing is installed once; a stamp keeps later runs quick.
 .PHONY: build-deps test-deps lint-deps
 build-deps test-deps lint-deps: %-deps: $(B)/.deps-%
+	@:
 $(B)/.deps-%: .ci/deps
 	@mkdir -p $(@D)
 	@./.ci/deps $*
@@ -125,7 +127,7 @@ $(O)/bench/lamina-bench: $(BENCH_OBJ) $(O)/liblamina.a
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 
-.PHONY: tests test test-unit test-shell test-sql test-example test-install
+.PHONY: tests test test-unit test-shell test-sql test-example test-kill test-install
 tests: $(TEST_BIN)
 
 DEMO_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard shell/demo*.c)))
@@ -172,6 +174,16 @@ test-example: $(O)/tests/example
 
 test-install: ## installs into a scratch root and builds C and C++ applications on it
 	@B=$(B) tests/install/run.sh
+
+KILL_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard tests/crash/kill/*.c)))
+$(O)/tests/crash/kill: $(KILL_OBJ) $(O)/liblamina.a
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+ROUNDS ?= 80
+test-kill: build-deps ## a loaded process killed ROUNDS times, also while it opens; all compared with a model
+	@$(MAKE) --no-print-directory $(JFLAG) $(O)/tests/crash/kill
+	@$(O)/tests/crash/kill $(ROUNDS)
 
 test-foreign: ## Parquet files read by DuckDB and pyarrow (from PyPI, in a virtual environment)
 	@./.ci/deps build foreign
