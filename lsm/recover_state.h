@@ -10,9 +10,6 @@
 #include "lsm/manifest.h"
 #include "lsm/wal.h"
 
-struct recovered_file {
-    struct manifest_file file; /* slices in the arena */
-};
 struct recovered_partition {
     struct manifest_partition about; /* name in the arena */
     struct manifest_file *files;     /* slices in the arena; owned array */
