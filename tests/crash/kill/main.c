@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kill [ROUNDS]: in each round a child loads the database and is killed with SIGKILL after a few
- * to some hundred milliseconds; half of the time others that only open it are killed after it; then
- * one more child opens it, compares everything with the model, checks it and closes it or dies.
- * LAM_SEED replays the same changes (not the same moments). */
+ * kill [ROUNDS [MS]]: in each round a child loads the database and is killed with SIGKILL after up
+ * to MS milliseconds; half of the time others that only open it are killed after it; then one more
+ * child opens it, compares everything with the model, checks it and closes it or dies. LAM_SEED
+ * replays the same changes (not the same moments). */
 #include <errno.h>
 #include <ftw.h>
 #include <pthread.h>
@@ -20,6 +20,7 @@
 #include "tests/crash/kill/kill.h"
 
 #define ROUNDS_DEFAULT 60
+#define MS_DEFAULT     250
 /* A fresh database is begun so often: nothing compacts segments, and creation is to be killed too.
  */
 #define ROUNDS_PER_DATABASE 25
@@ -176,6 +177,7 @@ static uint64_t acked(const struct shared *s) {
 
 int main(int argc, char **argv) {
     uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 10) : ROUNDS_DEFAULT;
+    uint64_t most_us = (argc > 2 ? strtoull(argv[2], NULL, 10) : MS_DEFAULT) * 1000 + 1;
     const char *seed = getenv("LAM_SEED"), *dir = getenv("TMPDIR");
     /* What SIGKILL leaves does not depend on the disk. */
     if (!dir)
@@ -200,7 +202,7 @@ int main(int argc, char **argv) {
             changes += acked(s);
             begin_database(s);
         }
-        run_child(s, load, 500 + rng_below(&r, rng_below(&r, 4) ? 250000 : 15000));
+        run_child(s, load, 500 + rng_below(&r, rng_below(&r, 4) ? most_us : 15000));
         for (uint64_t i = rng_below(&r, 2) ? rng_below(&r, 4) : 0; i > 0; i--)
             run_child(s, only_open, 200 + rng_below(&r, 12000));
         run_child(s, verify, 0);
