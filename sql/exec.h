@@ -30,6 +30,10 @@ static inline enum lam_code operator_next(struct operator* op, struct run_contex
     return op->ops->next(op, run, out, err);
 }
 void operator_free(struct operator* op); /* NULL is allowed */
+/* A zeroed operator of `size` bytes that begins with a struct operator and owns `child`; without
+ * memory the child is freed, the error raised and NULL returned. */
+void *operator_new(size_t size, const struct operator_ops *ops, struct operator* child,
+                   struct lam_error *err);
 
 /* Each takes its child (freed with it, and on failure). Plans are borrowed. */
 MUST_CHECK enum lam_code source_operator(const struct source_plan *plan, lam_stmt *stmt,

@@ -281,12 +281,9 @@ out:
 enum lam_code aggregate_operator(struct operator* child, const struct select_plan *plan,
                                  struct operator** out, struct lam_error *err) {
     static const struct operator_ops ops = {aggregate_next, aggregate_free};
-    struct aggregate_op *self = mem_calloc(1, sizeof *self);
-    if (!self) {
-        operator_free(child);
-        return mem_fail(err, sizeof *self);
-    }
-    self->base = (struct operator){&ops, child};
+    struct aggregate_op *self = operator_new(sizeof *self, &ops, child, err);
+    if (!self)
+        return LAM_NO_MEMORY;
     self->plan = plan;
     enum lam_code rc = aggregate_open(self, err);
     if (rc != LAM_OK) {

@@ -10,6 +10,18 @@ void operator_free(struct operator* op) {
         op->ops->free(op);
 }
 
+void *operator_new(size_t size, const struct operator_ops *ops, struct operator* child,
+                   struct lam_error *err) {
+    struct operator* op = mem_calloc(1, size);
+    if (!op) {
+        operator_free(child);
+        (void)mem_fail(err, size);
+        return NULL;
+    }
+    *op = (struct operator){ops, child};
+    return op;
+}
+
 /* --- filter --- */
 
 struct filter_op {
@@ -49,12 +61,9 @@ static void filter_free(struct operator* op) {
 enum lam_code filter_operator(struct operator* child, const struct bound *predicate,
                               struct operator** out, struct lam_error *err) {
     static const struct operator_ops ops = {filter_next, filter_free};
-    struct filter_op *self = mem_calloc(1, sizeof *self);
-    if (!self) {
-        operator_free(child);
-        return mem_fail(err, sizeof *self);
-    }
-    self->base = (struct operator){&ops, child};
+    struct filter_op *self = operator_new(sizeof *self, &ops, child, err);
+    if (!self)
+        return LAM_NO_MEMORY;
     enum lam_code rc = evaluator_new(predicate, &self->predicate, err);
     if (rc != LAM_OK) {
         filter_free(&self->base);
@@ -117,12 +126,9 @@ static enum lam_code project_init(struct project_op *self, struct bound *const *
 enum lam_code project_operator(struct operator* child, struct bound *const *items, uint32_t count,
                                struct operator** out, struct lam_error *err) {
     static const struct operator_ops ops = {project_next, project_free};
-    struct project_op *self = mem_calloc(1, sizeof *self);
-    if (!self) {
-        operator_free(child);
-        return mem_fail(err, sizeof *self);
-    }
-    self->base = (struct operator){&ops, child};
+    struct project_op *self = operator_new(sizeof *self, &ops, child, err);
+    if (!self)
+        return LAM_NO_MEMORY;
     enum lam_code rc = project_init(self, items, count, err);
     if (rc != LAM_OK) {
         project_free(&self->base);
@@ -183,12 +189,9 @@ static void limit_free(struct operator* op) {
 enum lam_code limit_operator(struct operator* child, int64_t limit, int64_t offset,
                              struct operator** out, struct lam_error *err) {
     static const struct operator_ops ops = {limit_next, limit_free};
-    struct limit_op *self = mem_calloc(1, sizeof *self);
-    if (!self) {
-        operator_free(child);
-        return mem_fail(err, sizeof *self);
-    }
-    self->base = (struct operator){&ops, child};
+    struct limit_op *self = operator_new(sizeof *self, &ops, child, err);
+    if (!self)
+        return LAM_NO_MEMORY;
     self->left = limit;
     self->skip = offset;
     *out = &self->base;

@@ -132,12 +132,9 @@ static void sort_free(struct operator* op) {
 enum lam_code sort_operator(struct operator* child, const struct sort_key *keys, uint32_t key_count,
                             struct operator** out, struct lam_error *err) {
     static const struct operator_ops ops = {sort_next, sort_free};
-    struct sort_op *self = mem_calloc(1, sizeof *self);
-    if (!self) {
-        operator_free(child);
-        return mem_fail(err, sizeof *self);
-    }
-    self->base = (struct operator){&ops, child};
+    struct sort_op *self = operator_new(sizeof *self, &ops, child, err);
+    if (!self)
+        return LAM_NO_MEMORY;
     self->keys = keys;
     self->key_count = key_count;
     *out = &self->base;
@@ -196,12 +193,9 @@ static void distinct_free(struct operator* op) {
 enum lam_code distinct_operator(struct operator* child, uint32_t columns, struct operator** out,
                                 struct lam_error *err) {
     static const struct operator_ops ops = {distinct_next, distinct_free};
-    struct distinct_op *self = mem_calloc(1, sizeof *self);
-    if (!self) {
-        operator_free(child);
-        return mem_fail(err, sizeof *self);
-    }
-    self->base = (struct operator){&ops, child};
+    struct distinct_op *self = operator_new(sizeof *self, &ops, child, err);
+    if (!self)
+        return LAM_NO_MEMORY;
     self->columns = columns;
     *out = &self->base;
     return LAM_OK;
