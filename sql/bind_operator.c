@@ -281,7 +281,7 @@ static enum lam_code compile_like(struct bind_context *ctx, struct bound *b,
     if (escape)
         esc = escape->constant.as.bytes;
     if (utf8_length(esc) > 1)
-        return ERR_SQL(err, "22019", escape->pos, "ESCAPE must be one character or empty");
+        return ERR_SQL(err, "22025", escape->pos, "ESCAPE must be one character or empty");
     return error_at(err,
                     like_compile(pattern->constant.as.bytes, esc, b->op == OP_ILIKE, ctx->arena,
                                  &b->pattern, err),

@@ -18,6 +18,10 @@ bool bound_constant(const struct bound *b, struct value *out) {
     return true;
 }
 
+bool bound_is_constant(const struct bound *b) {
+    return b->row_free && !b->reads_run;
+}
+
 bool bound_is_row_free(const struct bound *b) {
     return b->row_free;
 }

@@ -98,6 +98,8 @@ MUST_CHECK enum lam_code bind_expr_as(struct bind_context *ctx, const struct exp
 struct coltype bound_type(const struct bound *b);
 /* A constant (no columns, parameters or volatile functions): folded already; its value. */
 bool bound_constant(const struct bound *b, struct value *out);
+/* Whether the value never changes; unlike with bound_constant, computing it may fail. */
+bool bound_is_constant(const struct bound *b);
 /* Depends on no column (constants, parameters, NOW() ...): can be run once per statement. */
 bool bound_is_row_free(const struct bound *b);
 /* A plain column reference; its index in the scope's batch. */

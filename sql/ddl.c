@@ -91,7 +91,10 @@ static enum lam_code read_default(struct ddl *d, const struct expr *e, struct co
     struct bind_context ctx = {.arena = d->arena, .scope = &none};
     struct bound *b;
     TRY(bind_expr_as(&ctx, e, type, name, &b, err));
-    if (!bound_constant(b, &out->value))
+    struct run_context run = {.arena = d->arena};
+    if (bound_is_constant(b)) /* one that cannot be computed says why */
+        TRY(bound_value(&run, b, &out->value, err));
+    else if (!bound_constant(b, &out->value))
         return error_hint(
             err, ERR_SQL(err, "0A000", e->pos, "DEFAULT of column \"%s\" is no constant", name),
             "constants, NOW(), CURRENT_TIMESTAMP, CURRENT_USER, CURRENT_ROLE, "
@@ -235,6 +238,11 @@ static enum lam_code alter_table(struct ddl *d, const struct stmt *stmt, struct 
         .blocked = alter_blocked,
     };
     uint32_t pos = ast->column.pos ? ast->column.pos : ast->table.pos;
+    struct provider *found;
+    if (catalog_provider(d->catalog, ns, ast->table.name, &found, NULL) == LAM_OK)
+        provider_unref(found);
+    else
+        pos = ast->table.pos;
     if (ast->kind == ALTER_ADD_COLUMN)
         TRY(read_column(d, &ast->column, &spec.added, err));
     if (ast->kind == ALTER_SET_DEFAULT) {

@@ -104,7 +104,7 @@ static double round_double(double v, int64_t digits, enum rounding how) {
 FUNC(round_f64) {
     (void)err;
     out->as.f64 = c->arg_count > 1 ? round_double(args[0].as.f64, args[1].as.i64, ROUND_HALF)
-                                   : round(args[0].as.f64);
+                                   : rint(args[0].as.f64); /* to even, as casts do */
     return LAM_OK;
 }
 

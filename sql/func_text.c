@@ -391,7 +391,9 @@ FUNC(ascii) {
 FUNC(chr) {
     int64_t v = args[0].as.i64;
     uint8_t bytes[4];
-    if (v <= 0 || v > 0x10FFFF || (v >= 0xD800 && v <= 0xDFFF))
+    if (v == 0)
+        return ERR_SQL(err, "54000", 0, "the NUL character is not permitted in TEXT");
+    if (v < 0 || v > 0x10FFFF || (v >= 0xD800 && v <= 0xDFFF))
         return ERR_SQL(err, "22023", 0, "%lld is no character code", (long long)v);
     TRY(append(c, lam_slice_of(bytes, utf8_put(bytes, (uint32_t)v)), err));
     take_scratch(c, out);

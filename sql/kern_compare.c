@@ -242,7 +242,7 @@ static enum lam_code row_pattern(struct evaluator *e, const struct bound *b, con
     if (!fixed_escape)
         escape = column_bytes(args[2].col, vec_row(&args[2], i));
     if (utf8_length(escape) > 1)
-        return ERR_SQL(err, "22019", b->pos, "ESCAPE must be one character or empty");
+        return ERR_SQL(err, "22025", b->pos, "ESCAPE must be one character or empty");
     *last = pattern;
     return error_at(err, like_compile(pattern, escape, b->op == OP_ILIKE, &e->arena, out, err),
                     b->pos);

@@ -119,8 +119,9 @@ static enum lam_code plan_targets(struct planner *pl, const struct insert_stmt *
                            (int)ast->columns[i].size, (const char *)ast->columns[i].data);
         plan->targets[column] = (int)i;
     }
+    uint32_t pos = plan->width < ast->column_count ? ast->column_pos[plan->width] : ast->table.pos;
     if (!ast->default_values && plan->width != ast->column_count)
-        return ERR_SQL(err, "42601", ast->table.pos, "INSERT names %u columns but gives %u values",
+        return ERR_SQL(err, "42601", pos, "INSERT names %u columns but gives %u values",
                        ast->column_count, plan->width);
     return LAM_OK;
 }

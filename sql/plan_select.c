@@ -92,13 +92,21 @@ static bool names_input(const struct work *w, struct lam_slice name) {
     return false;
 }
 
-static int item_by_alias(const struct work *w, const struct expr *e) {
+static enum lam_code item_by_alias(const struct work *w, const struct expr *e, const char *what,
+                                   int *item_out, struct lam_error *err) {
+    *item_out = -1;
     if (e->kind != EXPR_COLUMN || e->table.size > 0)
-        return -1;
-    for (uint32_t i = 0; i < w->item_count; i++)
-        if (w->items[i].alias.size > 0 && slice_eq(w->items[i].alias, e->name))
-            return (int)i;
-    return -1;
+        return LAM_OK;
+    for (uint32_t i = 0; i < w->item_count; i++) {
+        if (w->items[i].alias.size == 0 || !slice_eq(w->items[i].alias, e->name))
+            continue;
+        if (*item_out >= 0 && !expr_same(w->items[*item_out].expr, w->items[i].expr))
+            return ERR_SQL(err, "42702", e->pos, "%s \"%.*s\" is ambiguous", what,
+                           (int)e->name.size, (const char *)e->name.data);
+        if (*item_out < 0)
+            *item_out = (int)i;
+    }
+    return LAM_OK;
 }
 
 static enum lam_code item_by_ordinal(const struct work *w, const struct expr *e, const char *what,
@@ -125,7 +133,7 @@ static enum lam_code resolve_groups(struct work *w, struct lam_error *err) {
         int item;
         TRY(item_by_ordinal(w, e, "GROUP BY", &item, err));
         if (item < 0 && e->kind == EXPR_COLUMN && !names_input(w, e->name))
-            item = item_by_alias(w, e);
+            TRY(item_by_alias(w, e, "GROUP BY", &item, err));
         w->groups[i] = item >= 0 ? w->items[item].expr : e;
         if (has_aggregate(w->groups[i]))
             return ERR_SQL(err, "42803", e->pos, "aggregates are not allowed in GROUP BY");
@@ -201,7 +209,7 @@ static enum lam_code bind_order(struct work *w, struct lam_error *err) {
         int item;
         TRY(item_by_ordinal(w, o->expr, "ORDER BY", &item, err));
         if (item < 0)
-            item = item_by_alias(w, o->expr);
+            TRY(item_by_alias(w, o->expr, "ORDER BY", &item, err));
         if (item < 0) {
             struct bound *b;
             TRY(bind_expr(&w->ctx, o->expr, &b, err));

@@ -174,6 +174,10 @@ static enum lam_code user_table(struct planner *pl, struct lam_slice ns,
                                 struct table_ref *out, struct lam_error *err) {
     struct provider *p;
     enum lam_code rc = catalog_provider(pl->session->catalog, ns, name->name, &p, err);
+    if (rc == LAM_SQL && err && strcmp(err->sqlstate, "3F000") == 0)
+        return error_hint(err, unknown_table(ns, name, err),
+                          "there is no namespace \"%.*s\": CREATE NAMESPACE %.*s makes it",
+                          (int)ns.size, (const char *)ns.data, (int)ns.size, (const char *)ns.data);
     if (rc != LAM_OK) {
         if (err && rc == LAM_SQL)
             err->pos = name->pos;

@@ -132,7 +132,7 @@ START_TEST(mismatches_name_both_types) {
     expect_failure(&f, "i = 'x'", "22P02", 5, "", NULL);
     expect_failure(&f, "CASE WHEN o THEN i ELSE t END", "42804", 25, "INT and TEXT", NULL);
     expect_failure(&f, "i LIKE 'a'", "42883", 1, "INT", "CAST");
-    expect_failure(&f, "t LIKE 'a' ESCAPE 'xy'", "22019", 19, "ESCAPE", NULL);
+    expect_failure(&f, "t LIKE 'a' ESCAPE 'xy'", "22025", 19, "ESCAPE", NULL);
     expect_failure(&f, "t LIKE 'a\\'", "22025", 8, "", NULL);
     expect_failure(&f, "$9", "42P02", 1, "$9", NULL);
     expr_teardown(&f);
