@@ -183,6 +183,22 @@ enum lam_code posix_file_allocate(lam_file *file, uint64_t size, struct lam_erro
     return size > current ? posix_file_truncate(file, size, err) : LAM_OK;
 }
 
+/* A lock file that can't be written allows a shared lock only: it keeps writers out, which is what
+ * reading from a read-only place needs. */
+static int open_lock(const char *path, struct flock *range, struct lam_error *err,
+                     enum lam_code *code) {
+    struct lam_error local = {0};
+    int fd = open_regular(path, O_RDWR | O_CREAT, &local, code);
+    if (fd < 0 && (local.os_errno == EROFS || local.os_errno == EACCES)) {
+        enum lam_code ignored;
+        fd = open_regular(path, O_RDONLY, NULL, &ignored);
+        range->l_type = F_RDLCK;
+    }
+    if (fd < 0 && err)
+        *err = local;
+    return fd;
+}
+
 enum lam_code posix_file_lock(lam_env *env, const char *path, lam_file_lock **lock_out,
                               struct lam_error *err) {
     (void)env;
@@ -190,10 +206,10 @@ enum lam_code posix_file_lock(lam_env *env, const char *path, lam_file_lock **lo
     if (!lock)
         return mem_fail(err, sizeof *lock);
     enum lam_code code = LAM_OK;
-    lock->fd = open_regular(path, O_RDWR | O_CREAT, err, &code);
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    lock->fd = open_lock(path, &range, err, &code);
     if (lock->fd < 0)
         goto fail;
-    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(lock->fd, F_OFD_SETLK, &range) == 0) {
         *lock_out = lock;
         return LAM_OK;

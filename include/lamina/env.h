@@ -90,7 +90,8 @@ struct lam_env_ops {
     enum lam_code (*dir_list)(lam_env *env, const char *path, lam_dir_fn fn, void *arg,
                               struct lam_error *err);
     /* Takes an exclusive lock tied to the file, held until `file_unlock` or death of the process;
-     * BUSY if this or another process holds it, by whatever path. Creates the file. */
+     * BUSY if this or another process holds it, by whatever path. Creates the file. Where a file
+     * that is there can't be written, the lock is shared: it only keeps out those who can. */
     enum lam_code (*file_lock)(lam_env *env, const char *path, lam_file_lock **lock_out,
                                struct lam_error *err);
     void (*file_unlock)(lam_file_lock *lock);

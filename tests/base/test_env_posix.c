@@ -134,8 +134,33 @@ START_TEST(lock_is_seen_by_a_forked_child_that_cannot_undo_it) {
 }
 END_TEST
 
+/* As somebody who may read the lock file only. */
+static int lock_unwritable(void *arg) {
+    lam_file_lock *lock = NULL, *second = NULL;
+    (void)arg;
+    if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)
+        return -1;
+    enum lam_code rc = env->ops->file_lock(env, at("L"), &lock, NULL);
+    return rc ? rc : env->ops->file_lock(env, at("L"), &second, NULL);
+}
+
+START_TEST(unwritable_lock_file_is_shared_and_keeps_writers_out) {
+    conformance_setup();
+    lam_file_lock *lock = NULL;
+    write_text("L", "");
+    ck_assert_int_eq(chmod(test_dir(), 0755), 0);
+    ck_assert_int_eq(chmod(at("."), 0755), 0);
+    ck_ok(env->ops->file_lock(env, at("L"), &lock, &err), &err);
+    ck_assert_int_eq(chmod(at("L"), 0444), 0);
+    ck_assert_int_eq(in_child(lock_unwritable, NULL), LAM_BUSY);
+    env->ops->file_unlock(lock);
+    ck_assert_int_eq(in_child(lock_unwritable, NULL), LAM_OK);
+}
+END_TEST
+
 TEST_MAIN("base/env_posix", CONFORMANCE_TESTS, files_and_directories_are_private,
           symbolic_links_and_special_files_are_refused, errors_name_the_attempt_the_path_and_errno,
           write_stopped_by_a_limit_is_an_error, devices_are_refused,
           lock_is_seen_through_a_linked_directory,
-          lock_is_seen_by_a_forked_child_that_cannot_undo_it)
+          lock_is_seen_by_a_forked_child_that_cannot_undo_it,
+          unwritable_lock_file_is_shared_and_keeps_writers_out)
