@@ -208,7 +208,7 @@ enum lam_code dml_scope_row(const struct provider *p, const struct value *values
     return LAM_OK;
 }
 
-static enum lam_code append_results(struct operator* op, lam_stmt *stmt, uint32_t columns,
+static enum lam_code append_results(struct exec_operator *op, lam_stmt *stmt, uint32_t columns,
                                     struct rowlist *returned, struct lam_error *err) {
     for (;;) {
         struct rowset in;
@@ -239,7 +239,7 @@ enum lam_code dml_returning(lam_stmt *stmt, const struct returning_plan *plan,
     if (!returned->types)
         TRY(rowlist_init(returned, types, plan->count, err));
     struct rowlist source = {0};
-    struct operator* op = NULL;
+    struct exec_operator *op = NULL;
     enum lam_code rc = LAM_OK;
     struct coltype *scope_types =
         arena_calloc(&stmt->run_arena, rows->column_count, sizeof *scope_types);
@@ -256,7 +256,7 @@ enum lam_code dml_returning(lam_stmt *stmt, const struct returning_plan *plan,
         rowlist_added(batch);
     }
     TRY_GOTO(rows_operator(&source, &op, err));
-    struct operator* rows_op = op;
+    struct exec_operator *rows_op = op;
     op = NULL;
     TRY_GOTO(project_operator(rows_op, plan->items, plan->count, &op, err));
     rc = append_results(op, stmt, plan->count, returned, err);

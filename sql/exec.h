@@ -16,45 +16,46 @@ struct rowset {
 };
 
 struct operator_ops {
-    enum lam_code (*next)(struct operator* op, struct run_context *run, struct rowset *out,
+    enum lam_code (*next)(struct exec_operator *op, struct run_context *run, struct rowset *out,
                           struct lam_error *err);
-    void (*free)(struct operator* op); /* itself and its child */
+    void (*free)(struct exec_operator *op); /* itself and its child */
 };
-struct operator{
+struct exec_operator {
     const struct operator_ops *ops;
-    struct operator* child; /* owned, or NULL */
+    struct exec_operator *child; /* owned, or NULL */
 };
 
-static inline enum lam_code operator_next(struct operator* op, struct run_context *run,
+static inline enum lam_code operator_next(struct exec_operator *op, struct run_context *run,
                                           struct rowset *out, struct lam_error *err) {
     return op->ops->next(op, run, out, err);
 }
-void operator_free(struct operator* op); /* NULL is allowed */
-/* A zeroed operator of `size` bytes that begins with a struct operator and owns `child`; without
- * memory the child is freed, the error raised and NULL returned. */
-void *operator_new(size_t size, const struct operator_ops *ops, struct operator* child,
+void operator_free(struct exec_operator *op); /* NULL is allowed */
+/* A zeroed operator of `size` bytes that begins with a struct exec_operator and owns `child`;
+ * without memory the child is freed, the error raised and NULL returned. */
+void *operator_new(size_t size, const struct operator_ops *ops, struct exec_operator *child,
                    struct lam_error *err);
 
 /* Each takes its child (freed with it, and on failure). Plans are borrowed. */
 MUST_CHECK enum lam_code source_operator(const struct source_plan *plan, lam_stmt *stmt,
-                                         struct operator** out, struct lam_error *err);
-MUST_CHECK enum lam_code filter_operator(struct operator* child, const struct bound *predicate,
-                                         struct operator** out, struct lam_error *err);
-MUST_CHECK enum lam_code project_operator(struct operator* child, struct bound *const *items,
-                                          uint32_t count, struct operator** out,
+                                         struct exec_operator **out, struct lam_error *err);
+MUST_CHECK enum lam_code filter_operator(struct exec_operator *child, const struct bound *predicate,
+                                         struct exec_operator **out, struct lam_error *err);
+MUST_CHECK enum lam_code project_operator(struct exec_operator *child, struct bound *const *items,
+                                          uint32_t count, struct exec_operator **out,
                                           struct lam_error *err);
-MUST_CHECK enum lam_code aggregate_operator(struct operator* child, const struct select_plan *plan,
-                                            struct operator** out, struct lam_error *err);
-MUST_CHECK enum lam_code distinct_operator(struct operator* child, uint32_t columns,
-                                           struct operator** out, struct lam_error *err);
-MUST_CHECK enum lam_code sort_operator(struct operator* child, const struct sort_key *keys,
-                                       uint32_t key_count, struct operator** out,
+MUST_CHECK enum lam_code aggregate_operator(struct exec_operator *child,
+                                            const struct select_plan *plan,
+                                            struct exec_operator **out, struct lam_error *err);
+MUST_CHECK enum lam_code distinct_operator(struct exec_operator *child, uint32_t columns,
+                                           struct exec_operator **out, struct lam_error *err);
+MUST_CHECK enum lam_code sort_operator(struct exec_operator *child, const struct sort_key *keys,
+                                       uint32_t key_count, struct exec_operator **out,
                                        struct lam_error *err);
 /* `limit` negative: none. */
-MUST_CHECK enum lam_code limit_operator(struct operator* child, int64_t limit, int64_t offset,
-                                        struct operator** out, struct lam_error *err);
+MUST_CHECK enum lam_code limit_operator(struct exec_operator *child, int64_t limit, int64_t offset,
+                                        struct exec_operator **out, struct lam_error *err);
 /* Hands over ready-made rows; takes the list's content. */
-MUST_CHECK enum lam_code rows_operator(struct rowlist *rows, struct operator** out,
+MUST_CHECK enum lam_code rows_operator(struct rowlist *rows, struct exec_operator **out,
                                        struct lam_error *err);
 
 /* stmt.c: a run by batches, for readers other than lam_step. Start wants a statement that is ready;
@@ -65,11 +66,11 @@ MUST_CHECK enum lam_code stmt_next_rows(lam_stmt *stmt, struct rowset *out, stru
 void stmt_end(lam_stmt *stmt);
 
 /* Gives an operator made of an empty list its rows. Cannot fail, for use after a commit. */
-void rows_operator_fill(struct operator* op, struct rowlist *rows);
+void rows_operator_fill(struct exec_operator *op, struct rowlist *rows);
 
 /* exec_select.c: the whole tree of a SELECT. */
 MUST_CHECK enum lam_code select_operator(const struct select_plan *plan, lam_stmt *stmt,
-                                         struct operator** out, struct lam_error *err);
+                                         struct exec_operator **out, struct lam_error *err);
 /* exec_system.c: rows of a system or information_schema table. */
 MUST_CHECK enum lam_code system_rows(const struct table_ref *ref, lam_stmt *stmt,
                                      struct rowlist *rows, struct lam_error *err);

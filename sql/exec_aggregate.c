@@ -7,7 +7,7 @@
 #include "sql/exec.h"
 
 struct aggregate_op {
-    struct operator base;
+    struct exec_operator base;
     const struct select_plan *plan;  /* borrowed */
     struct evaluator **group_values; /* [group_count]; owned */
     const struct column **values;    /* [group_count] of the batch at hand; array owned */
@@ -40,7 +40,7 @@ static void free_evaluators(struct evaluator **list, uint32_t count) {
     mem_free(list);
 }
 
-static void aggregate_free(struct operator* op) {
+static void aggregate_free(struct exec_operator *op) {
     struct aggregate_op *self = (struct aggregate_op *)op;
     const struct select_plan *plan = self->plan;
     operator_free(op->child);
@@ -204,7 +204,7 @@ static enum lam_code consume_all(struct aggregate_op *self, struct run_context *
     return LAM_OK;
 }
 
-static enum lam_code aggregate_next(struct operator* op, struct run_context *run,
+static enum lam_code aggregate_next(struct exec_operator *op, struct run_context *run,
                                     struct rowset *out, struct lam_error *err) {
     struct aggregate_op *self = (struct aggregate_op *)op;
     *out = (struct rowset){0};
@@ -278,8 +278,8 @@ out:
     return rc;
 }
 
-enum lam_code aggregate_operator(struct operator* child, const struct select_plan *plan,
-                                 struct operator** out, struct lam_error *err) {
+enum lam_code aggregate_operator(struct exec_operator *child, const struct select_plan *plan,
+                                 struct exec_operator **out, struct lam_error *err) {
     static const struct operator_ops ops = {aggregate_next, aggregate_free};
     struct aggregate_op *self = operator_new(sizeof *self, &ops, child, err);
     if (!self)

@@ -5,34 +5,34 @@
 #include "base/mem.h"
 #include "sql/exec.h"
 
-void operator_free(struct operator* op) {
+void operator_free(struct exec_operator *op) {
     if (op)
         op->ops->free(op);
 }
 
-void *operator_new(size_t size, const struct operator_ops *ops, struct operator* child,
+void *operator_new(size_t size, const struct operator_ops *ops, struct exec_operator *child,
                    struct lam_error *err) {
-    struct operator* op = mem_calloc(1, size);
+    struct exec_operator *op = mem_calloc(1, size);
     if (!op) {
         operator_free(child);
         (void)mem_fail(err, size);
         return NULL;
     }
-    *op = (struct operator){ops, child};
+    *op = (struct exec_operator){ops, child};
     return op;
 }
 
 /* --- filter --- */
 
 struct filter_op {
-    struct operator base;
+    struct exec_operator base;
     struct evaluator *predicate; /* owned */
     uint32_t *sel;               /* survivors; owned, [capacity] */
     size_t capacity;
 };
 
-static enum lam_code filter_next(struct operator* op, struct run_context *run, struct rowset *out,
-                                 struct lam_error *err) {
+static enum lam_code filter_next(struct exec_operator *op, struct run_context *run,
+                                 struct rowset *out, struct lam_error *err) {
     struct filter_op *self = (struct filter_op *)op;
     for (;;) {
         TRY(operator_next(op->child, run, out, err));
@@ -50,7 +50,7 @@ static enum lam_code filter_next(struct operator* op, struct run_context *run, s
     }
 }
 
-static void filter_free(struct operator* op) {
+static void filter_free(struct exec_operator *op) {
     struct filter_op *self = (struct filter_op *)op;
     operator_free(op->child);
     evaluator_free(self->predicate);
@@ -58,8 +58,8 @@ static void filter_free(struct operator* op) {
     mem_free(self);
 }
 
-enum lam_code filter_operator(struct operator* child, const struct bound *predicate,
-                              struct operator** out, struct lam_error *err) {
+enum lam_code filter_operator(struct exec_operator *child, const struct bound *predicate,
+                              struct exec_operator **out, struct lam_error *err) {
     static const struct operator_ops ops = {filter_next, filter_free};
     struct filter_op *self = operator_new(sizeof *self, &ops, child, err);
     if (!self)
@@ -76,14 +76,14 @@ enum lam_code filter_operator(struct operator* child, const struct bound *predic
 /* --- project --- */
 
 struct project_op {
-    struct operator base;
+    struct exec_operator base;
     struct evaluator **items; /* owned */
     uint32_t count;
     struct colbatch view; /* columns borrowed from the evaluators; array owned */
 };
 
-static enum lam_code project_next(struct operator* op, struct run_context *run, struct rowset *out,
-                                  struct lam_error *err) {
+static enum lam_code project_next(struct exec_operator *op, struct run_context *run,
+                                  struct rowset *out, struct lam_error *err) {
     struct project_op *self = (struct project_op *)op;
     struct rowset in;
     *out = (struct rowset){0};
@@ -100,7 +100,7 @@ static enum lam_code project_next(struct operator* op, struct run_context *run, 
     return LAM_OK;
 }
 
-static void project_free(struct operator* op) {
+static void project_free(struct exec_operator *op) {
     struct project_op *self = (struct project_op *)op;
     operator_free(op->child);
     for (uint32_t i = 0; self->items && i < self->count; i++)
@@ -123,8 +123,8 @@ static enum lam_code project_init(struct project_op *self, struct bound *const *
     return LAM_OK;
 }
 
-enum lam_code project_operator(struct operator* child, struct bound *const *items, uint32_t count,
-                               struct operator** out, struct lam_error *err) {
+enum lam_code project_operator(struct exec_operator *child, struct bound *const *items,
+                               uint32_t count, struct exec_operator **out, struct lam_error *err) {
     static const struct operator_ops ops = {project_next, project_free};
     struct project_op *self = operator_new(sizeof *self, &ops, child, err);
     if (!self)
@@ -141,15 +141,15 @@ enum lam_code project_operator(struct operator* child, struct bound *const *item
 /* --- limit --- */
 
 struct limit_op {
-    struct operator base;
+    struct exec_operator base;
     int64_t left; /* rows still to give; negative: no limit */
     int64_t skip; /* rows still to pass over */
     uint32_t *sel;
     size_t capacity;
 };
 
-static enum lam_code limit_next(struct operator* op, struct run_context *run, struct rowset *out,
-                                struct lam_error *err) {
+static enum lam_code limit_next(struct exec_operator *op, struct run_context *run,
+                                struct rowset *out, struct lam_error *err) {
     struct limit_op *self = (struct limit_op *)op;
     *out = (struct rowset){0};
     if (self->left == 0)
@@ -179,15 +179,15 @@ static enum lam_code limit_next(struct operator* op, struct run_context *run, st
     return LAM_OK;
 }
 
-static void limit_free(struct operator* op) {
+static void limit_free(struct exec_operator *op) {
     struct limit_op *self = (struct limit_op *)op;
     operator_free(op->child);
     mem_free(self->sel);
     mem_free(self);
 }
 
-enum lam_code limit_operator(struct operator* child, int64_t limit, int64_t offset,
-                             struct operator** out, struct lam_error *err) {
+enum lam_code limit_operator(struct exec_operator *child, int64_t limit, int64_t offset,
+                             struct exec_operator **out, struct lam_error *err) {
     static const struct operator_ops ops = {limit_next, limit_free};
     struct limit_op *self = operator_new(sizeof *self, &ops, child, err);
     if (!self)

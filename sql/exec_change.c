@@ -24,7 +24,7 @@ static enum lam_code collect(struct change *c, struct lam_error *err) {
     lam_stmt *stmt = c->stmt;
     lam_snapshot *statement_snapshot = stmt->snapshot;
     stmt->snapshot = c->dml.snapshot;
-    struct operator* op = NULL;
+    struct exec_operator *op = NULL;
     enum lam_code rc = LAM_OK;
     TRY_GOTO(colbatch_init(&c->rows, ref->types, ref->scope.count, err));
     TRY_GOTO(source_operator(&c->plan->source, stmt, &op, err));

@@ -189,7 +189,7 @@ static enum lam_code insert_batch(struct insert *in, const struct rowset *rows,
 }
 
 static enum lam_code insert_select(struct insert *in, struct lam_error *err) {
-    struct operator* op;
+    struct exec_operator *op;
     TRY(select_operator(in->plan->select, in->stmt, &op, err));
     TRY(project_operator(op, in->plan->select_casts, in->plan->width, &op, err));
     enum lam_code rc = LAM_OK;

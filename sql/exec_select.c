@@ -18,8 +18,8 @@ static enum lam_code limit_value(struct run_context *run, const struct bound *b,
     return LAM_OK;
 }
 
-static enum lam_code add_limit(const struct select_plan *plan, lam_stmt *stmt, struct operator** op,
-                               struct lam_error *err) {
+static enum lam_code add_limit(const struct select_plan *plan, lam_stmt *stmt,
+                               struct exec_operator **op, struct lam_error *err) {
     int64_t limit = -1, offset = 0;
     enum lam_code rc = limit_value(&stmt->run, plan->limit, "LIMIT", "2201W", &limit, err);
     if (rc == LAM_OK)
@@ -33,9 +33,9 @@ static enum lam_code add_limit(const struct select_plan *plan, lam_stmt *stmt, s
     return limit_operator(*op, limit, offset, op, err);
 }
 
-enum lam_code select_operator(const struct select_plan *plan, lam_stmt *stmt, struct operator** out,
-                              struct lam_error *err) {
-    struct operator* op;
+enum lam_code select_operator(const struct select_plan *plan, lam_stmt *stmt,
+                              struct exec_operator **out, struct lam_error *err) {
+    struct exec_operator *op;
     TRY(source_operator(&plan->source, stmt, &op, err));
     if (plan->aggregated)
         TRY(aggregate_operator(op, plan, &op, err));

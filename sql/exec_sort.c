@@ -18,7 +18,7 @@ struct sort_entry {
 };
 
 struct sort_op {
-    struct operator base;
+    struct exec_operator base;
     const struct sort_key *keys; /* borrowed */
     uint32_t key_count;
     struct colbatch rows; /* all rows of the child; owned */
@@ -98,8 +98,8 @@ static enum lam_code gather(struct sort_op *self, struct run_context *run, struc
     return LAM_OK;
 }
 
-static enum lam_code sort_next(struct operator* op, struct run_context *run, struct rowset *out,
-                               struct lam_error *err) {
+static enum lam_code sort_next(struct exec_operator *op, struct run_context *run,
+                               struct rowset *out, struct lam_error *err) {
     struct sort_op *self = (struct sort_op *)op;
     *out = (struct rowset){0};
     TRY(run_check(run, err));
@@ -118,7 +118,7 @@ static enum lam_code sort_next(struct operator* op, struct run_context *run, str
     return LAM_OK;
 }
 
-static void sort_free(struct operator* op) {
+static void sort_free(struct exec_operator *op) {
     struct sort_op *self = (struct sort_op *)op;
     operator_free(op->child);
     colbatch_fini(&self->rows);
@@ -129,8 +129,8 @@ static void sort_free(struct operator* op) {
     mem_free(self);
 }
 
-enum lam_code sort_operator(struct operator* child, const struct sort_key *keys, uint32_t key_count,
-                            struct operator** out, struct lam_error *err) {
+enum lam_code sort_operator(struct exec_operator *child, const struct sort_key *keys,
+                            uint32_t key_count, struct exec_operator **out, struct lam_error *err) {
     static const struct operator_ops ops = {sort_next, sort_free};
     struct sort_op *self = operator_new(sizeof *self, &ops, child, err);
     if (!self)
@@ -144,7 +144,7 @@ enum lam_code sort_operator(struct operator* child, const struct sort_key *keys,
 /* --- distinct --- */
 
 struct distinct_op {
-    struct operator base;
+    struct exec_operator base;
     uint32_t columns;      /* leading ones that must differ */
     struct bytes_map seen; /* encodings of rows handed over */
     struct buf key;
@@ -152,8 +152,8 @@ struct distinct_op {
     size_t capacity;
 };
 
-static enum lam_code distinct_next(struct operator* op, struct run_context *run, struct rowset *out,
-                                   struct lam_error *err) {
+static enum lam_code distinct_next(struct exec_operator *op, struct run_context *run,
+                                   struct rowset *out, struct lam_error *err) {
     struct distinct_op *self = (struct distinct_op *)op;
     for (;;) {
         TRY(operator_next(op->child, run, out, err));
@@ -181,7 +181,7 @@ static enum lam_code distinct_next(struct operator* op, struct run_context *run,
     }
 }
 
-static void distinct_free(struct operator* op) {
+static void distinct_free(struct exec_operator *op) {
     struct distinct_op *self = (struct distinct_op *)op;
     operator_free(op->child);
     bytes_map_fini(&self->seen);
@@ -190,8 +190,8 @@ static void distinct_free(struct operator* op) {
     mem_free(self);
 }
 
-enum lam_code distinct_operator(struct operator* child, uint32_t columns, struct operator** out,
-                                struct lam_error *err) {
+enum lam_code distinct_operator(struct exec_operator *child, uint32_t columns,
+                                struct exec_operator **out, struct lam_error *err) {
     static const struct operator_ops ops = {distinct_next, distinct_free};
     struct distinct_op *self = operator_new(sizeof *self, &ops, child, err);
     if (!self)

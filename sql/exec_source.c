@@ -8,7 +8,7 @@
 
 /* Batches have the layout of the table's scope; the scan reads the used columns only. */
 struct source_op {
-    struct operator base;
+    struct exec_operator base;
     const struct source_plan *plan; /* borrowed */
     lam_stmt *stmt;                 /* borrowed */
     struct scan *scan;              /* owned; open once the first batch was asked for */
@@ -23,7 +23,7 @@ struct source_op {
     bool done;
 };
 
-static void source_free(struct operator* op) {
+static void source_free(struct exec_operator *op) {
     struct source_op *self = (struct source_op *)op;
     scan_close(self->scan);
     buf_fini(&self->lower);
@@ -213,8 +213,8 @@ static enum lam_code source_start(struct source_op *self, struct run_context *ru
     return open_scan(self, run, &r, err);
 }
 
-static enum lam_code source_next(struct operator* op, struct run_context *run, struct rowset *out,
-                                 struct lam_error *err) {
+static enum lam_code source_next(struct exec_operator *op, struct run_context *run,
+                                 struct rowset *out, struct lam_error *err) {
     struct source_op *self = (struct source_op *)op;
     *out = (struct rowset){0};
     TRY(run_check(run, err));
@@ -256,7 +256,7 @@ static enum lam_code choose_columns(struct source_op *self, struct lam_error *er
 }
 
 static enum lam_code table_operator(const struct source_plan *plan, lam_stmt *stmt,
-                                    struct operator** out, struct lam_error *err) {
+                                    struct exec_operator **out, struct lam_error *err) {
     static const struct operator_ops ops = {source_next, source_free};
     struct source_op *self = mem_calloc(1, sizeof *self);
     if (!self)
@@ -274,7 +274,7 @@ static enum lam_code table_operator(const struct source_plan *plan, lam_stmt *st
 }
 
 /* SELECT without FROM: one row of no columns. */
-static enum lam_code one_row(struct operator** out, struct lam_error *err) {
+static enum lam_code one_row(struct exec_operator **out, struct lam_error *err) {
     struct rowlist rows = {0};
     struct colbatch *batch;
     enum lam_code rc = rowlist_init(&rows, NULL, 0, err);
@@ -289,7 +289,7 @@ static enum lam_code one_row(struct operator** out, struct lam_error *err) {
 }
 
 static enum lam_code ready_rows(const struct source_plan *plan, lam_stmt *stmt,
-                                struct operator** out, struct lam_error *err) {
+                                struct exec_operator **out, struct lam_error *err) {
     struct rowlist rows = {0};
     enum lam_code rc = system_rows(&plan->ref, stmt, &rows, err);
     if (rc == LAM_OK)
@@ -298,9 +298,9 @@ static enum lam_code ready_rows(const struct source_plan *plan, lam_stmt *stmt,
     return rc;
 }
 
-enum lam_code source_operator(const struct source_plan *plan, lam_stmt *stmt, struct operator** out,
-                              struct lam_error *err) {
-    struct operator* op = NULL;
+enum lam_code source_operator(const struct source_plan *plan, lam_stmt *stmt,
+                              struct exec_operator **out, struct lam_error *err) {
+    struct exec_operator *op = NULL;
     if (plan->ref.kind == SOURCE_TABLE)
         TRY(table_operator(plan, stmt, &op, err));
     else if (plan->ref.kind == SOURCE_NONE)

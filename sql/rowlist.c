@@ -50,14 +50,14 @@ uint64_t rowlist_rows(const struct rowlist *r) {
 }
 
 struct rows_op {
-    struct operator base;
+    struct exec_operator base;
     struct rowlist rows; /* owned */
     size_t at;           /* next batch */
 };
 
 /* Never fails, nor heeds an interrupt: the rows may tell of changes that are done. */
-static enum lam_code rows_next(struct operator* op, struct run_context *run, struct rowset *out,
-                               struct lam_error *err) {
+static enum lam_code rows_next(struct exec_operator *op, struct run_context *run,
+                               struct rowset *out, struct lam_error *err) {
     struct rows_op *self = (struct rows_op *)op;
     (void)run;
     (void)err;
@@ -72,13 +72,14 @@ static enum lam_code rows_next(struct operator* op, struct run_context *run, str
     return LAM_OK;
 }
 
-static void rows_free(struct operator* op) {
+static void rows_free(struct exec_operator *op) {
     struct rows_op *self = (struct rows_op *)op;
     rowlist_fini(&self->rows);
     mem_free(self);
 }
 
-enum lam_code rows_operator(struct rowlist *rows, struct operator** out, struct lam_error *err) {
+enum lam_code rows_operator(struct rowlist *rows, struct exec_operator **out,
+                            struct lam_error *err) {
     static const struct operator_ops ops = {rows_next, rows_free};
     struct rows_op *op = mem_calloc(1, sizeof *op);
     if (!op)
@@ -89,7 +90,7 @@ enum lam_code rows_operator(struct rowlist *rows, struct operator** out, struct 
     return LAM_OK;
 }
 
-void rows_operator_fill(struct operator* op, struct rowlist *rows) {
+void rows_operator_fill(struct exec_operator *op, struct rowlist *rows) {
     struct rows_op *self = (struct rows_op *)op;
     LAM_ASSERT(self->rows.count == 0 && self->at == 0);
     rowlist_fini(&self->rows);

@@ -14,7 +14,7 @@
 #include "sql/bound.h"
 
 struct plan;
-struct operator;
+struct exec_operator;
 
 struct lam_session {
     lam_db *db;              /* borrowed */
@@ -72,7 +72,7 @@ struct lam_stmt {
     enum stmt_state state;
     struct run_context run;
     lam_snapshot *snapshot;       /* of this run; owned */
-    struct operator* root;        /* of this run; owned */
+    struct exec_operator *root;   /* of this run; owned */
     const struct colbatch *batch; /* current rows; the operator's */
     const uint32_t *sel;
     uint32_t batch_rows;
