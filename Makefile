@@ -190,7 +190,21 @@ test-foreign: ## Parquet files read by DuckDB and pyarrow (from PyPI, in a virtu
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=release shell $(B)/release/tests/parquet/foreign/alltypes
 	@B=$(B) tests/parquet/foreign/run.sh
 
-.PHONY: asan tsan test-foreign lint fuzz
+# The differential tester needs SQLite's library, which nothing else here does.
+DIFF_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard tests/sql/diff/*.c)))
+$(O)/tests/sql/run_diff: $(DIFF_OBJ) $(O)/liblamina.a
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lsqlite3
+
+DIFF_STATEMENTS ?= 20000
+test-diff: build-deps ## random statements on Lamina and SQLite: DIFF_STATEMENTS, SEED
+	@if echo '#include <sqlite3.h>' | $(CC) -E - >/dev/null 2>&1; then \
+	    $(MAKE) --no-print-directory $(JFLAG) MODE=$(MODE) $(O)/tests/sql/run_diff && \
+	    $(O)/tests/sql/run_diff -n $(DIFF_STATEMENTS) $(if $(SEED),-s $(SEED)); \
+	else echo "test-diff: skipped, libsqlite3-dev is not installed"; fi
+
+.PHONY: asan tsan test-foreign test-diff lint fuzz
 asan: build-deps test-deps ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=asan tests $(B)/asan/tests/slt/run_slt
 	@$(MAKE) --no-print-directory MODE=asan test-unit test-sql

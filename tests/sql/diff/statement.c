@@ -398,8 +398,9 @@ static void insert_select(struct generator *g, const struct table *t) {
     write_table(g, t);
     both(g, " WHERE %s < 100", t->column[0].name);
     if (chance(g, 60)) {
-        both(g, " AND ");
+        both(g, " AND (");
         condition(g, 2);
+        both(g, ")");
     }
 }
 
@@ -410,11 +411,12 @@ static void update(struct generator *g, const struct table *t) {
     write_table(g, t);
     both(g, " SET ");
     if (key) {
-        both(g, "%s = %s + 1000 WHERE %s < 1000", t->column[0].name, t->column[0].name,
+        both(g, "%s = %s + 1000 WHERE %s BETWEEN 0 AND 999", t->column[0].name, t->column[0].name,
              t->column[0].name);
         if (chance(g, 80)) {
-            both(g, " AND ");
+            both(g, " AND (");
             condition(g, 2);
+            both(g, ")");
         }
         returning(g, t);
         return;
