@@ -216,6 +216,10 @@ static void dump_task(void *arg) {
         bool done;
         failed = dump_oldest(db, &done, NULL) != LAM_OK;
     } while (!end_dump_task(db, failed));
+    /* Who waits counts on a task that is scheduled: this one is no more. */
+    mutex_lock(&db->commit);
+    cond_broadcast(&db->room);
+    mutex_unlock(&db->commit);
     if (!failed)
         db_bg_kick(db, false);
 }

@@ -120,9 +120,17 @@ enum lam_code db_seal_locked(lam_db *db, struct lam_error *err) {
     return LAM_OK;
 }
 
-/* Waits for a dump to end, or to fail, when both sealed sets are taken. */
-static enum lam_code wait_for_dump_locked(lam_db *db, uint64_t attempts, bool *kicked,
-                                          struct lam_error *err) REQUIRES(&db->commit) {
+static bool dump_is_coming(lam_db *db) {
+    mutex_lock(&db->state);
+    bool coming = db_state(db)->dump_scheduled || db_state(db)->dump_running;
+    mutex_unlock(&db->state);
+    return coming;
+}
+
+/* Waits for a dump to end, or to fail, when both sealed sets are taken. Asks for one if none is on
+ * its way: the last one may have failed just before. */
+static enum lam_code wait_for_dump_locked(lam_db *db, uint64_t attempts, struct lam_error *err)
+    REQUIRES(&db->commit) {
     struct db_commit *c = db_commit(db);
     if (c->dump_attempts != attempts && c->dump_error.code != LAM_OK) {
         if (err)
@@ -130,8 +138,7 @@ static enum lam_code wait_for_dump_locked(lam_db *db, uint64_t attempts, bool *k
         return c->dump_error.code;
     }
     TRY(db_check_writable(db, err));
-    if (!*kicked) {
-        *kicked = true;
+    if (!dump_is_coming(db)) {
         mutex_unlock(&db->commit);
         db_bg_kick(db, true);
         mutex_lock(&db->commit);
@@ -166,14 +173,13 @@ static enum lam_code make_room_locked(lam_db *db, bool *sealed_out, struct lam_e
     REQUIRES(&db->commit) {
     struct db_commit *c = db_commit(db);
     uint64_t attempts = c->dump_attempts;
-    bool kicked = false;
     while (c->active_bytes >= db->rotate_bytes) {
         if (!sealed_is_full(db)) {
             TRY(db_seal_locked(db, err));
             *sealed_out = true;
             return LAM_OK;
         }
-        TRY(wait_for_dump_locked(db, attempts, &kicked, err));
+        TRY(wait_for_dump_locked(db, attempts, err));
     }
     return LAM_OK;
 }
