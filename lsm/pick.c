@@ -145,10 +145,10 @@ static bool is_expired(const struct pick_input *in, const struct file_meta *f) {
     return f->properties.written_us + (int64_t)in->ttl_seconds * 1000000 < in->now_us;
 }
 
-/* An expired file may go only with everything older that it overlaps: else that would show again.
- */
-static bool all_older_expired(const struct pick_input *in, const struct file_meta *f,
-                              uint32_t level) {
+/* Whether everything older that the file overlaps goes in the same job: what stayed would show
+ * again. */
+static bool all_older_go(const struct pick_input *in, const struct pick_job *job,
+                         const struct file_meta *f, uint32_t level) {
     for (uint32_t below = level; below < VERSION_LEVELS; below++) {
         if (below == level && level > 0)
             continue;
@@ -156,23 +156,25 @@ static bool all_older_expired(const struct pick_input *in, const struct file_met
         for (size_t i = 0; i < l->count; i++) {
             const struct file_meta *g = l->files[i];
             bool older = below > level || g->number < f->number;
-            if (older && overlaps_file(g, f) && !is_expired(in, g))
+            if (older && overlaps_file(g, f) && !in_job(job, g))
                 return false;
         }
     }
     return true;
 }
 
+/* Oldest first - from the last level up, level 0 from its end - so that a file finds those it
+ * depends on in the job, or held back by what they depend on. */
 static enum lam_code drop_expired(const struct pick_input *in, struct pick_job *job,
                                   struct lam_error *err) {
     if (in->ttl_seconds == 0 || in->oldest_snapshot != UINT64_MAX)
         return LAM_OK;
-    for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-        for (size_t i = 0; i < in->version->levels[level].count; i++) {
-            struct file_meta *f = in->version->levels[level].files[i];
-            if (is_expired(in, f) && all_older_expired(in, f, level))
-                TRY(add_drop(job, f, level, err));
-        }
+    for (uint32_t level = VERSION_LEVELS; level-- > 0;) {
+        const struct version_level *l = &in->version->levels[level];
+        for (size_t i = l->count; i-- > 0;)
+            if (is_expired(in, l->files[i]) && all_older_go(in, job, l->files[i], level))
+                TRY(add_drop(job, l->files[i], level, err));
+    }
     return LAM_OK;
 }
 

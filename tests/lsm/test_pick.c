@@ -242,6 +242,26 @@ START_TEST(expired_files_wait_for_older_ones_they_overlap) {
 }
 END_TEST
 
+/* `held` may not go because of `fresh`, which `top` does not overlap; without `top`, what `top`
+ * deleted would show again in `held`. */
+START_TEST(expired_files_wait_for_older_ones_that_are_held_back) {
+    in.ttl_seconds = 10;
+    in.now_us = 100 * 1000000ll;
+    struct file_meta *fresh = file(6, 1, "a", "c"), *held = file(5, 20, "b", "m"),
+                     *top = file(0, 40, "k", "m");
+    fresh->properties.written_us = in.now_us - 1;
+    held->properties.written_us = 1;
+    top->properties.written_us = 1;
+    choose();
+    ck_assert_int_ne(job.kind, PICK_DROP);
+    fresh->properties.written_us = 5;
+    choose();
+    ck_assert_int_eq(job.kind, PICK_DROP);
+    ck_assert_uint_eq(job.inputs[0].count, 3);
+    done();
+}
+END_TEST
+
 START_TEST(dense_tombstones_are_due_when_no_snapshot_holds_them) {
     struct file_meta *f = file(6, 1, "a", "c");
     f->properties.deletes = 60;
@@ -285,5 +305,6 @@ TEST_MAIN("lsm/pick", nothing_is_due_in_a_small_tree,
           level_0_does_not_pass_older_files_above_the_base,
           wholly_hidden_files_are_dropped_unless_a_snapshot_sees_them,
           expired_files_wait_for_older_ones_they_overlap,
+          expired_files_wait_for_older_ones_that_are_held_back,
           dense_tombstones_are_due_when_no_snapshot_holds_them,
           full_compaction_takes_every_level_down)
