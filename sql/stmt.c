@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "sql/exec.h"
 
 /* How often a run may find that the table was altered between planning and locking. */
@@ -165,6 +166,16 @@ enum lam_code lam_bind_double(lam_stmt *s, uint32_t index, double value, struct 
     return set_parameter(s, index, value_f64(LAM_TYPE_DOUBLE, value), false, err);
 }
 
+/* What a text literal may hold: UTF-8 without NUL. */
+static enum lam_code check_text(struct lam_slice text, uint32_t index, struct lam_error *err) {
+    size_t bad;
+    if (text.size > 0 && memchr(text.data, 0, text.size))
+        return ERR_SQL(err, "22021", 0, "$%u: text has a zero byte", index);
+    if (!utf8_valid(text, &bad))
+        return ERR_SQL(err, "22021", 0, "$%u: text is not valid UTF-8 at byte %zu", index, bad + 1);
+    return LAM_OK;
+}
+
 static enum lam_code bind_run(lam_stmt *s, uint32_t index, enum lam_type type, const void *data,
                               size_t size, struct lam_error *err) {
     struct parameter *p;
@@ -174,6 +185,8 @@ static enum lam_code bind_run(lam_stmt *s, uint32_t index, enum lam_type type, c
     if (size > LAM_VALUE_MAX)
         return ERR(err, LAM_LIMIT, "bind: $%u: %zu bytes, the limit is %u", index, size,
                    LAM_VALUE_MAX);
+    if (type == LAM_TYPE_TEXT)
+        TRY(check_text(lam_slice_of(data, size), index, err));
     buf_reset(&p->bytes);
     TRY(buf_append(&p->bytes, data, size, err));
     p->value = value_bytes(type, buf_slice(&p->bytes));

@@ -59,7 +59,7 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_bind_int64(lam_stmt *stmt, uint32_t ind
 LAM_API LAM_MUST_CHECK enum lam_code lam_bind_double(lam_stmt *stmt, uint32_t index, double value,
                                                      struct lam_error *err);
 /* Text takes the type that its place wants (a timestamp, a decimal, a UUID ...), as a literal does.
- */
+ * It is UTF-8 without NUL: 22021 otherwise. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_bind_text(lam_stmt *stmt, uint32_t index, const char *text,
                                                    size_t size, struct lam_error *err);
 LAM_API LAM_MUST_CHECK enum lam_code lam_bind_bytes(lam_stmt *stmt, uint32_t index,

@@ -309,6 +309,21 @@ START_TEST(misuse_is_invalid_and_harmless) {
 }
 END_TEST
 
+START_TEST(bound_text_is_utf8_without_nul) {
+    setup();
+    lam_stmt *stmt = prepare(&d, "SELECT $1");
+    ck_ok(lam_bind_text(stmt, 1, "\xc3\xa4", 2, &d.err), &d.err);
+    ck_code(lam_bind_text(stmt, 1, "a\0b", 3, &d.err), LAM_SQL);
+    ck_assert_str_eq(d.err.sqlstate, "22021");
+    ck_code(lam_bind_text(stmt, 1, "a\xff", 2, &d.err), LAM_SQL);
+    ck_assert_str_eq(d.err.sqlstate, "22021");
+    ck_assert(step(&d, stmt)); /* with the value that was bound before */
+    ck_assert_uint_eq(lam_column_text(stmt, 0).size, 2);
+    lam_finalize(stmt);
+    database_close(&d);
+}
+END_TEST
+
 START_TEST(open_statements_and_sessions_hold_what_they_need) {
     setup();
     lam_stmt *stmt = prepare(&d, "SELECT 1");
@@ -470,9 +485,9 @@ TEST_MAIN("sql/stmt", bound_values_are_inserted_and_stay_bound_over_reset,
           a_prepared_statement_never_reads_a_table_made_anew, rights_are_checked_at_each_run,
           an_open_query_reads_its_snapshot, values_convert_or_read_as_nothing,
           prepare_gives_one_statement_and_where_it_ends, misuse_is_invalid_and_harmless,
-          open_statements_and_sessions_hold_what_they_need, a_row_callback_may_stop_the_text,
-          an_interrupt_stops_the_running_statement_only, authorize_tells_before_anything_runs,
-          positions_count_characters_of_the_whole_text,
+          bound_text_is_utf8_without_nul, open_statements_and_sessions_hold_what_they_need,
+          a_row_callback_may_stop_the_text, an_interrupt_stops_the_running_statement_only,
+          authorize_tells_before_anything_runs, positions_count_characters_of_the_whole_text,
           returning_gives_the_version_that_was_written,
           an_update_that_changes_nothing_keeps_the_version,
           a_table_of_the_most_columns_works_hot_and_cold, ten_thousand_rows_go_in_by_one_statement)

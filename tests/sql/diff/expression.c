@@ -338,7 +338,9 @@ static void double_expression(struct generator *g, int depth) {
 static void decimal_expression(struct generator *g, int depth) {
     switch (roll(g, 6)) {
     case 0:
-        binary(g, DECIMAL, " + ", chance(g, 50) ? INT : DECIMAL, depth);
+        both(g, "(");
+        expression(g, DECIMAL, depth);
+        both(g, " + %d)", roll(g, 20)); /* SQLite's doubles hold no large integer and fraction */
         break;
     case 1:
         binary(g, DECIMAL, " - ", DECIMAL, depth);
