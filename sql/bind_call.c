@@ -267,12 +267,11 @@ static enum lam_code type_aggregate(struct bind_context *ctx, struct bound_aggre
         a->type = coltype_of(a->kind == AGG_SUM && coltype_is_integer(type.type) ? LAM_TYPE_BIGINT
                                                                                  : LAM_TYPE_DOUBLE);
         if (type.type == LAM_TYPE_DECIMAL) {
-            /* An average is no longer before the point than what it is taken of. */
             unsigned scale = type.scale + (a->kind == AGG_AVG ? AVG_SCALE : 0u);
-            unsigned room = DECIMAL_PRECISION_MAX - (unsigned)(type.precision - type.scale);
-            a->type = (struct coltype){.type = LAM_TYPE_DECIMAL,
-                                       .precision = DECIMAL_PRECISION_MAX,
-                                       .scale = (uint8_t)(scale > room ? room : scale)};
+            a->type = (struct coltype){
+                .type = LAM_TYPE_DECIMAL,
+                .precision = DECIMAL_PRECISION_MAX,
+                .scale = (uint8_t)(scale > DECIMAL_PRECISION_MAX ? DECIMAL_PRECISION_MAX : scale)};
         }
         return LAM_OK;
     case AGG_MIN:

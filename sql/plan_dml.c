@@ -94,6 +94,13 @@ static enum lam_code plan_set(struct planner *pl, const struct table_ref *ref,
 
 /* --- INSERT --- */
 
+/* Where the value at `place` of the first row stands, as far as that is known. */
+static uint32_t value_pos(const struct insert_stmt *ast, uint32_t place) {
+    const struct expr *e =
+        ast->row_count > 0 && place < ast->row_width ? ast->rows[0][place] : NULL;
+    return e ? e->pos : ast->table.pos;
+}
+
 static enum lam_code plan_targets(struct planner *pl, const struct insert_stmt *ast,
                                   struct insert_plan *plan, struct lam_error *err) {
     const struct schema *s = plan->ref.provider->schema;
@@ -104,7 +111,7 @@ static enum lam_code plan_targets(struct planner *pl, const struct insert_stmt *
         plan->targets[i] = -1;
     if (!ast->columns) {
         if (plan->width > s->column_count)
-            return ERR_SQL(err, "42601", ast->table.pos,
+            return ERR_SQL(err, "42601", value_pos(ast, s->column_count),
                            "INSERT has more values (%u) than table %s has columns (%u)",
                            plan->width, plan->ref.display, s->column_count);
         for (uint32_t i = 0; i < plan->width; i++)
@@ -119,7 +126,8 @@ static enum lam_code plan_targets(struct planner *pl, const struct insert_stmt *
                            (int)ast->columns[i].size, (const char *)ast->columns[i].data);
         plan->targets[column] = (int)i;
     }
-    uint32_t pos = plan->width < ast->column_count ? ast->column_pos[plan->width] : ast->table.pos;
+    uint32_t pos = plan->width < ast->column_count ? ast->column_pos[plan->width]
+                                                   : value_pos(ast, ast->column_count);
     if (!ast->default_values && plan->width != ast->column_count)
         return ERR_SQL(err, "42601", pos, "INSERT names %u columns but gives %u values",
                        ast->column_count, plan->width);
@@ -286,7 +294,7 @@ enum lam_code plan_insert(struct planner *pl, const struct insert_stmt *ast,
     struct insert_plan *plan = arena_calloc(pl->arena, 1, sizeof *plan);
     if (!plan)
         return plan_out_of_memory(err);
-    TRY(plan_table(pl, &ast->table, (struct lam_slice){0}, true, &plan->ref, err));
+    TRY(plan_table(pl, &ast->table, ast->alias, true, &plan->ref, err));
     plan->width = ast->default_values ? 0 : ast->row_width;
     if (ast->select) {
         settle_selected_parameters(pl, ast, plan->ref.provider->schema);

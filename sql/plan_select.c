@@ -210,6 +210,9 @@ static enum lam_code bind_order(struct work *w, struct lam_error *err) {
         TRY(item_by_ordinal(w, o->expr, "ORDER BY", &item, err));
         if (item < 0)
             TRY(item_by_alias(w, o->expr, "ORDER BY", &item, err));
+        for (uint32_t k = 0; k < w->item_count && item < 0; k++)
+            if (expr_same(w->items[k].expr, o->expr))
+                item = (int)k;
         if (item < 0) {
             struct bound *b;
             TRY(bind_expr(&w->ctx, o->expr, &b, err));
