@@ -80,7 +80,6 @@ struct world {
     lam_db *db;
     lam_session *session[SESSIONS];
     sqlite3 *lite;
-    bool posix; /* Lamina lives in a directory instead of memory */
 };
 void world_open(struct world *w);
 void world_close(struct world *w);
