@@ -30,7 +30,6 @@
 
 /* Ranks, lowest taken first. DESIGN.md's table of locks is this list. */
 enum mutex_rank {
-    RANK_SESSION = 10,     /* sql: one session's misuse check */
     RANK_DDL = 20,         /* catalog: one schema change at a time */
     RANK_FLUSH = 30,       /* flush: job table */
     RANK_STRIPE = 40,      /* catalog: write stripes of a table, by rising index */
