@@ -48,7 +48,8 @@ SHELL_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(filter-out shell/demo%,$(sort $(wildc
 SUPPORT_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard tests/support/*.c)))
 
 TEST_SRC := $(sort $(wildcard tests/base/test_*.c tests/parquet/test_*.c tests/lsm/test_*.c \
-              tests/catalog/test_*.c tests/flush/test_*.c tests/sql/test_*.c tests/crash/test_*.c))
+              tests/catalog/test_*.c tests/flush/test_*.c tests/sql/test_*.c tests/crash/test_*.c \
+              tests/sim/test_*.c tests/fault/test_*.c))
 TEST_BIN := $(patsubst tests/%.c,$(O)/tests/%,$(TEST_SRC))
 
 .DEFAULT_GOAL := all
@@ -120,6 +121,32 @@ $(O)/tests/$(1)/%: $(O)/obj/tests/$(1)/%.o $(SUPPORT_OBJ) $(foreach l,$(LIBS_$(1
 endef
 $(foreach d,base parquet lsm catalog flush sql crash,$(eval $(call test_rule,$(d))))
 .PRECIOUS: $(O)/obj/%.o
+
+# The simulator's objects stand before the archives, so that its threads and sizes take the place
+# of the product's (tests/sim/sched.h, tests/sim/tuning.h). A prog_*.c is a program of a tier.
+SIM_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(filter-out tests/sim/prog_% tests/sim/test_%, \
+             $(sort $(wildcard tests/sim/*.c))))
+FAULT_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(filter-out tests/fault/prog_% tests/fault/test_%, \
+               $(sort $(wildcard tests/fault/*.c))))
+SIM_LIBS := $(foreach l,$(LIBS_crash),$(O)/lib/$(l).a)
+SIM_PROG := $(patsubst tests/sim/prog_%.c,$(O)/sim/%,$(sort $(wildcard tests/sim/prog_*.c))) \
+            $(patsubst tests/fault/prog_%.c,$(O)/fault/%,$(sort $(wildcard tests/fault/prog_*.c)))
+define link_sim
+@mkdir -p $(@D)
+$(say) LD $@
+$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(if $(findstring /tests/,$@),$(shell pkg-config --libs check 2>/dev/null)) $(LDLIBS)
+endef
+$(O)/tests/sim/%: $(O)/obj/tests/sim/%.o $(SIM_OBJ) $(SUPPORT_OBJ) $(SIM_LIBS)
+	$(link_sim)
+$(O)/tests/fault/%: $(O)/obj/tests/fault/%.o $(FAULT_OBJ) $(SIM_OBJ) $(SUPPORT_OBJ) $(SIM_LIBS)
+	$(link_sim)
+SIM_SUPPORT := $(filter-out %/support/test.o,$(SUPPORT_OBJ))
+$(O)/sim/%: $(O)/obj/tests/sim/prog_%.o $(SIM_OBJ) $(SIM_SUPPORT) $(SIM_LIBS)
+	$(link_sim)
+$(O)/fault/%: $(O)/obj/tests/fault/prog_%.o $(FAULT_OBJ) $(SIM_OBJ) $(SIM_SUPPORT) $(SIM_LIBS)
+	$(link_sim)
+.PHONY: sim-programs
+sim-programs: $(SIM_PROG)
 
 BENCH_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard bench/*.c)))
 $(O)/bench/lamina-bench: $(BENCH_OBJ) $(O)/liblamina.a

@@ -134,7 +134,7 @@ static bool should_cut(struct compaction *c, struct lam_slice key) {
         c->grandparent_bytes = 0;
         return false;
     }
-    uint64_t full = c->db->file_bytes;
+    uint64_t full = c->db->tuning.base_bytes / 2;
     return size >= full || (crossed && size >= full / 2) || c->grandparent_bytes > 10 * full;
 }
 

@@ -53,8 +53,8 @@ void db_pick_input(lam_db *db, const lam_partition *p, const struct version *v,
         .oldest_snapshot = UINT64_MAX,
         .now_us = db_clock_us(db),
         .ttl_seconds = p->options.ttl_seconds,
-        .base_bytes = db->base_bytes,
-        .file_bytes = db->file_bytes,
+        .base_bytes = db->tuning.base_bytes,
+        .file_bytes = db->tuning.base_bytes / 2,
         .bottom_differs = compression == LAM_COMPRESSION_DEFAULT,
     };
     mutex_lock(&db->state);
@@ -70,7 +70,7 @@ void db_score_compute(lam_db *db, const lam_partition *p, const struct version *
     struct pick_input in;
     db_pick_input(db, p, v, &in);
     out->score = pick_score(&in);
-    out->debt = pick_debt(v, db->base_bytes);
+    out->debt = pick_debt(v, db->tuning.base_bytes);
     out->level0_files = (uint32_t)v->levels[0].count;
 }
 

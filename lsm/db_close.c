@@ -106,7 +106,7 @@ static void remove_recyclable(lam_db *db) {
 
 static enum lam_code seal(lam_db *db, struct lam_error *err) {
     TRY(db_check_writable(db, err));
-    if (log_bytes(db) > DB_CLOSE_DUMP_BYTES)
+    if (log_bytes(db) > db->tuning.close_dump_bytes)
         TRY(db_dump_all(db, err));
     TRY(db_sync_to(db, db_published(db), err));
     gc_drain(&db->gc);

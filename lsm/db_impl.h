@@ -46,20 +46,13 @@
 #include "lsm/memtable.h"
 #include "lsm/pick.h"
 #include "lsm/sst_cache.h"
+#include "lsm/tuning.h"
 #include "lsm/version.h"
 #include "lsm/wal.h"
 #include "lsm/write_batch.h"
 
 /* Sealed memtable sets that may wait for their dump before writers wait. */
 #define DB_SEALED_MAX 2u
-/* Dumps cut their SSTs at about this size. */
-#define DB_DUMP_FILE_BYTES (64u << 20)
-/* Target of the base level; compactions cut at half of it. A small memory budget lowers it. */
-#define DB_BASE_BYTES (64u << 20)
-/* A log this long is dumped at close; a shorter one is sealed and replayed. */
-#define DB_CLOSE_DUMP_BYTES (4u << 20)
-/* A manifest is rewritten when it is this long and four times what a fresh one is. */
-#define DB_MANIFEST_REWRITE_BYTES (4u << 20)
 
 /* What a reader needs of a partition; immutable but for the reference count. */
 struct read_state {
@@ -214,11 +207,8 @@ struct lam_db {
     struct sst_cache ssts;
     struct gc gc;
     struct version *empty_version;
-    bool has_files;         /* blocks, ssts and gc are made */
-    uint64_t rotate_bytes;  /* active memtables are sealed when they pass this */
-    uint64_t segment_bytes; /* preallocated size of a log segment */
-    uint64_t base_bytes;    /* target of the base level */
-    uint64_t file_bytes;    /* compactions cut SSTs at about this size */
+    bool has_files; /* blocks, ssts and gc are made */
+    struct db_tuning tuning;
     struct db_task dump_task;
     struct db_task compact_task;
 

@@ -132,7 +132,7 @@ static enum lam_code list_segments(lam_db *db, struct manifest_wal **wals, size_
 enum lam_code db_manifest_trim_locked(lam_db *db, struct lam_error *err) {
     struct db_manifest *m = db_manifest(db);
     uint64_t size = manifest_size(m->log);
-    if (size < DB_MANIFEST_REWRITE_BYTES || size < 4 * m->fresh_bytes)
+    if (size < db->tuning.manifest_rewrite_bytes || size < 4 * m->fresh_bytes)
         return LAM_OK;
     uint64_t old = m->root.manifest_number;
     struct manifest_wal *wals = NULL;

@@ -210,14 +210,7 @@ static enum lam_code db_new(const char *path, const struct lam_options *options,
     db->options = *options;
     db->env = options->env;
     db->process_id = db->env->ops->process_id(db->env);
-    db->rotate_bytes = options->memory_budget / 6;
-    db->segment_bytes = options->memory_budget / 8;
-    if (db->segment_bytes > WAL_SEGMENT_BYTES)
-        db->segment_bytes = WAL_SEGMENT_BYTES;
-    db->base_bytes = options->memory_budget / 4;
-    if (db->base_bytes > DB_BASE_BYTES)
-        db->base_bytes = DB_BASE_BYTES;
-    db->file_bytes = db->base_bytes / 2;
+    db_tuning_for(options->memory_budget, &db->tuning);
     db->dump_task.db = db;
     db->compact_task.db = db;
     init_locks(db);

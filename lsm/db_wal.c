@@ -7,7 +7,7 @@
 #include "lsm/filename.h"
 
 /* Room for the segment's header beside one record. */
-#define SEGMENT_SLACK (64u << 10)
+#define SEGMENT_SLACK 1024u
 
 void db_segment_unref(struct db_segment *s) {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
@@ -29,7 +29,7 @@ static uint64_t take_recyclable(lam_db *db) {
 static enum lam_code open_writer(lam_db *db, struct db_segment *segment, struct lam_error *err) {
     struct buf path = {0}, from = {0};
     const char *path_text, *from_text = NULL;
-    uint64_t old = segment->bytes == db->segment_bytes ? take_recyclable(db) : 0;
+    uint64_t old = segment->bytes == db->tuning.segment_bytes ? take_recyclable(db) : 0;
     enum lam_code rc = filename_path(&path, db->path, FILE_WAL, segment->number, &path_text, err);
     if (rc == LAM_OK && old)
         rc = filename_path(&from, db->path, FILE_WAL, old, &from_text, err);
@@ -48,7 +48,7 @@ enum lam_code db_wal_open(lam_db *db, uint64_t number, uint64_t min_bytes,
         return mem_fail(err, sizeof *segment);
     atomic_init(&segment->refs, 1);
     segment->number = number;
-    segment->bytes = min_bytes > db->segment_bytes ? min_bytes : db->segment_bytes;
+    segment->bytes = min_bytes > db->tuning.segment_bytes ? min_bytes : db->tuning.segment_bytes;
     enum lam_code rc = open_writer(db, segment, err);
     if (rc == LAM_OK) {
         mutex_lock(&db->sync);
@@ -106,7 +106,7 @@ static struct db_segment *take_released(lam_db *db, uint64_t floor, bool *recycl
         s->count--;
         memmove(s->segments, s->segments + 1, s->count * sizeof *s->segments);
         *recycle_out = false;
-        for (int i = 0; i < 2 && first->bytes == db->segment_bytes && !*recycle_out; i++)
+        for (int i = 0; i < 2 && first->bytes == db->tuning.segment_bytes && !*recycle_out; i++)
             if (s->recyclable[i] == 0) {
                 s->recyclable[i] = first->number;
                 *recycle_out = true;

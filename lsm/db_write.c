@@ -173,7 +173,7 @@ static enum lam_code make_room_locked(lam_db *db, bool *sealed_out, struct lam_e
     REQUIRES(&db->commit) {
     struct db_commit *c = db_commit(db);
     uint64_t attempts = c->dump_attempts;
-    while (c->active_bytes >= db->rotate_bytes) {
+    while (c->active_bytes >= db->tuning.rotate_bytes) {
         if (!sealed_is_full(db)) {
             TRY(db_seal_locked(db, err));
             *sealed_out = true;

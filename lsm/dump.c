@@ -53,8 +53,8 @@ static enum lam_code copy_ranges(const struct memtable *m, const struct retain *
     return LAM_OK;
 }
 
-static enum lam_code write_entries(struct memtable *m, struct retain *r, struct sst_output *out,
-                                   struct lam_error *err) {
+static enum lam_code write_entries(struct memtable *m, struct retain *r, uint64_t cut_bytes,
+                                   struct sst_output *out, struct lam_error *err) {
     struct cursor_iter *it;
     TRY(memtable_iter_new(m, &it, err));
     enum lam_code rc = LAM_OK;
@@ -64,7 +64,7 @@ static enum lam_code write_entries(struct memtable *m, struct retain *r, struct 
         rc = retain_next_key(r, &it->entry, &new_key, err);
         if (rc != LAM_OK)
             break;
-        cut = cut || (new_key && sst_output_size(out) >= DB_DUMP_FILE_BYTES);
+        cut = cut || (new_key && sst_output_size(out) >= cut_bytes);
         if (!retain_entry(r, &it->entry, new_key, false))
             continue;
         /* A cut waits for the first kept entry of a new key. */
@@ -97,7 +97,7 @@ enum lam_code dump_memtable(lam_db *db, lam_partition *p, struct memtable *m,
         r.ranges = set;
         out->ranges = ranges;
         out->range_count = range_count;
-        rc = write_entries(m, &r, out, err);
+        rc = write_entries(m, &r, db->tuning.dump_file_bytes, out, err);
     }
     if (rc == LAM_OK)
         rc = sst_output_finish(out, err);

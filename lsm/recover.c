@@ -17,8 +17,6 @@
 #include "lsm/recover_state.h"
 #include "lsm/sst_output.h"
 
-/* A longer sealed log is dumped, not copied. */
-#define COPY_BYTES (4ull * DB_CLOSE_DUMP_BYTES)
 /* Fewest bytes an operation takes in the log. */
 #define OPERATION_BYTES 4u
 
@@ -254,7 +252,7 @@ static enum lam_code replay_record(void *arg, uint64_t sequence, uint32_t count,
     enum lam_code rc = LAM_OK;
     mutex_lock(&db->commit);
     bool dumps = !v->copy_log && !db->options.read_only;
-    if (dumps && db_commit(db)->active_bytes >= db->rotate_bytes)
+    if (dumps && db_commit(db)->active_bytes >= db->tuning.rotate_bytes)
         rc = dump_active_locked(db, v, err);
     if (rc == LAM_OK && v->copy_log)
         rc = copy_record_locked(db, sequence, payload, err);
@@ -409,7 +407,8 @@ static enum lam_code recover_found(struct recovery *v, struct lam_error *err) {
     TRY(make_parts(db, err));
     for (size_t i = 0; i < f->partition_count; i++)
         TRY(load_partition(v, &f->partitions[i], err));
-    v->copy_log = f->root.sealed && !db->options.read_only && sealed_log_bytes(f) <= COPY_BYTES;
+    v->copy_log = f->root.sealed && !db->options.read_only &&
+                  sealed_log_bytes(f) / 4 <= db->tuning.close_dump_bytes;
     if (v->copy_log)
         TRY(open_segment(v, err));
     publish(db, f->last_sequence);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Linked in place of lsm/tuning.c. */
+#define db_tuning_for product_tuning_for
+#include "lsm/tuning.c"
+#undef db_tuning_for
+
+#include <stdbool.h>
+
+#include "tests/sim/tuning.h"
+
+static struct db_tuning set;
+static bool is_set;
+
+void sim_tuning_set(const struct db_tuning *tuning) {
+    is_set = tuning != 0;
+    if (tuning)
+        set = *tuning;
+}
+
+void sim_tuning_draw(struct choice *c, struct db_tuning *out) {
+    *out = (struct db_tuning){
+        .rotate_bytes = UINT64_C(512) << choose(c, 5),
+        .segment_bytes = UINT64_C(2048) << choose(c, 3),
+        .base_bytes = UINT64_C(1024) << choose(c, 5),
+        .dump_file_bytes = UINT64_C(512) << choose(c, 6),
+        .close_dump_bytes = UINT64_C(256) << choose(c, 5),
+        .manifest_rewrite_bytes = UINT64_C(256) << choose(c, 6),
+    };
+}
+
+void db_tuning_for(uint64_t memory_budget, struct db_tuning *out) {
+    if (is_set)
+        *out = set;
+    else
+        product_tuning_for(memory_budget, out);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Results of fault tests. */
+#include "tests/support/gate.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+bool gate_report(const char *gate, uint64_t required, uint64_t reached, uint64_t failed,
+                 uint64_t seed) {
+    bool holds = failed == 0 && reached >= required;
+    printf("{\"gate\":\"%s\",\"required\":%" PRIu64 ",\"reached\":%" PRIu64 ",\"failed\":%" PRIu64
+           ",\"seed\":\"0x%" PRIx64 "\",\"ok\":%s}\n",
+           gate, required, reached, failed, seed, holds ? "true" : "false");
+    fflush(stdout);
+    return holds;
+}
+
+void gate_replay(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    printf("replay: ");
+    vprintf(format, args);
+    printf("\n");
+    va_end(args);
+    fflush(stdout);
+}
