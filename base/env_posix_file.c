@@ -25,6 +25,19 @@ static struct posix_file *of(lam_file *file) {
     return (struct posix_file *)file;
 }
 
+/* Descriptors 0 to 2 are never a database's: in a process that had closed them, whoever prints to
+ * stdout or stderr would write into our file. Gives a descriptor of the same opening above them, or
+ * -1 with errno; `fd` is the caller's no more. */
+static int above_standard(int fd) {
+    if (fd > STDERR_FILENO)
+        return fd;
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int number = errno;
+    close(fd);
+    errno = number;
+    return high;
+}
+
 /* A regular file's descriptor, or -1 with an error. O_NONBLOCK keeps a FIFO from blocking the open;
  * regular files ignore it. */
 static int open_regular(const char *path, int flags, struct lam_error *err, enum lam_code *code) {
@@ -32,6 +45,8 @@ static int open_regular(const char *path, int flags, struct lam_error *err, enum
     do {
         fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
     } while (fd < 0 && errno == EINTR);
+    if (fd >= 0)
+        fd = above_standard(fd);
     if (fd < 0) {
         *code = posix_fail(err, errno, flags & O_CREAT ? "creating" : "opening", path);
         return -1;

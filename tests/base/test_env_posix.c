@@ -158,9 +158,44 @@ START_TEST(unwritable_lock_file_is_shared_and_keeps_writers_out) {
 }
 END_TEST
 
+/* Files opened while 0 to 2 are closed must not take their place: what is printed then would land
+ * in them. */
+static int print_with_closed_streams(void) {
+    lam_file *f;
+    lam_file_lock *lock;
+    for (int fd = 0; fd <= 2; fd++)
+        close(fd);
+    if (env->ops->file_lock(env, at("L"), &lock, NULL) != LAM_OK ||
+        env_file_open(env, at("f"), WRITE, &f, NULL) != LAM_OK)
+        return 2;
+    bool written = false;
+    for (int fd = 0; fd <= 2; fd++)
+        written = written || write(fd, "text of a warning", 17) >= 0;
+    env->ops->file_unlock(lock);
+    return env_file_close(f, NULL) != LAM_OK ? 3 : written;
+}
+
+START_TEST(files_never_take_the_descriptors_of_the_standard_streams) {
+    conformance_setup();
+    write_text("f", "content");
+    write_text("L", "");
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0)
+        _exit(print_with_closed_streams());
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 0);
+    ck_assert_str_eq(text_of("f"), "content");
+    ck_assert_str_eq(text_of("L"), "");
+}
+END_TEST
+
 TEST_MAIN("base/env_posix", CONFORMANCE_TESTS, files_and_directories_are_private,
           symbolic_links_and_special_files_are_refused, errors_name_the_attempt_the_path_and_errno,
           write_stopped_by_a_limit_is_an_error, devices_are_refused,
           lock_is_seen_through_a_linked_directory,
           lock_is_seen_by_a_forked_child_that_cannot_undo_it,
-          unwritable_lock_file_is_shared_and_keeps_writers_out)
+          unwritable_lock_file_is_shared_and_keeps_writers_out,
+          files_never_take_the_descriptors_of_the_standard_streams)
