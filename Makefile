@@ -145,8 +145,25 @@ $(O)/sim/%: $(O)/obj/tests/sim/prog_%.o $(SIM_OBJ) $(SIM_SUPPORT) $(SIM_LIBS)
 	$(link_sim)
 $(O)/fault/%: $(O)/obj/tests/fault/prog_%.o $(FAULT_OBJ) $(SIM_OBJ) $(SIM_SUPPORT) $(SIM_LIBS)
 	$(link_sim)
-.PHONY: sim-programs
+.PHONY: sim-programs test-faults test-faults-long test-bugs test-mutants
 sim-programs: $(SIM_PROG)
+
+MUTATE_ENV = CC="$(CC)" CFLAGS="$(CPPFLAGS) $(ALL_CFLAGS)" LDLIBS="$(LDLIBS)" O="$(O)" B="$(B)" \
+             SIM_OBJ="$(SIM_OBJ) $(SIM_SUPPORT)" FAULT_OBJ="$(FAULT_OBJ)" LIBS="$(SIM_LIBS)"
+FAULT_ARGS = $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+test-faults: build-deps test-deps ## every fault gate's fast tier, one table (docs/TESTING.md): SEED, ONLY
+	@$(MAKE) --no-print-directory $(JFLAG) sim-programs
+	@$(MUTATE_ENV) tests/fault/run.py fast $(FAULT_ARGS)
+test-faults-long: build-deps test-deps ## the same gates at length: about an hour
+	@$(MAKE) --no-print-directory $(JFLAG) sim-programs
+	@$(MUTATE_ENV) tests/fault/run.py long $(FAULT_ARGS)
+test-bugs: build-deps test-deps ## the seeded bugs, which the harness must find: BUGS=name
+	@$(MAKE) --no-print-directory $(JFLAG) sim-programs
+	@$(MUTATE_ENV) tests/sim/mutate.py bugs $(BUGS) $(if $(SEED),--seed $(SEED))
+MUTANTS ?= 60
+test-mutants: build-deps test-deps ## a sample of generated faults; prints those that nothing found: MUTANTS, FILES, SEED
+	@$(MAKE) --no-print-directory $(JFLAG) sim-programs
+	@$(MUTATE_ENV) tests/sim/mutate.py mutants $(FILES) --count $(MUTANTS) $(if $(SEED),--seed $(SEED))
 
 BENCH_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard bench/*.c)))
 $(O)/bench/lamina-bench: $(BENCH_OBJ) $(O)/liblamina.a

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A tier of the fault tests: runs its programs, as many at a time as there are processors, and ends in
+one table: gate, required, reached, failed, seed. `make test-faults` and `make test-faults-long` set O,
+the build directory of the mode, and what mutate.py wants.
+
+    tests/fault/run.py fast|long [--seed HEX] [--only NAME ...]
+
+The seed is that of the commit, so a commit always sees the same trials and the next one others.
+"""
+import argparse
+import concurrent.futures
+import json
+import os
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TIERS = os.path.join(ROOT, "tests/fault/tiers.txt")
+
+
+def commit_seed():
+    run = subprocess.run(["git", "rev-parse", "--short=8", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return int(run.stdout.strip(), 16) if run.returncode == 0 else 0x1A
+
+
+def jobs_of(tier, seed):
+    """Lines of tiers.txt: tier, name, command; {O}, {seed} and {seed+N} are filled in."""
+    jobs = []
+    with open(TIERS) as f:
+        for line in f:
+            line = line.strip()
+            if not line or line.startswith("#"):
+                continue
+            where, name, command = line.split(None, 2)
+            if where not in (tier, "both"):
+                continue
+            for n in range(10):
+                command = command.replace("{seed+%d}" % n, hex((seed + n * 0x9E3779B1) & 0xFFFFFFFF))
+            command = command.replace("{seed}", hex(seed)).replace("{O}", os.environ["O"])
+            jobs.append((name, command))
+    return jobs
+
+
+def run_job(name, command, logs):
+    begun = time.monotonic()
+    with open(os.path.join(logs, name + ".log"), "w") as log:
+        code = subprocess.run(command, shell=True, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT).returncode
+    return code, time.monotonic() - begun
+
+
+def gates_of(path):
+    gates = []
+    with open(path, errors="replace") as f:
+        for line in f:
+            if line.startswith('{"gate"'):
+                gates.append(json.loads(line))
+    return gates
+
+
+def print_failure(name, command, path):
+    print(f"--- {name} FAILED: {command}")
+    with open(path, errors="replace") as f:
+        lines = f.read().splitlines()
+    for line in [l for l in lines if l.startswith("replay:")][:5] or ["(no replay line)"]:
+        print(f"    {line}")
+    for line in lines[-30:]:
+        print(f"    {line}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("tier", choices=["fast", "long"])
+    parser.add_argument("--seed", type=lambda s: int(s, 16), default=None)
+    parser.add_argument("--only", nargs="*")
+    args = parser.parse_args()
+    seed = commit_seed() if args.seed is None else args.seed
+    jobs = [j for j in jobs_of(args.tier, seed) if not args.only or j[0] in args.only]
+    logs = os.path.join(os.environ["O"], "fault-logs")
+    os.makedirs(logs, exist_ok=True)
+    begun = time.monotonic()
+    print(f"{len(jobs)} jobs, seed {hex(seed)}, logs in {logs}", flush=True)
+    table, failed = {}, []
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        futures = {pool.submit(run_job, name, command, logs): (name, command) for name, command in jobs}
+        for done in concurrent.futures.as_completed(futures):
+            name, command = futures[done]
+            code, seconds = done.result()
+            path = os.path.join(logs, name + ".log")
+            gates = gates_of(path)
+            ok = code == 0 and gates and all(g["ok"] for g in gates)
+            print(f"{name:24} {'ok' if ok else 'FAILED':6} {seconds:7.1f} s", flush=True)
+            if not ok:
+                failed.append((name, command, path))
+            for g in gates:
+                row = table.setdefault(g["gate"], {"required": 0, "reached": 0, "failed": 0, "seeds": [], "ok": True})
+                for key in ("required", "reached", "failed"):
+                    row[key] += g[key]
+                row["ok"] = row["ok"] and g["ok"]
+                if g["seed"] not in ("0x0", "0") and g["seed"] not in row["seeds"]:
+                    row["seeds"].append(g["seed"])
+    print(f"\n{'gate':48} {'required':>12} {'reached':>12} {'failed':>7}  {'':6} seed")
+    for gate, row in sorted(table.items()):
+        print(f"{gate:48} {row['required']:>12,} {row['reached']:>12,} {row['failed']:>7,}  "
+              f"{'ok' if row['ok'] else 'FAILED':6} {' '.join(row['seeds'])}")
+    print(f"{args.tier} tier: {time.monotonic() - begun:.0f} s")
+    for name, command, path in failed:
+        print_failure(name, command, path)
+    sys.exit(1 if failed or not table else 0)
+
+
+if __name__ == "__main__":
+    main()
