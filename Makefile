@@ -19,12 +19,14 @@ CC_debug   := gcc
 CC_asan    := gcc
 CC_tsan    := gcc
 CC_fuzz    := clang
+CC_cov     := gcc
 FLAGS_release := -O3 -g -fno-omit-frame-pointer -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 FLAGS_debug   := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG
 FLAGS_asan    := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG -fsanitize=address,undefined \
                  -fno-sanitize-recover=undefined
 FLAGS_tsan    := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG -fsanitize=thread
 FLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG -fsanitize=fuzzer-no-link,address,undefined
+FLAGS_cov     := -O0 -g --coverage -fprofile-update=atomic
 CC      := $(CC_$(MODE))
 ALL_CFLAGS := $(STD) $(WARN) $(FLAGS_$(MODE)) $(CFLAGS)
 LDLIBS  := -llz4 -lxxhash -largon2 -lm -pthread
