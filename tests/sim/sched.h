@@ -6,8 +6,13 @@
  * debuggers see ordinary threads.
  *
  * It takes the place of base/env_posix_thread.c when linked before the archives: base/thread.h's
- * mutexes, conditions and threads are defined in sched.c. Outside of sched_run they behave as the
- * ordinary ones over pthread, so that a program may mix both.
+ * mutexes, conditions and threads are defined in sched_thread.c. Outside of sched_run they behave
+ * as the ordinary ones over pthread, so that a program may mix both, though not on one object at
+ * one time. Ranks of mutexes are asserted always.
+ *
+ * Passing the baton orders all that was done before it ahead of all that comes after. So no
+ * sanitizer sees a data race inside of a run: those are for tests with free-running threads. What
+ * is found here are wrong orders of whole critical sections and operations.
  *
  * Background tasks of a simfs environment run in one simulated thread a lane (as in env_posix).
  * The clock is virtual and advances only when every thread waits. */
@@ -29,17 +34,22 @@ enum sched_policy {
 struct sched_options {
     enum sched_policy policy;
     uint32_t depth;     /* PRIORITIES: number of change points */
+    uint32_t length;    /* PRIORITIES: they lie in this many first switching points; 0: 1000 */
     uint64_t steps_max; /* livelock: more switching points than this is a failure; 0: 50 million */
     bool no_threads;    /* thread_start fails with BUSY: submitters run tasks themselves */
 };
 
 /* Runs `main_fn(arg)` as the first simulated thread, until it returned and all threads ended.
- * Aborts with the wait graph on a deadlock. Not to be nested. */
+ * Aborts with the wait graph on a deadlock. Not to be nested. Lanes run what is due when main_fn
+ * returns, then end; what is due later is dropped. */
 void sched_run(struct choice *choice, const struct sched_options *options, void (*main_fn)(void *),
                void *arg);
+/* The caller is a simulated thread. */
 bool sched_active(void);
-/* Inside a run: what threads do until the matching resume is not scheduled (for checks that open
- * other databases, by the baton's holder). Nests. */
+/* What the caller does until the matching resume is not scheduled, for checks that open other
+ * databases in the middle of anything: locks must be free, a wait with a timeout is over at once,
+ * threads can't be had, and submitted tasks run in the submitter. The ranks of the mutexes held are
+ * set aside; outside of a run that is all it does. Nests. */
 void sched_suspend(void);
 void sched_resume(void);
 /* A point where the baton may pass. */
@@ -52,6 +62,9 @@ uint64_t sched_hash(void);
 /* The process dies: threads other than the caller never run again, and sched_run returns when the
  * caller does (their stacks are given up, their memory leaks on purpose). */
 void sched_kill_others(void);
+/* The same, and the caller ends as well. Outside of mutexes' and the product's code there is
+ * nothing left to return to: this is for a caller in the middle of that. */
+void sched_kill_all(void) __attribute__((noreturn));
 
 /* Virtual monotonic time of the run. */
 uint64_t sched_now_ns(void);
