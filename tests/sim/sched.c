@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +22,8 @@
 #define START_NS    1000000000u
 #define VICTIMS     6u
 #define DEPTH_MAX   64u
+#define BIND_RUNS   512u   /* of so many runs ... */
+#define BIND_FREE   8u     /* ... so many are not bound to a CPU */
 #define SPURIOUS    32u    /* one wait in so many wakes without reason */
 #define FAIR        20000u /* a runnable thread is passed over for at most so many points */
 #define LOW         (UINT64_C(1) << 32) /* priorities from here on were drawn, those below lowered */
@@ -33,6 +36,7 @@ static struct sim {
     uint32_t suspended; /* nested sched_suspend */
     struct sim_thread *threads[SIM_THREADS_MAX]; /* of the run by index; owned */
     uint32_t count;
+    struct sim_thread *first; /* runs main_fn, or killed who did: lanes end with it */
     struct sim_thread *live[SIM_THREADS_MAX]; /* not ended, in order of start */
     uint32_t live_count;
     uint64_t now_ns;
@@ -40,11 +44,17 @@ static struct sim {
     uint32_t victim;             /* STARVE: its index */
     uint64_t changes[DEPTH_MAX]; /* PRIORITIES: points at which the one that runs is lowered */
     uint32_t change_count;
-    uint64_t lowest;       /* PRIORITIES: below all given so far */
-    struct sim_real *pool; /* real threads without work */
-    struct sim_real main;  /* the caller of sched_run */
-    sem_t done;            /* the last thread ended */
-    sem_t dead;            /* a killed thread has let go */
+    uint64_t lowest;                  /* PRIORITIES: below all given so far */
+    struct sim_real *pool;            /* real threads without work */
+    pthread_t reals[SIM_THREADS_MAX]; /* all ever made */
+    uint32_t real_count;
+    cpu_set_t cpus; /* where the process may run */
+    int cpu;        /* which all run on while they are bound */
+    bool is_bound;
+    uint64_t runs;
+    struct sim_real main; /* the caller of sched_run */
+    sem_t done;           /* the last thread ended */
+    sem_t dead;           /* a killed thread has let go */
 } sim;
 
 static _Thread_local struct sim_thread *self;
@@ -75,8 +85,7 @@ uint64_t sched_now_ns(void) {
 
 static void print_thread(const struct sim_thread *t) {
     static const char *const names[] = {"can run", "wants", "waits", "joins", "ended"};
-    fprintf(stderr, "  thread %" PRIu32 "%s %s", t->index, t == self ? " (here)" : "",
-            names[t->state]);
+    fprintf(stderr, "  thread %" PRIu32 " %s", t->index, names[t->state]);
     if (t->state == SIM_LOCKING) {
         fprintf(stderr, " a mutex of rank %d", sim_rank(t->mutex));
         if (sim_owner(t->mutex))
@@ -89,7 +98,7 @@ static void print_thread(const struct sim_thread *t) {
     const char *sep = "; holds ranks ";
     for (size_t i = 0; t->held && i < t->held->count; i++, sep = ", ")
         fprintf(stderr, "%s%d", sep, sim_rank(t->held->mutexes[i]));
-    fprintf(stderr, "\n");
+    fprintf(stderr, "%s\n", t == self ? " (here)" : "");
 }
 
 void sim_fatal(const char *format, ...) {
@@ -162,6 +171,38 @@ static void *work(void *arg) {
 /* A forked child has none of the threads. */
 static void forget_pool(void) {
     sim.pool = NULL;
+    sim.real_count = 0;
+}
+
+/* The baton passes several times faster between threads of one CPU. Which one that is the kernel
+ * chooses anew now and then, by a few runs that are not bound to any, lest two programs share one
+ * for good. It costs only time when this can't be done. */
+static void bind_to(pthread_t thread, bool bound) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)sim.cpu, &one);
+    pthread_setaffinity_np(thread, sizeof one, bound ? &one : &sim.cpus);
+}
+
+static void bind_all(void) {
+    uint64_t run = sim.runs++ % BIND_RUNS;
+    if (run == 0)
+        pthread_getaffinity_np(pthread_self(), sizeof sim.cpus, &sim.cpus);
+    if (run == BIND_FREE) {
+        int cpu = sched_getcpu();
+        sim.cpu = cpu < 0 ? 0 : cpu;
+    }
+    for (uint32_t i = 0; (run == 0 || run == BIND_FREE) && i < sim.real_count; i++)
+        bind_to(sim.reals[i], run != 0);
+    sim.is_bound = run >= BIND_FREE;
+    if (sim.is_bound)
+        bind_to(pthread_self(), true);
+}
+
+/* The caller's own affairs are not bound, nor the threads that he makes. */
+static void unbind(void) {
+    if (sim.is_bound)
+        bind_to(pthread_self(), false);
 }
 
 static struct sim_real *real_new(void) {
@@ -175,6 +216,8 @@ static struct sim_real *real_new(void) {
     rc = rc ? rc : pthread_detach(thread);
     rc = rc ? rc : pthread_sigmask(SIG_SETMASK, &before, NULL);
     LAM_ASSERT(rc == 0);
+    LAM_ASSERT(sim.real_count < SIM_THREADS_MAX);
+    sim.reals[sim.real_count++] = thread;
     return r;
 }
 
@@ -477,6 +520,8 @@ static void end_thread(void) {
     struct sim_thread *me = self;
     if (sim_held()->count > sim_held()->base || sim.suspended)
         sim_fatal("thread %" PRIu32 " ends with a mutex held or scheduling suspended", me->index);
+    if (me == sim.first)
+        sim_exec_end();
     me->state = SIM_ENDED;
     me->held = NULL;
     remove_live(me);
@@ -515,13 +560,14 @@ static void begin(struct choice *choice, const struct sched_options *options) {
     sim.now_ns = START_NS;
     sim.points = sim.switches = sim.hash = 0;
     draw_policy();
-    self = add_thread(&sim.main);
+    self = sim.first = add_thread(&sim.main);
     self->held = sim_held();
     sim_exec_begin();
 }
 
 void sched_run(struct choice *choice, const struct sched_options *options, void (*main_fn)(void *),
                void *arg) {
+    bind_all();
     begin(choice, options);
     /* Taken before by the caller, who runs this amid another database's work. */
     struct sim_held *h = sim_held();
@@ -529,7 +575,6 @@ void sched_run(struct choice *choice, const struct sched_options *options, void 
     int how = SETJMP(sim.main.base);
     if (how == 0) {
         main_fn(arg);
-        sim_exec_end();
         end_thread();
     } else {
         h = sim_held();
@@ -542,6 +587,7 @@ void sched_run(struct choice *choice, const struct sched_options *options, void 
     for (uint32_t i = 0; i < sim.count; i++)
         free(sim.threads[i]);
     sim.running = false;
+    unbind();
 }
 
 void sched_suspend(void) {
@@ -574,7 +620,7 @@ void sched_kill_others(void) {
         sem_post(&t->real->sem);
         wait_sem(&sim.dead);
     }
-    sim.live[0] = me;
+    sim.live[0] = sim.first = me;
     sim.live_count = 1;
     sim_exec_kill();
 }
