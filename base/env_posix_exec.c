@@ -39,7 +39,7 @@ static inline struct lane *lane_of(struct exec *e, size_t index) REQUIRES(e->mu)
     return &e->guarded_.lanes[index];
 }
 
-static void init_locks(void) {
+void posix_exec_init(void) {
     mutex_init(&exec.mu, RANK_ENV);
     cond_init(&exec.done);
     for (size_t i = 0; i < LAM_LANE_COUNT; i++)
@@ -47,15 +47,14 @@ static void init_locks(void) {
 }
 
 /* A forked child has none of the lanes' threads, and the parent's tasks are not its own: it starts
- * anew. The mutex is held across the fork so that the copy is whole. */
-static NO_THREAD_SAFETY void before_fork(void) {
+ * anew. */
+NO_THREAD_SAFETY void posix_exec_before_fork(void) {
     mutex_lock(&exec.mu);
 }
-static NO_THREAD_SAFETY void after_fork_parent(void) {
+NO_THREAD_SAFETY void posix_exec_after_fork(bool child) {
     mutex_unlock(&exec.mu);
-}
-static NO_THREAD_SAFETY void after_fork_child(void) {
-    mutex_unlock(&exec.mu);
+    if (!child)
+        return;
     for (size_t i = 0; i < LAM_LANE_COUNT; i++) {
         struct lane *lane = &exec.guarded_.lanes[i];
         while (lane->first) {
@@ -65,19 +64,7 @@ static NO_THREAD_SAFETY void after_fork_child(void) {
         }
         *lane = (struct lane){0};
     }
-    init_locks();
-}
-
-static void init_once(void) {
-    init_locks();
-    int rc = pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-    LAM_ASSERT(rc == 0);
-}
-
-static void init(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    int rc = pthread_once(&once, init_once);
-    LAM_ASSERT(rc == 0);
+    posix_exec_init();
 }
 
 /* Takes the first task off the lane and runs it with the mutex released. */
@@ -133,7 +120,7 @@ static bool start_locked(size_t index) REQUIRES(exec.mu) {
 enum lam_code posix_submit(lam_env *env, enum lam_lane lane, uint64_t delay_us, lam_task_fn fn,
                            void *arg, struct lam_error *err) {
     LAM_ASSERT((unsigned)lane < LAM_LANE_COUNT);
-    init();
+    posix_init();
     struct task *task = mem_alloc(sizeof *task);
     if (!task)
         return mem_fail(err, sizeof *task);
@@ -178,7 +165,7 @@ static void drop_locked(struct lane *lane, const void *arg) {
 
 void posix_cancel(lam_env *env, void *arg) {
     (void)env;
-    init();
+    posix_init();
     uint64_t self = thread_self();
     mutex_lock(&exec.mu);
     for (;;) {

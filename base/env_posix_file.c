@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Files and file locks of the operating system. Locks are Linux's open-file-description locks: they
- * conflict between any two openings of one inode, in one process or two, by whatever path. */
+ * Files of the operating system. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -17,19 +16,14 @@ struct posix_file {
     char path[];   /* for messages */
 };
 
-struct lam_file_lock {
-    int fd; /* owned; closing it ends the lock */
-};
-
 static struct posix_file *of(lam_file *file) {
     return (struct posix_file *)file;
 }
 
 /* Descriptors 0 to 2 are never a database's: in a process that had closed them, whoever prints to
- * stdout or stderr would write into our file. Gives a descriptor of the same opening above them, or
- * -1 with errno; `fd` is the caller's no more. */
-static int above_standard(int fd) {
-    if (fd > STDERR_FILENO)
+ * stdout or stderr would write into our file. */
+int posix_above_standard(int fd) {
+    if (fd < 0 || fd > STDERR_FILENO)
         return fd;
     int high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     int number = errno;
@@ -38,15 +32,19 @@ static int above_standard(int fd) {
     return high;
 }
 
-/* A regular file's descriptor, or -1 with an error. O_NONBLOCK keeps a FIFO from blocking the open;
- * regular files ignore it. */
-static int open_regular(const char *path, int flags, struct lam_error *err, enum lam_code *code) {
+/* Whatever the umask, the owner may use what he made. */
+static bool give_to_owner(int fd, const struct stat *st) {
+    return (st->st_mode & 0600) == 0600 || fchmod(fd, (st->st_mode & 0777) | 0600) == 0;
+}
+
+/* O_NONBLOCK keeps a FIFO from blocking the open; regular files ignore it. */
+int posix_open_regular(int dir, const char *name, const char *path, int flags,
+                       struct lam_error *err, enum lam_code *code) {
     int fd;
     do {
-        fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+        fd = openat(dir, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
     } while (fd < 0 && errno == EINTR);
-    if (fd >= 0)
-        fd = above_standard(fd);
+    fd = posix_above_standard(fd);
     if (fd < 0) {
         *code = posix_fail(err, errno, flags & O_CREAT ? "creating" : "opening", path);
         return -1;
@@ -56,7 +54,36 @@ static int open_regular(const char *path, int flags, struct lam_error *err, enum
         *code = posix_fail(err, errno, "looking at", path);
     else if (!S_ISREG(st.st_mode))
         *code = ERR(err, LAM_INVALID, "opening %s: not a regular file", path);
+    else if ((flags & O_CREAT) && !give_to_owner(fd, &st))
+        *code = posix_fail(err, errno, "setting the mode of", path);
     else
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* A file of two names is somebody's copy, made by linking: it is read but not written. */
+static bool check_single_name(int fd, const char *path, struct lam_error *err,
+                              enum lam_code *code) {
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        *code = posix_fail(err, errno, "looking at", path);
+    else if (st.st_nlink > 1)
+        *code = ERR(err, LAM_INVALID, "opening %s for writing: the file has another name", path);
+    else
+        return true;
+    return false;
+}
+
+static int open_at_path(const char *path, int flags, struct lam_error *err, enum lam_code *code) {
+    struct posix_place p;
+    if (!posix_place_find(path, &p)) {
+        *code = posix_fail(err, errno, flags & O_CREAT ? "creating" : "opening", path);
+        return -1;
+    }
+    int fd = posix_open_regular(p.dir, p.name, path, flags, err, code);
+    posix_place_leave(&p);
+    if (fd < 0 || (flags & O_ACCMODE) == O_RDONLY || check_single_name(fd, path, err, code))
         return fd;
     close(fd);
     return -1;
@@ -80,7 +107,7 @@ enum lam_code posix_file_open(lam_env *env, const char *path, unsigned flags, la
     if (!f)
         return mem_fail(err, sizeof *f + path_size);
     enum lam_code code = LAM_OK;
-    int fd = open_regular(path,
+    int fd = open_at_path(path,
                           (writable ? O_RDWR : O_RDONLY) | (flags & LAM_OPEN_CREATE ? O_CREAT : 0) |
                               (flags & LAM_OPEN_EXCLUSIVE ? O_CREAT | O_EXCL : 0),
                           err, &code);
@@ -196,53 +223,4 @@ enum lam_code posix_file_allocate(lam_file *file, uint64_t size, struct lam_erro
     uint64_t current = 0;
     TRY(posix_file_size(file, &current, err));
     return size > current ? posix_file_truncate(file, size, err) : LAM_OK;
-}
-
-/* A lock file that can't be written allows a shared lock only: it keeps writers out, which is what
- * reading from a read-only place needs. */
-static int open_lock(const char *path, struct flock *range, struct lam_error *err,
-                     enum lam_code *code) {
-    struct lam_error local = {0};
-    int fd = open_regular(path, O_RDWR | O_CREAT, &local, code);
-    if (fd < 0 && (local.os_errno == EROFS || local.os_errno == EACCES)) {
-        enum lam_code ignored;
-        fd = open_regular(path, O_RDONLY, NULL, &ignored);
-        range->l_type = F_RDLCK;
-    }
-    if (fd < 0 && err)
-        *err = local;
-    return fd;
-}
-
-enum lam_code posix_file_lock(lam_env *env, const char *path, lam_file_lock **lock_out,
-                              struct lam_error *err) {
-    (void)env;
-    struct lam_file_lock *lock = mem_alloc(sizeof *lock);
-    if (!lock)
-        return mem_fail(err, sizeof *lock);
-    enum lam_code code = LAM_OK;
-    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    lock->fd = open_lock(path, &range, err, &code);
-    if (lock->fd < 0)
-        goto fail;
-    if (fcntl(lock->fd, F_OFD_SETLK, &range) == 0) {
-        *lock_out = lock;
-        return LAM_OK;
-    }
-    if (errno == EAGAIN || errno == EACCES)
-        code = ERR(err, LAM_BUSY, "locking %s: held by this or another process", path);
-    else
-        code = posix_fail(err, errno, "locking", path);
-    close(lock->fd);
-fail:
-    mem_free(lock);
-    return code;
-}
-
-/* Closing, not unlocking: in a forked child this leaves the parent's lock alone. */
-void posix_file_unlock(lam_file_lock *lock) {
-    if (!lock)
-        return;
-    close(lock->fd);
-    mem_free(lock);
 }

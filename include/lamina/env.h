@@ -51,7 +51,8 @@ typedef bool (*lam_dir_fn)(void *arg, const char *name);
 struct lam_env_ops {
     /* --- files --------------------------------------------------------------------------- */
     /* Opens a regular file; refuses anything else, and symbolic links. NOT_FOUND if absent without
-     * CREATE; EXISTS with EXCLUSIVE. New files get mode 0600. */
+     * CREATE; EXISTS with EXCLUSIVE. New files get mode 0600. May refuse to write to a file of
+     * several names, as lam_env_posix() does. */
     enum lam_code (*file_open)(lam_env *env, const char *path, unsigned flags, lam_file **file_out,
                                struct lam_error *err);
     /* Closes and frees the handle whatever it returns. */
@@ -91,7 +92,11 @@ struct lam_env_ops {
                               struct lam_error *err);
     /* Takes an exclusive lock tied to the file, held until `file_unlock` or death of the process;
      * BUSY if this or another process holds it, by whatever path. Creates the file. Where a file
-     * that is there can't be written, the lock is shared: it only keeps out those who can. */
+     * that is there can't be written, the lock is shared: it only keeps out those who can. At most
+     * one file of a directory is locked. lam_env_posix() locks the directory as well, in case the
+     * file is removed; and while the lock is held, paths that begin with the directory's as given
+     * here mean this directory, whatever it is called by then, and lead through no symbolic link
+     * below it. */
     enum lam_code (*file_lock)(lam_env *env, const char *path, lam_file_lock **lock_out,
                                struct lam_error *err);
     void (*file_unlock)(lam_file_lock *lock);
