@@ -6,14 +6,22 @@
  * nothing of what the bytes mean.
  *
  * Crash rules (research: ALICE, CuttleFS, LazyFS). A successful file_sync makes content and size of
- * that file durable, not its name; a successful dir_sync makes the names of that directory durable.
- * Nothing else is. Of what is not durable a power loss keeps anything:
- *   - each changed unit is old, new, or (torn) a mix of the two cut at a byte; units never synced
- *     may also be zeros or, with `garbage`, noise; a unit outside the written range is untouched;
- *   - the size is old, new or between;
- *   - names: PREFIX keeps a prefix of a directory's changes (a journal), SUBSET any subset that
- *     makes sense (a create or rename may be lost while a later one is kept; an unlink may be
- *     durable before an earlier rename).
+ * that file durable, not its name; a successful dir_sync makes the names of that directory durable
+ * (a directory whose own name is not is still out of reach). Nothing else is. Of what is not
+ * durable a power loss keeps anything:
+ *   - each unit that was written since is old, new, torn (a mix of the two cut at a byte) or, if
+ *     unsynced bytes were written over, what it was before that; old is zeros where the file was
+ *     never synced. With `garbage`, bytes past the synced size in units written may be noise.
+ *     Bytes that were synced once are the synced ones or the written ones, never anything else;
+ *     units not written are untouched.
+ *   - the size is old, new or between. A truncation that is lost gives back the old bytes.
+ *   - names: PREFIX keeps a prefix of each directory's changes (a journal), SUBSET any subset, each
+ *     applied in order to the synced names. A creation or link puts its name, whatever has it. A
+ *     removal takes the name away, whatever it names: so it may be durable before an earlier
+ *     rename. A rename needs its source: it is lost where the creation or rename that made the
+ *     source is; else it is atomic, the file has the old name or the new one, and what had the new
+ *     name is there or replaced. Across directories it is atomic as well: a sync of either
+ *     directory makes both sides durable, with all changes before them.
  * A process kill keeps everything issued so far and a cut of the write being issued.
  *
  * Clock, randomness and background tasks: by `choice` and by the scheduler when one runs
@@ -37,7 +45,8 @@ struct simfs_options {
     uint32_t granule;       /* bytes of a unit: 16 to 4096, a power of two; 0: 512 */
     enum simfs_names names; /* which changes of names a power loss may keep */
     bool garbage;           /* never-synced units may come out as noise */
-    uint64_t quota;         /* bytes of all files together; more is NO_SPACE; 0: no limit */
+    uint64_t quota;         /* sizes of all files together; a write past it leaves nothing, all
+                               that fits or some of it, and is NO_SPACE; 0: no limit */
 };
 
 /* Operations, as a mask. */
@@ -67,11 +76,13 @@ enum simfs_effect {
                           than there are (as a truncated file would) without an error */
     SIMFS_FAIL_DONE,   /* the error `code`, though it was done */
     SIMFS_FSYNC_EXT4,  /* a failed sync: units count as clean, memory keeps the new content, the
-                          disk the old; later syncs succeed and do not write them */
+                          disk the old; later syncs succeed and do not write them. On a dir_sync
+                          and all else: as FAIL */
     SIMFS_FSYNC_BTRFS, /* the same, and memory goes back to the old content */
-    SIMFS_SKIP,        /* success is reported and nothing is done: seeded bugs, lying disks */
+    SIMFS_SKIP,        /* success is reported and nothing is done: seeded bugs, lying disks. A
+                          created file has no name, a lock keeps nobody out, a read gives zeros */
     SIMFS_MISDIRECT,   /* a write or read goes to another place: a multiple of 512 bytes away, or
-                          another file of the same kind */
+                          another file whose name ends in the same ".kind" */
     SIMFS_FLIP,        /* a read gives one flipped bit; the disk is right */
 };
 
@@ -88,8 +99,8 @@ struct simfs_fault {
 struct simfs_event {
     enum simfs_op op;
     unsigned phase;
-    uint64_t number; /* operations of SIMFS_MUTATE so far, this one included */
-    const char *path;
+    uint64_t number;       /* operations of SIMFS_MUTATE so far, this one included */
+    const char *path;      /* of a handle: as it was opened */
     const char *to;        /* rename and link: the other name */
     uint64_t offset, size; /* read, write */
     enum lam_code result;  /* phase 1 */
@@ -104,8 +115,9 @@ lam_env *simfs_env(struct simfs *fs);
 void simfs_set_choice(struct simfs *fs, struct choice *choice);
 void simfs_set_quota(struct simfs *fs, uint64_t bytes);
 uint64_t simfs_used(const struct simfs *fs);
-/* Only SIMFS_MUTATE operations are shown; in a phase-0 call the file system is as before. An
- * observer may call simfs_crash and simfs_clone, nothing else. */
+/* Only SIMFS_MUTATE operations are shown, also those that a fault then fails; in a phase-0 call the
+ * file system is as before. An observer may call simfs_crash, simfs_crash_width, simfs_clone,
+ * simfs_hash and simfs_freeze (then the operation is not done), nothing else. */
 void simfs_observe(struct simfs *fs, simfs_observer fn, void *arg);
 
 /* Sets the `slot`th of 4 independent faults and zeroes its counts. */
@@ -113,20 +125,26 @@ void simfs_arm(struct simfs *fs, unsigned slot, const struct simfs_fault *fault)
 void simfs_disarm(struct simfs *fs);
 uint64_t simfs_seen(const struct simfs *fs, unsigned slot);  /* operations that matched */
 uint64_t simfs_fired(const struct simfs *fs, unsigned slot); /* and were hit */
-/* From now on every operation but close and unlock fails with LAM_IO: the process is dead, what it
- * still does reaches nothing. */
+/* From now on every operation but close, unlock and cancel fails with LAM_IO: the process is dead,
+ * what it still does reaches nothing. */
 void simfs_freeze(struct simfs *fs);
 /* Files may stay open at simfs_free: their holders are gone. */
 void simfs_abandon(struct simfs *fs);
 
 enum simfs_crash { SIMFS_KILL, SIMFS_POWER };
-/* Makes the file system that a reboot finds. `choice` decides what stays; with an odometer all
- * images are enumerated (simfs_crash_width says how many, saturating). For SIMFS_KILL inside a
- * phase-0 write event a prefix of that write, also empty or whole, may be there. The image has its
- * own clock (later), no faults, the choice given, and everything in it is durable. Owned. */
+/* Makes the file system that a reboot finds. `choice` decides what stays: half of the images are
+ * simple (all old, all new, one file or directory apart from the others, contents without sizes or
+ * names without contents), half are mixtures. With an odometer all images are enumerated: each
+ * changed unit old, new or as before it was written over, sizes old or new, names as the options
+ * say; nothing torn, no noise, no sizes between. For SIMFS_KILL inside a phase-0 write event a
+ * prefix of that write, also empty or whole, may be there. The image has its own clock (later), no
+ * faults, no locks, the choice given (which an odometer does not serve: it then answers 0), and
+ * everything in it is durable. Owned. */
 struct simfs *simfs_crash(struct simfs *fs, enum simfs_crash kind, struct choice *choice);
+/* Images that an odometer makes of a power loss now; UINT64_MAX: very many. Costs as much as an
+ * image for each combination of names. */
 uint64_t simfs_crash_width(const struct simfs *fs);
-/* A power loss at its simplest: exactly what is durable (old), or everything (new). */
+/* A power loss at its simplest: exactly what is durable. */
 struct simfs *simfs_crash_old(struct simfs *fs);
 /* An exact copy with pending changes, without open files; `choice` as the original's. */
 struct simfs *simfs_clone(const struct simfs *fs);
@@ -137,22 +155,26 @@ uint64_t simfs_trace(const struct simfs *fs);
 /* A readable list: path, size, durable size, pending changes. */
 void simfs_print(const struct simfs *fs);
 
-/* For corruption: files by path in sorted order; durable content may be edited in place. */
+/* For corruption: files by path in sorted order. A path is valid until names change. */
 size_t simfs_file_count(const struct simfs *fs);
 const char *simfs_file_path(const struct simfs *fs, size_t index);
-uint8_t *simfs_file_bytes(struct simfs *fs, const char *path, size_t *size_out); /* NULL: absent */
+/* The file's bytes, for reading and editing in place until the next operation on `fs` or clone or
+ * image of it; makes them durable. NULL: absent. */
+uint8_t *simfs_file_bytes(struct simfs *fs, const char *path, size_t *size_out);
+/* Makes or replaces a file, with the directories on its way; durable. */
 void simfs_file_set(struct simfs *fs, const char *path, const void *bytes, size_t size);
 void simfs_file_drop(struct simfs *fs, const char *path);
 
 /* Virtual time. */
 int64_t simfs_now_us(const struct simfs *fs);
 void simfs_advance_us(struct simfs *fs, int64_t wall_us); /* may be negative: wall clock only */
-/* Without scheduler: runs queued tasks that are due, and, with `all`, those that are not. */
+/* Without scheduler: runs queued tasks that are due and, with `all`, those queued for later (the
+ * clock goes there). A task that is queued for later by one that runs now stays. */
 void simfs_run_tasks(struct simfs *fs, bool all);
 /* Open files and held locks: 0 when nothing leaked. */
 size_t simfs_open_handles(const struct simfs *fs);
-/* Violations of the protocol seen on the way (a sync after a failed sync of the same file, a write
- * to a removed name's directory, ...): NULL or the first one's text. */
+/* Violations of the protocol seen on the way: a sync of a file after one that failed while it was
+ * open, the use of a closed file. NULL or the first one's text. */
 const char *simfs_violation(const struct simfs *fs);
 
 #endif

@@ -17,6 +17,7 @@ enum names_plan { NAMES_NEW, NAMES_OLD, NAMES_DRAWN };
 enum bytes_plan {
     BYTES_NEW,
     BYTES_OLD,
+    BYTES_MID,   /* the version kept when unsynced bytes were written over */
     BYTES_SIZED, /* the size is new, the units are old */
     BYTES_NOISE, /* the size is new, units are noise where they may be */
     BYTES_CUT,   /* new up to a byte, old after it */
@@ -83,6 +84,7 @@ static void draw_simple_plan(struct crash *c) {
         {NAMES_NEW, NAMES_NEW, BYTES_SIZED, BYTES_SIZED, LAM_PATH_NONE},
         {NAMES_NEW, NAMES_NEW, BYTES_NEW, BYTES_SIZED, LAM_PATH_FILE},
         {NAMES_NEW, NAMES_NEW, BYTES_NEW, BYTES_CUT, LAM_PATH_FILE},
+        {NAMES_NEW, NAMES_NEW, BYTES_NEW, BYTES_MID, LAM_PATH_FILE},
         {NAMES_NEW, NAMES_NEW, BYTES_NEW, BYTES_NOISE, LAM_PATH_FILE},
     };
     uint32_t i = choose(c->choice, sizeof plans / sizeof plans[0]);
@@ -242,7 +244,8 @@ static void make_noise(struct crash *c, struct making *m, uint64_t from, uint64_
 
 static uint64_t draw_size(struct crash *c, const struct node *n, enum bytes_plan plan) {
     uint64_t old = n->synced.size, new = n->data.size;
-    if (old == new || plan == BYTES_NEW || plan == BYTES_SIZED || plan == BYTES_NOISE)
+    if (old == new || plan == BYTES_NEW || plan == BYTES_MID || plan == BYTES_SIZED ||
+        plan == BYTES_NOISE)
         return new;
     if (plan == BYTES_OLD)
         return old;
@@ -304,10 +307,11 @@ static void make_units(struct crash *c, struct making *m, enum bytes_plan plan) 
 }
 
 static void make_all(struct crash *c, struct making *m, enum bytes_plan plan) {
+    const struct node *n = m->n;
     uint64_t from = 0, to = 0;
     while (next_unit(m, &from, &to)) {
-        if (plan == BYTES_NEW)
-            set_unit(m, from, to, UNIT_NEW);
+        if (plan == BYTES_NEW || plan == BYTES_MID)
+            set_unit(m, from, to, plan == BYTES_MID && n->mid.size > 0 ? UNIT_MID : UNIT_NEW);
         else if (plan == BYTES_NOISE && c->fs->options.garbage)
             make_noise(c, m, from, to);
     }

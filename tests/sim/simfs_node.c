@@ -374,18 +374,26 @@ void file_resize(struct simfs *fs, uint32_t ino, uint64_t size) {
     content_resize(&n->data, size);
 }
 
+/* Whole units go to the disk, with what was lost in them. */
+static void write_back(struct node *n, uint64_t granule) {
+    content_resize(&n->synced, n->data.size);
+    for (uint32_t i = 0; i < n->dirty_count; i++) {
+        uint64_t from = n->dirty[i].from - n->dirty[i].from % granule;
+        uint64_t to = (n->dirty[i].to + granule - 1) / granule * granule;
+        if (to > n->data.size)
+            to = n->data.size;
+        if (from < to)
+            content_copy(&n->synced, &n->data, from, to);
+    }
+}
+
 void file_make_durable(struct simfs *fs, uint32_t ino) {
     struct node *n = node_of(fs, ino);
     if (!file_is_dirty(n))
         return;
     n = node_edit(fs, ino);
     if (n->lost) {
-        content_resize(&n->synced, n->data.size);
-        for (uint32_t i = 0; i < n->dirty_count; i++) {
-            uint64_t to = n->dirty[i].to < n->data.size ? n->dirty[i].to : n->data.size;
-            if (n->dirty[i].from < to)
-                content_copy(&n->synced, &n->data, n->dirty[i].from, to);
-        }
+        write_back(n, fs->options.granule);
     } else {
         content_drop(&n->synced);
         n->synced = content_ref(&n->data);
