@@ -148,7 +148,7 @@ $(O)/sim/%: $(O)/obj/tests/sim/prog_%.o $(SIM_OBJ) $(SIM_SUPPORT) $(SIM_LIBS)
 $(O)/fault/%: $(O)/obj/tests/fault/prog_%.o $(FAULT_OBJ) $(SIM_OBJ) $(SIM_SUPPORT) $(SIM_LIBS)
 	$(link_sim)
 .PHONY: sim-programs test-faults test-faults-long test-bugs test-mutants
-sim-programs: $(SIM_PROG)
+sim-programs: $(SIM_PROG) $(O)/tests/crash/kill $(O)/lamina
 
 MUTATE_ENV = CC="$(CC)" CFLAGS="$(CPPFLAGS) $(ALL_CFLAGS)" LDLIBS="$(LDLIBS)" O="$(O)" B="$(B)" \
              SIM_OBJ="$(SIM_OBJ) $(SIM_SUPPORT)" FAULT_OBJ="$(FAULT_OBJ)" LIBS="$(SIM_LIBS)"
@@ -222,14 +222,14 @@ test-install: ## installs into a scratch root and builds C and C++ applications 
 	@B=$(B) tests/install/run.sh
 
 KILL_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard tests/crash/kill/*.c)))
-$(O)/tests/crash/kill: $(KILL_OBJ) $(O)/liblamina.a
+$(O)/tests/crash/kill: $(KILL_OBJ) $(O)/obj/tests/support/gate.o $(O)/liblamina.a
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
-ROUNDS ?= 80
+ROUNDS ?= 500
 test-kill: build-deps ## a loaded process killed ROUNDS times, also while it opens; all compared with a model
 	@$(MAKE) --no-print-directory $(JFLAG) $(O)/tests/crash/kill
-	@$(O)/tests/crash/kill $(ROUNDS)
+	@$(O)/tests/crash/kill --count $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 test-foreign: ## Parquet files read by DuckDB and pyarrow (from PyPI, in a virtual environment)
 	@./.ci/deps build foreign

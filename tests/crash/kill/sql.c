@@ -34,6 +34,11 @@ static lam_session *session_of(struct load *l, const char *user, enum lam_role r
     return s;
 }
 
+static void end_session(lam_session *s) {
+    struct lam_error err;
+    must(lam_session_close(s, &err), &err, "session");
+}
+
 static void run(lam_session *s, const char *sql) {
     struct lam_error err = {0};
     must(lam_exec(s, sql, strlen(sql), NULL, NULL, NULL, &err), &err, sql);
@@ -150,14 +155,12 @@ static void write_sql(char *sql, size_t size, uint64_t w, const struct change *c
 
 static void *write_changes(void *arg) {
     const struct writer *w = arg;
-    struct progress *p = &w->load->shared->sql[w->number];
+    struct progress *p = &w->load->model->sql[w->number];
     lam_session *s =
         session_of(w->load, user_of(w->number), w->number < 2 ? LAM_ROLE_USER : LAM_ROLE_SERVICE);
     size_t size = (BIG_B_BYTES + 100) * (ROWS_MAX + 1);
-    char *sql = malloc(size);
-    if (!sql)
-        fail("out of memory");
-    for (;;) {
+    char *sql = must_alloc(size);
+    while (!stopping(w->load)) {
         struct change c;
         uint64_t number = atomic_load(&p->acked) + 1;
         describe_change(w->load->shared, w->number, number, &c);
@@ -167,52 +170,73 @@ static void *write_changes(void *arg) {
         run(s, sql);
         atomic_store(&p->acked, number);
     }
+    free(sql);
+    end_session(s);
     return NULL;
 }
 
 /* --- the others ----------------------------------------------------------------------------- */
 
+static void flush(struct load *l, lam_session *s, const char *sql) {
+    work_begin(l, WORK_FLUSH);
+    run(s, sql);
+    work_end(l, WORK_FLUSH);
+}
+
 static void *flush_tables(void *arg) {
     struct load *l = arg;
     lam_session *s = session_of(l, "root", LAM_ROLE_SYSTEM);
-    for (;;) {
-        run(s, "STORAGE FLUSH TABLE app.t");
-        run(s, "STORAGE FLUSH TABLE app.s");
-        atomic_fetch_add(&l->shared->flushes, 2);
+    while (!stopping(l)) {
+        flush(l, s, "STORAGE FLUSH TABLE app.t");
+        flush(l, s, "STORAGE FLUSH TABLE app.s");
     }
+    end_session(s);
     return NULL;
 }
 
-static const char *const schema_changes[] = {
-    "CREATE INDEX t_n ON app.t (n)",
-    "CREATE SHARED TABLE app.x (id INT PRIMARY KEY, v TEXT)",
-    "USE app; DROP INDEX t_n",
-    "DROP TABLE app.x",
+/* A round of schema changes; what stands after change `i` is that of its place in the round. */
+static const struct step {
+    const char *sql;
+    bool index;    /* app.t has index t_n */
+    bool table;    /* app.x is there */
+    bool t_more;   /* app.t has column more */
+    bool x_w;      /* app.x has column w */
+    bool x_rename; /* app.x's column v is called u */
+} steps[] = {
+    {"ALTER TABLE app.t DROP COLUMN more", .table = true, .x_w = true},
+    {"ALTER TABLE app.x RENAME COLUMN v TO u", .table = true, .x_w = true, .x_rename = true},
+    {"DROP TABLE app.x", .index = false},
+    {"CREATE INDEX t_n ON app.t (n)", .index = true},
+    {"CREATE SHARED TABLE app.x (id INT PRIMARY KEY, v TEXT)", .index = true, .table = true},
+    {"ALTER TABLE app.t ADD COLUMN more INT DEFAULT 7", .index = true, .table = true,
+     .t_more = true},
+    {"ALTER TABLE app.x ADD COLUMN w INT DEFAULT 5", .index = true, .table = true, .t_more = true,
+     .x_w = true},
+    {"USE app; DROP INDEX t_n", .table = true, .t_more = true, .x_w = true},
 };
-
-/* What changes 1 to `change` leave. */
-static bool has_index_after(uint64_t change) {
-    return change % 4 == 1 || change % 4 == 2;
-}
-static bool has_table_after(uint64_t change) {
-    return change % 4 == 2 || change % 4 == 3;
+#define STEPS (sizeof steps / sizeof steps[0])
+/* Change 1 is the first that a fresh database can take. */
+static const struct step *step_of(uint64_t change) {
+    return &steps[(change + 2) % STEPS];
 }
 
 static void *change_schema(void *arg) {
     struct load *l = arg;
-    struct progress *p = &l->shared->ddl;
+    struct progress *p = &l->model->schema;
     lam_session *s = session_of(l, "root", LAM_ROLE_SYSTEM);
-    for (;;) {
+    while (!stopping(l)) {
         uint64_t change = atomic_load(&p->acked) + 1;
         atomic_store(&p->begun, change);
-        run(s, schema_changes[(change - 1) % 4]);
+        work_begin(l, WORK_SCHEMA);
+        run(s, step_of(change)->sql);
         atomic_store(&p->acked, change);
-        atomic_fetch_add(&l->shared->schema_changes, 1);
-        if (has_table_after(change)) {
-            run(s, "INSERT INTO app.x VALUES (1, 'one') ON CONFLICT DO NOTHING");
-            run(s, "STORAGE FLUSH TABLE app.x");
+        work_end(l, WORK_SCHEMA);
+        if (step_of(change)->table) {
+            run(s, "INSERT INTO app.x (id) VALUES (1) ON CONFLICT DO NOTHING");
+            flush(l, s, "STORAGE FLUSH TABLE app.x");
         }
     }
+    end_session(s);
     return NULL;
 }
 
@@ -225,11 +249,10 @@ static void make_tables(struct load *l) {
            "CREATE INDEX IF NOT EXISTS t_a ON app.t (a);"
            "CREATE UNIQUE INDEX IF NOT EXISTS t_b ON app.t (b);"
            "CREATE INDEX IF NOT EXISTS s_a ON app.s (a)");
-    must(lam_session_close(s, NULL), NULL, "session");
+    end_session(s);
 }
 
 void sql_start(struct load *l) {
-    make_tables(l);
     for (uint64_t i = 0; i < SQL_WRITERS; i++) {
         writers[i] = (struct writer){l, i};
         start(write_changes, &writers[i]);
@@ -306,39 +329,36 @@ static void explain(const struct sql_row *found, const struct sql_row *expected)
 
 /* The scan against the model. */
 static void verify_rows(struct load *l, uint64_t w, const struct result *all) {
-    struct shared *s = l->shared;
-    struct progress *p = &s->sql[w];
-    struct sql_row rows[SQL_IDS];
+    struct model *m = l->model;
+    struct progress *p = &m->sql[w];
     struct change c;
     uint64_t acked = atomic_load(&p->acked), begun = atomic_load(&p->begun);
-    memcpy(rows, s->rows[w], sizeof rows);
-    for (uint64_t i = s->sql_applied[w] + 1; i <= acked; i++) {
-        describe_change(s, w, i, &c);
+    struct sql_row *rows = m->rows[w];
+    for (uint64_t i = m->sql_applied[w] + 1; i <= acked; i++) {
+        describe_change(l->shared, w, i, &c);
         apply_change(&c, rows);
     }
-    if (!same_rows(all->rows, rows) && begun != acked) {
-        describe_change(s, w, begun, &c);
+    if (begun > acked && !same_rows(all->rows, rows)) {
+        describe_change(l->shared, w, begun, &c);
         apply_change(&c, rows);
         acked = begun;
-        atomic_fetch_add(&s->unacked, 1);
+        atomic_fetch_add(&l->shared->unacked, 1);
     }
     if (!same_rows(all->rows, rows)) {
         explain(all->rows, rows);
-        fail("%s of %s: not the state after statement %llu (begun: %llu)", table_of(w), user_of(w),
-             (unsigned long long)acked, (unsigned long long)begun);
+        fail("%s of %s: not the state after statement %llu (acknowledged: %llu, begun: %llu)",
+             table_of(w), user_of(w), (unsigned long long)acked,
+             (unsigned long long)atomic_load(&p->acked), (unsigned long long)begun);
     }
-    memcpy(s->rows[w], rows, sizeof rows);
-    s->sql_applied[w] = acked;
+    m->sql_applied[w] = acked;
     atomic_store(&p->acked, acked);
     atomic_store(&p->begun, acked);
 }
 
 /* What the indexes find is what the scan found. */
 static void verify_indexes(lam_session *s, uint64_t w, const struct result *all) {
-    struct result *part = malloc(sizeof *part);
+    struct result *part = must_alloc(sizeof *part);
     char where[BIG_B_BYTES + 40], b[BIG_B_BYTES];
-    if (!part)
-        fail("out of memory");
     uint64_t total = 0;
     for (int32_t a = 0; a < A_VALUES; a++) {
         snprintf(where, sizeof where, "WHERE a = %d", a);
@@ -408,37 +428,66 @@ static bool has_partition(struct load *l, const char *name) {
     return true;
 }
 
+/* Whether a table has a column. */
+static bool has_column(lam_session *s, const char *table, const char *column) {
+    struct lam_error err = {0};
+    lam_stmt *stmt;
+    char sql[100];
+    snprintf(sql, sizeof sql, "SELECT %s FROM %s", column, table);
+    enum lam_code rc = lam_prepare(s, sql, strlen(sql), &stmt, NULL, &err);
+    if (rc == LAM_SQL && (!strcmp(err.sqlstate, "42703") || !strcmp(err.sqlstate, "42P01")))
+        return false;
+    must(rc, &err, sql);
+    lam_finalize(stmt);
+    return true;
+}
+
+static bool is_at(const struct step *now, uint64_t change) {
+    const struct step *e = step_of(change);
+    return now->index == e->index && now->table == e->table && now->t_more == e->t_more &&
+           now->x_w == e->x_w && now->x_rename == e->x_rename;
+}
+
 static void verify_schema(struct load *l) {
-    struct progress *p = &l->shared->ddl;
+    struct progress *p = &l->model->schema;
     uint64_t acked = atomic_load(&p->acked), begun = atomic_load(&p->begun);
-    bool index = has_partition(l, "user:app:t#t_n");
-    bool table = has_partition(l, "shared:app:x");
-    if (table != has_partition(l, "shared:app:x@segments"))
+    lam_session *s = session_of(l, "root", LAM_ROLE_SYSTEM);
+    struct step now = {
+        .index = has_partition(l, "user:app:t#t_n"),
+        .table = has_partition(l, "shared:app:x"),
+        .t_more = has_column(s, "app.t", "more"),
+        .x_w = has_column(s, "app.x", "w"),
+        .x_rename = has_column(s, "app.x", "u"),
+    };
+    if (now.table != has_partition(l, "shared:app:x@segments"))
         fail("half of table app.x is there");
-    uint64_t now = acked;
-    if (index != has_index_after(now) || table != has_table_after(now))
-        now = begun;
-    if (index != has_index_after(now) || table != has_table_after(now))
-        fail("index t_n: %d, table app.x: %d after schema change %llu (begun: %llu)", index, table,
-             (unsigned long long)acked, (unsigned long long)begun);
-    if (index)
+    end_session(s);
+    uint64_t change = is_at(&now, acked) ? acked : begun;
+    if (!is_at(&now, change))
+        fail("index t_n %d, table app.x %d, columns more %d, w %d, u %d after schema change %llu "
+             "(begun: %llu)",
+             now.index, now.table, now.t_more, now.x_w, now.x_rename, (unsigned long long)acked,
+             (unsigned long long)begun);
+    if (now.index)
         verify_entries(l, "user:app:t", "t_n");
-    atomic_store(&p->acked, now);
-    atomic_store(&p->begun, now);
+    atomic_store(&p->acked, change);
+    atomic_store(&p->begun, change);
+}
+
+static void verify_writer(struct load *l, uint64_t w, struct result *all) {
+    lam_session *s = session_of(l, user_of(w), w < 2 ? LAM_ROLE_USER : LAM_ROLE_SERVICE);
+    query(s, w, "", all);
+    verify_rows(l, w, all);
+    if (l->full)
+        verify_indexes(s, w, all);
+    end_session(s);
 }
 
 void sql_verify(struct load *l) {
-    struct result *all = malloc(sizeof *all);
-    if (!all)
-        fail("out of memory");
+    struct result *all = must_alloc(sizeof *all);
     make_tables(l);
-    for (uint64_t w = 0; w < SQL_WRITERS; w++) {
-        lam_session *s = session_of(l, user_of(w), w < 2 ? LAM_ROLE_USER : LAM_ROLE_SERVICE);
-        query(s, w, "", all);
-        verify_rows(l, w, all);
-        verify_indexes(s, w, all);
-        must(lam_session_close(s, NULL), NULL, "session");
-    }
+    for (uint64_t w = 0; w < SQL_WRITERS; w++)
+        verify_writer(l, w, all);
     verify_entries(l, "user:app:t", "t_a");
     verify_entries(l, "user:app:t", "t_b");
     verify_entries(l, "shared:app:s", "s_a");
