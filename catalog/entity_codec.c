@@ -85,14 +85,14 @@ static void get_field(struct cursor *c, struct value *out) {
         struct lam_slice s = cursor_bytes(c, sizeof out->as.i128);
         if (s.size)
             memcpy(&out->as.i128, s.data, s.size);
-        if (!decimal_fits(out->as.i128, out->type.precision))
-            c->failed = true;
         break;
     }
     case LAM_TYPE_NULL:
         c->failed = true;
-        break;
+        return;
     }
+    if (!c->failed && !value_in_range(out))
+        c->failed = true;
 }
 
 static enum lam_code check_field(const struct entity_def *def, const struct entity_field *field,
@@ -171,6 +171,8 @@ enum lam_code record_decode(const struct entity_def *def, const char *where, str
     uint32_t count = cursor_varint32(&c);
     struct lam_slice bitmap = cursor_bytes(&c, (size_t)(count / 8) + (count % 8 != 0));
     uint32_t known = def->field_count - record_key_count(def);
+    if (!c.failed && count % 8 != 0 && bitmap.data[bitmap.size - 1] >> count % 8 != 0)
+        c.failed = true;
     if (c.failed || format != RECORD_FORMAT || count > known)
         return corrupt(where, &c, "bad header", err);
     uint32_t bit = 0;

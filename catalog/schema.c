@@ -150,25 +150,11 @@ int schema_find_id(const struct schema *s, uint32_t id) {
 
 /* --- checking --- */
 
-static bool i64_suits(const struct value *v) {
-    switch (v->type.type) {
-    case LAM_TYPE_SMALLINT:
-        return v->as.i64 >= INT16_MIN && v->as.i64 <= INT16_MAX;
-    case LAM_TYPE_INT:
-    case LAM_TYPE_DATE:
-        return v->as.i64 >= INT32_MIN && v->as.i64 <= INT32_MAX;
-    case LAM_TYPE_TIME:
-        return v->as.i64 >= 0 && v->as.i64 < DAY_MICROS;
-    default:
-        return true;
-    }
-}
-
 /* Whether a value may stand for a column of the type. */
 static bool value_suits(const struct value *v, struct coltype type) {
     if (v->is_null)
         return v->type.type == LAM_TYPE_NULL || v->type.type == type.type;
-    if (v->type.type != type.type || !i64_suits(v))
+    if (v->type.type != type.type || !value_in_range(v))
         return false;
     if (type.type == LAM_TYPE_DECIMAL)
         return v->type.scale == type.scale && decimal_fits(v->as.i128, type.precision);

@@ -54,6 +54,26 @@ struct value value_uuid(const uint8_t *bytes) {
     return v;
 }
 
+bool value_in_range(const struct value *v) {
+    struct value rounded;
+    switch (v->type.type) {
+    case LAM_TYPE_SMALLINT:
+        return v->as.i64 >= INT16_MIN && v->as.i64 <= INT16_MAX;
+    case LAM_TYPE_INT:
+    case LAM_TYPE_DATE:
+        return v->as.i64 >= INT32_MIN && v->as.i64 <= INT32_MAX;
+    case LAM_TYPE_TIME:
+        return v->as.i64 >= 0 && v->as.i64 < DAY_MICROS;
+    case LAM_TYPE_FLOAT:
+        rounded = value_f64(LAM_TYPE_FLOAT, v->as.f64);
+        return value_cmp(&rounded, v) == 0;
+    case LAM_TYPE_DECIMAL:
+        return decimal_fits(v->as.i128, v->type.precision);
+    default:
+        return true;
+    }
+}
+
 static int cmp_f64(double a, double b) {
     if (isnan(a) || isnan(b))
         return isnan(a) != 0 ? isnan(b) == 0 : -1;

@@ -69,6 +69,9 @@ bool coltype_valid(struct coltype type);
 int value_cmp(const struct value *a, const struct value *b);
 uint64_t value_hash(const struct value *v, uint64_t seed); /* equal values hash alike */
 
+/* Whether a number, date or time that is not NULL is one that its type can hold. */
+bool value_in_range(const struct value *v);
+
 /* --- text --- */
 /* Appends the text form; NULL appends nothing. */
 MUST_CHECK enum lam_code value_format(const struct value *v, struct buf *out,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog/entity_impl.h"
 #include "tests/catalog/fixture.h"
 
 enum { THING_GROUP, THING_NUMBER, THING_NOTE, THING_FLAG, THING_RATIO, THING_UUID, THING_BLOB };
@@ -197,6 +198,56 @@ START_TEST(damaged_records_are_corrupt_not_absent) {
 }
 END_TEST
 
+/* Whose checksums hold, but which nothing here writes: a column of INT has no room for them. */
+START_TEST(records_with_values_beyond_their_type_are_corrupt) {
+    static const struct {
+        struct entity_field field;
+        const char *bytes;
+        size_t size;
+    } cases[] = {
+        {{.name = "v", .type = LAM_TYPE_SMALLINT}, "\x80\x80\x04", 3},
+        {{.name = "v", .type = LAM_TYPE_INT}, "\x80\x80\x80\x80\x10", 5},
+        {{.name = "v", .type = LAM_TYPE_DATE}, "\x80\x80\x80\x80\x10", 5},
+        {{.name = "v", .type = LAM_TYPE_TIME}, "\x01", 1},
+        {{.name = "v", .type = LAM_TYPE_FLOAT}, "\x01\0\0\0\0\0\xf0\x3f", 8},
+        {{.name = "v", .type = LAM_TYPE_DECIMAL, .precision = 2},
+         "d\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+         16},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct entity_field fields[] = {{.name = "k", .type = LAM_TYPE_BOOLEAN, .key = true},
+                                        cases[i].field};
+        struct entity_def def = {.name = "odd", .fields = fields, .field_count = 2};
+        struct arena arena = {0};
+        struct value got[2];
+        struct buf record = {0};
+        ck_assert(buf_append(&record, "\1\1\1", 3, NULL) == LAM_OK);
+        ck_assert(buf_append(&record, cases[i].bytes, cases[i].size, NULL) == LAM_OK);
+        ck_code(record_decode(&def, "odd", lam_slice_of("\1", 1), buf_slice(&record), &arena, got,
+                              NULL),
+                LAM_CORRUPT);
+        buf_fini(&record);
+        arena_fini(&arena);
+    }
+}
+END_TEST
+
+START_TEST(records_with_bits_for_no_field_are_corrupt) {
+    static const struct entity_field fields[] = {
+        {.name = "k", .type = LAM_TYPE_BOOLEAN, .key = true},
+        {.name = "v", .type = LAM_TYPE_BOOLEAN, .nullable = true}};
+    static const struct entity_def def = {.name = "odd", .fields = fields, .field_count = 2};
+    struct arena arena = {0};
+    struct value got[2];
+    struct lam_slice key = lam_slice_of("\1", 1);
+    ck_assert(record_decode(&def, "odd", key, lam_slice_of("\1\1\0", 3), &arena, got, NULL) ==
+              LAM_OK);
+    ck_code(record_decode(&def, "odd", key, lam_slice_of("\1\1\2", 3), &arena, got, NULL),
+            LAM_CORRUPT);
+    arena_fini(&arena);
+}
+END_TEST
+
 START_TEST(snapshots_see_records_of_their_moment) {
     struct fixture f;
     fixture_open(&f);
@@ -221,4 +272,5 @@ END_TEST
 TEST_MAIN("catalog/entity", records_come_back_whole, insert_update_put_and_delete_check_presence,
           nulls_and_types_are_checked, scans_go_by_key_prefix_in_order,
           records_without_a_later_field_read_it_as_null, damaged_records_are_corrupt_not_absent,
-          snapshots_see_records_of_their_moment)
+          records_with_bits_for_no_field_are_corrupt,
+          records_with_values_beyond_their_type_are_corrupt, snapshots_see_records_of_their_moment)

@@ -293,6 +293,50 @@ START_TEST(a_misspelt_function_brings_a_hint) {
 }
 END_TEST
 
+/* Runs `text` with $1, a JSON value of these bytes. */
+static const char *json_text(struct expr_fixture *f, struct lam_slice bytes, const char *text) {
+    struct lam_error err;
+    f->parameter_types[0] = coltype_of(LAM_TYPE_JSON);
+    f->parameters[0] = value_bytes(LAM_TYPE_JSON, bytes);
+    return expr_text(f, text, 0, &err);
+}
+
+/* Rows are not checked again when they are read, and a forged file holds what it likes. */
+START_TEST(json_operators_come_to_an_end_on_any_bytes) {
+    static const char *const forged[] = {"[}",      "[1}2",   "[,",         "{\"a\"",
+                                         "{\"a\":", "[\"\\u", "[\"\\ud8zz", "{\"\\uzzzz\":1}",
+                                         "[\"\\",   "[[[",    "{\"a\" 1"};
+    struct expr_fixture f;
+    expr_setup(&f);
+    for (size_t i = 0; i < sizeof forged / sizeof forged[0]; i++) {
+        struct lam_slice bytes = lam_slice_str(forged[i]);
+        json_text(&f, bytes, "json_array_length($1)");
+        json_text(&f, bytes, "$1 ->> 0");
+        json_text(&f, bytes, "$1 ->> -1");
+        json_text(&f, bytes, "$1 ->> 'a'");
+        json_text(&f, bytes, "$1 ? 'a'");
+    }
+    ck_assert_str_eq(json_text(&f, lam_slice_str("[1}2"), "$1 ->> 1"), "NULL");
+    expr_teardown(&f);
+}
+END_TEST
+
+START_TEST(json_has_walks_an_array_once) {
+    struct expr_fixture f;
+    struct buf array = {0};
+    expr_setup(&f);
+    ck_assert(buf_append_str(&array, "[0", NULL) == LAM_OK);
+    for (int i = 0; i < 300000; i++)
+        ck_assert(buf_append_str(&array, ",\"y\"", NULL) == LAM_OK);
+    ck_assert(buf_append_str(&array, ",\"last\"]", NULL) == LAM_OK);
+    ck_assert_str_eq(json_text(&f, buf_slice(&array), "$1 ? 'last'"), "true");
+    ck_assert_str_eq(json_text(&f, buf_slice(&array), "$1 ? 'none'"), "false");
+    buf_fini(&array);
+    expr_teardown(&f);
+}
+END_TEST
+
 TEST_MAIN("sql/func", text_functions_count_characters, math_functions_check_domain_and_range,
           time_functions_work_in_utc, json_operators_walk_the_text, session_functions_read_the_run,
-          a_misspelt_function_brings_a_hint)
+          a_misspelt_function_brings_a_hint, json_operators_come_to_an_end_on_any_bytes,
+          json_has_walks_an_array_once)
