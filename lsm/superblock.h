@@ -9,9 +9,10 @@
  * S2. In a sealed database nothing may be damaged: both slots must be whole and say the same, but
  *     for what a crash can leave while a slot is written (S3).
  * S3. The only write over a slot of a sealed pair keeps the manifest and clears the seal; the only
- *     write that seals keeps the manifest. So a torn slot is a mixture, in 16-byte units, of two
- *     contents computable from the whole slot; anything else is damage. A unit that differs holds a
- *     checksum, so no flip of a few bits makes a mixture. */
+ *     write that seals keeps the manifest. So a torn slot is a mixture of two contents computable
+ *     from the whole slot: each 16-byte unit is one of them, or begins as one and ends as the
+ *     other. Anything else is damage. Damage that looks like that does no harm: the whole slot
+ *     says all that the damaged one did. */
 #ifndef LAMINA_LSM_SUPERBLOCK_H
 #define LAMINA_LSM_SUPERBLOCK_H
 
