@@ -113,9 +113,8 @@ static enum lam_code split_page(struct parquet_cursor *c, struct lam_error *err)
     c->page_values = h->values;
     if (h->type == PQ_DATA_PAGE && c->leaf->optional) {
         if (h->levels != PQ_RLE)
-            return ERR(err, LAM_UNSUPPORTED,
-                       "%s: offset %llu: Parquet definition levels of encoding %d", c->reader->path,
-                       (unsigned long long)c->page.offset, (int)h->levels);
+            return pq_unsupported_page(c->reader, c->page.offset, err,
+                                       "definition levels that are not RLE");
         if (body.size < 4 || get_le32(body.data) > body.size - 4)
             return bad_page(c, err, "Parquet levels are longer than their page");
         c->levels = lam_slice_of(body.data + 4, get_le32(body.data));
@@ -155,6 +154,17 @@ static uint32_t find_page(const struct parquet_cursor *c) {
     return low;
 }
 
+/* A page's header is under no checksum, so that a damaged encoding might decode to other values.
+ * Lamina's writer gives all pages of a chunk one encoding, which the footer names. */
+static bool is_encoding_of(const struct parquet_reader *r, const struct pq_chunk *m,
+                           enum pq_encoding encoding) {
+    if (!r->is_ours)
+        return true;
+    if (m->dictionary_offset)
+        return encoding == PQ_RLE_DICTIONARY;
+    return (unsigned)encoding < 32 && (m->encodings & ~(1u << PQ_RLE)) == 1u << encoding;
+}
+
 static enum lam_code load_page(struct parquet_cursor *c, struct lam_error *err) {
     uint32_t index = find_page(c);
     const struct pq_page_ref *p = &c->pages[index];
@@ -168,6 +178,8 @@ static enum lam_code load_page(struct parquet_cursor *c, struct lam_error *err) 
         return bad_page(c, err, "no Parquet data page where one should be");
     if (h->values != c->page_end - c->page_first)
         return bad_page(c, err, "Parquet page holds other rows than its index says");
+    if (!is_encoding_of(c->reader, m, h->encoding))
+        return bad_page(c, err, "Parquet page of another encoding than the footer says");
     if (!pq_decoder_knows(c->leaf, h->encoding))
         return ERR(err, LAM_UNSUPPORTED,
                    "%s: offset %llu: Parquet encoding %d of column \"%s\" is not supported",

@@ -19,6 +19,12 @@ enum lam_code pq_corrupt(const struct parquet_reader *r, uint64_t offset, struct
     return ERR(err, LAM_CORRUPT, "%s: offset %llu: %s", r->path, (unsigned long long)offset, what);
 }
 
+enum lam_code pq_unsupported_page(const struct parquet_reader *r, uint64_t offset,
+                                  struct lam_error *err, const char *what) {
+    return ERR(err, r->is_known ? LAM_CORRUPT : LAM_UNSUPPORTED,
+               "%s: offset %llu: Parquet page with %s", r->path, (unsigned long long)offset, what);
+}
+
 enum lam_code pq_read_bytes(const struct parquet_reader *r, uint64_t offset, size_t size,
                             struct buf *out, struct lam_error *err) {
     LAM_ASSERT(offset <= r->file_bytes && size <= r->file_bytes - offset);
@@ -42,8 +48,7 @@ static enum lam_code check_sizes(const struct parquet_reader *r, enum pq_codec c
     if (h->compressed_bytes > stored)
         return pq_corrupt(r, p->offset, err, "Parquet page is longer than its place");
     if (h->uncompressed_bytes > PQ_MAX_PAGE)
-        return ERR(err, LAM_UNSUPPORTED, "%s: offset %llu: Parquet page of %u bytes", r->path,
-                   (unsigned long long)p->offset, h->uncompressed_bytes);
+        return pq_unsupported_page(r, p->offset, err, "more bytes than are read at once");
     bool same = h->uncompressed_bytes == h->compressed_bytes;
     if (codec == PQ_UNCOMPRESSED && !same)
         return pq_corrupt(r, p->offset, err, "uncompressed Parquet page of two sizes");
@@ -60,8 +65,7 @@ static enum lam_code split_levels(const struct parquet_reader *r, struct pq_page
     if (h->type != PQ_DATA_PAGE_V2)
         return LAM_OK;
     if (h->repetition_bytes != 0)
-        return ERR(err, LAM_UNSUPPORTED, "%s: offset %llu: Parquet page with repetition levels",
-                   r->path, (unsigned long long)p->offset);
+        return pq_unsupported_page(r, p->offset, err, "repetition levels");
     if (h->definition_bytes > stored->size || h->definition_bytes > h->uncompressed_bytes)
         return pq_corrupt(r, p->offset, err, "Parquet levels are longer than their page");
     p->levels = lam_slice_of(stored->data, h->definition_bytes);

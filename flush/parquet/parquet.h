@@ -136,6 +136,19 @@ struct parquet_reader;
 MUST_CHECK enum lam_code parquet_reader_open(lam_env *env, const char *path,
                                              struct parquet_reader **reader_out,
                                              struct lam_error *err);
+/* What is known of a file from elsewhere. */
+struct parquet_identity {
+    uint64_t bytes; /* of the file */
+    uint64_t rows;
+    uint64_t footer_hash; /* as parquet_reader_footer_hash tells it */
+};
+/* Opens a file that was written here. Whatever in it is not as this writer makes it is CORRUPT,
+ * also what would be UNSUPPORTED in a foreign file; a whole footer of a later writer still is that.
+ */
+MUST_CHECK enum lam_code parquet_reader_open_known(lam_env *env, const char *path,
+                                                   const struct parquet_identity *identity,
+                                                   struct parquet_reader **reader_out,
+                                                   struct lam_error *err);
 /* NULL is allowed. All cursors must be closed before. */
 void parquet_reader_close(struct parquet_reader *r);
 /* All below is valid until the reader closes. */

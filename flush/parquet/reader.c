@@ -50,6 +50,19 @@ static enum lam_code keep_bytes(struct parquet_reader *r, struct lam_slice s, st
     return LAM_OK;
 }
 
+/* Before anything in the footer is believed. */
+static enum lam_code check_known(struct parquet_reader *r, struct lam_error *err) {
+    if (!r->known)
+        return LAM_OK;
+    if (r->file_bytes != r->known->bytes)
+        return ERR(err, LAM_CORRUPT, "%s: %llu bytes, %llu were written", r->path,
+                   (unsigned long long)r->file_bytes, (unsigned long long)r->known->bytes);
+    if (r->footer_hash != r->known->footer_hash)
+        return pq_corrupt(r, r->footer_offset, err, "not the footer that was written");
+    r->is_known = true;
+    return LAM_OK;
+}
+
 static enum lam_code read_footer(struct parquet_reader *r, struct tail *t, struct lam_error *err) {
     if (r->file_bytes < PQ_MAGIC_BYTES + PQ_TAIL_BYTES)
         return ERR(err, LAM_CORRUPT, "%s: %llu bytes are too few for a Parquet file", r->path,
@@ -57,7 +70,7 @@ static enum lam_code read_footer(struct parquet_reader *r, struct tail *t, struc
     uint64_t guess = r->file_bytes > TAIL_BYTES ? r->file_bytes - TAIL_BYTES : 0;
     TRY(load_tail(r, t, guess, err));
     struct lam_slice end = tail_slice(t, r->file_bytes - PQ_TAIL_BYTES, PQ_TAIL_BYTES);
-    if (memcmp(end.data + 4, PQ_MAGIC_CRYPT, PQ_MAGIC_BYTES) == 0)
+    if (!r->known && memcmp(end.data + 4, PQ_MAGIC_CRYPT, PQ_MAGIC_BYTES) == 0)
         return ERR(err, LAM_UNSUPPORTED, "%s: encrypted Parquet files are not supported", r->path);
     if (memcmp(end.data + 4, PQ_MAGIC, PQ_MAGIC_BYTES) != 0)
         return pq_corrupt(r, r->file_bytes - PQ_MAGIC_BYTES, err, "no Parquet magic at the end");
@@ -70,7 +83,10 @@ static enum lam_code read_footer(struct parquet_reader *r, struct tail *t, struc
     struct lam_slice footer;
     TRY(keep_bytes(r, tail_slice(t, r->footer_offset, (size_t)size), &footer, err));
     r->footer_hash = hash_xxh3(footer.data, footer.size, 0);
-    return pq_meta_decode(footer, r->path, r->footer_offset, &r->arena, &r->meta, err);
+    TRY(check_known(r, err));
+    TRY(pq_meta_decode(footer, r->path, r->footer_offset, &r->arena, &r->meta, err));
+    r->is_ours = slice_starts_with(r->meta.created_by, lam_slice_str(PQ_CREATOR));
+    return LAM_OK;
 }
 
 static enum lam_code check_magic(struct parquet_reader *r, struct tail *t, struct lam_error *err) {
@@ -143,16 +159,12 @@ static enum lam_code check_chunk(const struct parquet_reader *r, const struct pq
     return LAM_OK;
 }
 
-static bool is_ours(const struct parquet_reader *r) {
-    return slice_starts_with(r->meta.created_by, lam_slice_str(PQ_CREATOR));
-}
-
 /* Whether a column's bounds have an order that is known here. Other writers leave NaNs out of the
  * bounds of floats, and a scan that sorts NaN above all numbers would miss them. */
 static bool has_order(const struct parquet_reader *r, uint32_t field) {
     enum lam_type type = r->fields[field].type.type;
     bool is_float = type == LAM_TYPE_FLOAT || type == LAM_TYPE_DOUBLE;
-    return r->meta.type_ordered && r->meta.type_ordered[field] && (!is_float || is_ours(r));
+    return r->meta.type_ordered && r->meta.type_ordered[field] && (!is_float || r->is_ours);
 }
 
 static void load_bounds(const struct parquet_reader *r, const struct pq_chunk *c, uint32_t field,
@@ -257,7 +269,7 @@ static enum lam_code check_index_hash(struct parquet_reader *r, struct tail *t,
     unsigned long long start = 0, hash = 0;
     int used = 0;
     /* Other writers copy metadata of files they rewrite. */
-    if (!is_ours(r) || !parquet_reader_pair(r, PQ_KEY_INDEX, &value))
+    if (!r->is_ours || !parquet_reader_pair(r, PQ_KEY_INDEX, &value))
         return LAM_OK;
     if (value.size > 0 && value.size < sizeof text)
         memcpy(text, value.data, value.size);
@@ -331,14 +343,15 @@ out:
     return rc;
 }
 
-enum lam_code parquet_reader_open(lam_env *env, const char *path,
-                                  struct parquet_reader **reader_out, struct lam_error *err) {
+static enum lam_code open_file(lam_env *env, const char *path, const struct parquet_identity *known,
+                               struct parquet_reader **reader_out, struct lam_error *err) {
     struct tail t = {0};
     enum lam_code rc;
     *reader_out = NULL;
     struct parquet_reader *r = mem_calloc(1, sizeof *r);
     if (!r)
         return mem_fail(err, sizeof *r);
+    r->known = known;
     r->path = arena_strdup(&r->arena, path);
     if (!r->path) {
         rc = mem_fail(err, strlen(path) + 1);
@@ -351,12 +364,26 @@ enum lam_code parquet_reader_open(lam_env *env, const char *path,
     TRY_GOTO(make_fields(r, err));
     TRY_GOTO(make_chunks(r, err));
     TRY_GOTO(load_indexes(r, &t, err));
+    if (known && (uint64_t)r->meta.rows != known->rows)
+        TRY_GOTO(pq_corrupt(r, r->footer_offset, err, "not as many rows as were written"));
+    r->known = NULL;
     *reader_out = r;
     r = NULL;
 out:
     buf_fini(&t.bytes);
     parquet_reader_close(r);
     return rc;
+}
+
+enum lam_code parquet_reader_open(lam_env *env, const char *path,
+                                  struct parquet_reader **reader_out, struct lam_error *err) {
+    return open_file(env, path, NULL, reader_out, err);
+}
+
+enum lam_code parquet_reader_open_known(lam_env *env, const char *path,
+                                        const struct parquet_identity *identity,
+                                        struct parquet_reader **reader_out, struct lam_error *err) {
+    return open_file(env, path, identity, reader_out, err);
 }
 
 void parquet_reader_close(struct parquet_reader *r) {

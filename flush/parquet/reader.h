@@ -32,7 +32,10 @@ struct parquet_reader {
     uint64_t file_bytes;
     uint64_t footer_offset; /* everything else ends here */
     uint64_t footer_hash;
-    struct arena arena; /* all below */
+    const struct parquet_identity *known; /* what the caller expects, during open; else NULL */
+    bool is_known;                        /* the footer is the expected one */
+    bool is_ours;                         /* Lamina's writer made it, the footer says */
+    struct arena arena;                   /* all below */
     struct pq_meta meta;
     struct parquet_field *fields;
     struct pq_reader_chunk *chunks; /* by group, then field */
@@ -46,6 +49,10 @@ static inline const struct pq_reader_chunk *pq_reader_chunk(const struct parquet
 /* Raises LAM_CORRUPT for a place in a reader's file. */
 enum lam_code pq_corrupt(const struct parquet_reader *r, uint64_t offset, struct lam_error *err,
                          const char *what);
+/* Raises LAM_UNSUPPORTED for a page, or CORRUPT in a known file: its footer names all that its
+ * pages need. */
+enum lam_code pq_unsupported_page(const struct parquet_reader *r, uint64_t offset,
+                                  struct lam_error *err, const char *what);
 /* Reads bytes [offset, offset + size), which lie in the file, into `out` (emptied first). */
 MUST_CHECK enum lam_code pq_read_bytes(const struct parquet_reader *r, uint64_t offset, size_t size,
                                        struct buf *out, struct lam_error *err);
