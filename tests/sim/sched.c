@@ -315,6 +315,10 @@ static struct sim_thread *pick(struct sim_thread **ready, uint32_t count, enum s
         count = without_victim(ready, count);
         break;
     case SCHED_RANDOM:
+        if (ready[0] == self && !leave && sim.options.one_in > 1 &&
+            !choose_one_in(sim.choice, sim.options.one_in))
+            return self;
+        break;
     case SCHED_POLICIES:
         break;
     }

@@ -23,7 +23,7 @@
 #include "tests/sim/choice.h"
 
 enum sched_policy {
-    SCHED_RANDOM, /* any runnable thread at each point */
+    SCHED_RANDOM, /* any runnable thread, at one in `one_in` points */
     SCHED_RUN_TO_BLOCK,
     SCHED_PRIORITIES, /* PCT (Burckhardt et al. 2010): random priorities, `depth` changes of them */
     SCHED_ROUND_ROBIN,
@@ -33,6 +33,7 @@ enum sched_policy {
 
 struct sched_options {
     enum sched_policy policy;
+    uint32_t one_in;    /* RANDOM: 0 is 1 */
     uint32_t depth;     /* PRIORITIES: number of change points */
     uint32_t length;    /* PRIORITIES: they lie in this many first switching points; 0: 1000 */
     uint64_t steps_max; /* livelock: more switching points than this is a failure; 0: 50 million */

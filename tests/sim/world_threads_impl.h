@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside of the concurrent world: world_threads.c (sessions), world_threads_work.c (what each
+ * thread does), world_threads_content.c (what there must be), world_threads_check.c (vectors and
+ * images). */
+#ifndef LAMINA_TESTS_SIM_WORLD_THREADS_IMPL_H
+#define LAMINA_TESTS_SIM_WORLD_THREADS_IMPL_H
+
+#include "base/thread.h"
+#include "lamina/db.h"
+#include "tests/sim/simfs.h"
+#include "tests/sim/world_threads.h"
+
+#define WRITERS_MAX 5u
+#define PARTS_MAX   3u
+#define BATCHES_MAX 24u
+#define KEYS        6u /* of a writer: its counter, then slots */
+#define TEMPS_MAX   8u
+#define PUTS_MAX    12u /* into one temporary partition */
+#define VALUE_MAX   4096u
+#define STEPS_MAX   16u
+
+/* One operation of a batch. */
+enum step_kind { STEP_PUT, STEP_DELETE, STEP_RANGE };
+struct step {
+    enum step_kind kind;
+    uint32_t part;
+    uint32_t key, to; /* RANGE: slots [key, to) */
+};
+
+/* What a writer's keys hold after some number of its batches. */
+struct writer_state {
+    uint8_t last[PARTS_MAX][KEYS]; /* the batch that put it; 0: absent */
+};
+
+/* A writer's n-th batch. */
+struct commit {
+    uint64_t sequence; /* its last; 0: not known */
+    uint32_t count;    /* operations */
+    uint16_t attempt;  /* written into its values; a clean failure leads to another */
+    bool acked, synced, unknown;
+};
+
+/* How many batches of each writer. */
+struct vector {
+    uint32_t n[WRITERS_MAX];
+};
+
+/* Entries read from the shared partitions; memory is kept between uses. */
+struct content_item {
+    uint32_t key_at, key_size, value_at, value_size; /* in bytes */
+};
+struct content {
+    struct content_item *items;
+    size_t count, capacity;
+    size_t begin[PARTS_MAX + 1]; /* where each partition's items begin */
+    uint8_t *bytes;
+    size_t bytes_size, bytes_capacity;
+};
+
+/* A partition that comes and goes. While it is made or ended, and if that failed until the next
+ * open, it is there or not. */
+enum temp_state { TEMP_NONE, TEMP_MAKING, TEMP_THERE, TEMP_ENDING, TEMP_GONE };
+struct temp {
+    enum temp_state state;
+    uint32_t issued;          /* puts of keys 0, 1, ... */
+    uint32_t acked, synced;   /* of these */
+    lam_partition *partition; /* upkeep's handle */
+};
+
+/* A vector that was seen, to be compared with the sequences that get known later. */
+struct shot {
+    uint64_t sequence; /* a snapshot's; 0: an image */
+    struct vector v;
+};
+
+enum bound { BOUND_KILL, BOUND_POWER, BOUND_EXACT };
+enum end { END_CLOSE, END_KILL, END_POWER };
+
+struct world {
+    uint64_t seed, salt;
+    struct choice choice;
+    struct threads_report *report;
+    struct threads_trace trace;
+    struct simfs *fs; /* owned */
+    lam_db *db;
+    lam_partition *parts[PARTS_MAX];
+    uint32_t writers, part_count, sessions, session;
+    struct writer_state states[WRITERS_MAX][BATCHES_MAX + 1];
+    struct commit commits[WRITERS_MAX][BATCHES_MAX + 1];
+    struct temp temps[TEMPS_MAX];
+    uint32_t temp_count;
+    struct vector issued, acked, floor; /* floor: there when the session began */
+    uint64_t acked_sequence;            /* highest acknowledged */
+    uint64_t synced_sequence;           /* highest that a power loss must leave */
+    struct shot *shots;                 /* owned */
+    size_t shot_count, shot_capacity;
+
+    /* --- this session --- */
+    uint32_t batches; /* of each writer */
+    uint32_t rounds;  /* of the others */
+    bool with_reader, with_holder, with_upkeep, with_lanes;
+    bool live;         /* events count and images are made */
+    bool crashed;      /* it ended by a crash */
+    bool final_vector; /* no thread writes any more */
+    enum end end;
+    uint64_t events;     /* since `live` */
+    uint64_t next_image; /* the event of the next image; 0: none */
+    uint64_t crash_at;   /* the event at which all die; 0: none */
+    uint32_t image_gap;
+    bool fault_armed, fault_on_sync;
+    uint32_t depth;       /* of images */
+    uint64_t reorganised; /* dumps, compactions and drops that have ended */
+    uint32_t failed_by_sync;
+    struct content main_content, reader_content, reader_again, holder_content, image_content;
+};
+
+/* Prints what is wrong and ends the program. */
+void wt_fail(const struct world *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3), noreturn));
+/* `what` went well; or it failed by an injected fault, as such calls may: false. */
+bool wt_went_well(struct world *w, enum lam_code rc, const struct lam_error *err, const char *what);
+/* It went well whatever has been injected. */
+void wt_must(struct world *w, enum lam_code rc, const struct lam_error *err, const char *what);
+bool wt_fault_hit(const struct world *w);
+void wt_reached(struct world *w, enum threads_reached what);
+
+/* --- content --------------------------------------------------------------------------------- */
+
+/* The steps of a writer's n-th batch, the same each time. */
+uint32_t wt_steps(const struct world *w, uint32_t writer, uint32_t n, struct step *out);
+/* What the keys hold after each number of batches. */
+void wt_make_states(struct world *w);
+struct lam_slice wt_key(uint32_t writer, uint32_t key, char *room);
+struct lam_slice wt_value(const struct world *w, uint32_t writer, uint32_t n, uint32_t part,
+                          uint32_t key, uint8_t *room);
+void wt_temp_name(uint32_t temp, char *room);
+struct lam_slice wt_temp_key(uint32_t put, char *room);
+struct lam_slice wt_temp_value(const struct world *w, uint32_t temp, uint32_t put, uint8_t *room);
+
+void wt_content_fini(struct content *c);
+/* Reads all of the shared partitions. */
+void wt_content_read(struct world *w, struct content *c, lam_db *db, lam_partition *const *parts,
+                     const lam_snapshot *snapshot);
+/* Adds what the iterator gives, forwards, as the items of the next partition. */
+void wt_content_begin(struct content *c);
+void wt_content_add(struct world *w, struct content *c, lam_iter *iter, uint32_t part);
+bool wt_content_equal(const struct content *a, const struct content *b);
+/* The vector by the counters of one partition, and that it is the content of just that, in
+ * partitions [part, part + count). */
+struct vector wt_content_vector(struct world *w, const struct content *c, uint32_t part,
+                                uint32_t count);
+uint64_t wt_content_hash(const struct content *c);
+/* How many puts there are in a temporary partition: those of keys 0, 1, ... */
+uint32_t wt_read_temp(struct world *w, lam_iter *iter, uint32_t temp);
+
+/* --- vectors and images ---------------------------------------------------------------------- */
+
+/* T4 and what is known of T5. */
+void wt_check_vector(struct world *w, const struct vector *v, enum bound bound, const char *what);
+void wt_note_shot(struct world *w, uint64_t sequence, const struct vector *v);
+/* T2, T5 and the order of commits by all that has got known; forgets the shots. */
+void wt_settle(struct world *w);
+/* The partitions of an open database: opens the shared ones into `parts`, T7; gives the numbers of
+ * puts in the temporary ones, UINT32_MAX for an absent one. */
+void wt_open_parts(struct world *w, lam_db *db, enum bound bound, lam_partition **parts,
+                   uint32_t *temps_out);
+/* Takes the image that a crash would leave now, opens and compares it, and frees it. */
+void wt_check_image(struct world *w, struct simfs *fs);
+void wt_observe(void *arg, const struct simfs_event *event);
+struct lam_options wt_options(struct world *w, struct simfs *fs);
+
+/* --- threads --------------------------------------------------------------------------------- */
+
+/* Starts the session's threads and waits for their end. */
+void wt_work(struct world *w);
+
+/* --- memory ---------------------------------------------------------------------------------- */
+
+/* The product's allocations are listed from now on. */
+void wt_memory_watch(void);
+size_t wt_memory_live(void);
+/* Frees what the dead have left. */
+void wt_memory_drop(void);
+
+#endif
