@@ -5,7 +5,8 @@
  *
  * What is removed as an orphan has a segment's name, is named by no manifest and is ours: in a base
  * directory inside the database directory everything is; elsewhere, where other databases may keep
- * files too, the tag in the name must be the one of this database, table and number. */
+ * files too, the tag in the name must be the one of this database, table and number. Half-written
+ * derived files go from where everything is ours. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -51,12 +52,17 @@ static enum lam_code note_doomed(void *arg, const char *path, struct lam_error *
     return path_list_add(arg, path, err);
 }
 
-static bool is_export(const char *name) {
+/* Whether a name is that of a derived file, or of one that a crash left half-written. */
+static bool is_export(const char *name, bool *unfinished_out) {
+    static const char *const fixed[] = {"manifest.json", "current.json"};
     unsigned version;
     int used = 0;
-    if (!strcmp(name, "manifest.json") || !strcmp(name, "current.json"))
-        return true;
-    return sscanf(name, "schema_v%9u.json%n", &version, &used) == 1 && used > 0 && name[used] == 0;
+    for (size_t i = 0; used == 0 && i < 2; i++)
+        used = strncmp(name, fixed[i], strlen(fixed[i])) == 0 ? (int)strlen(fixed[i]) : 0;
+    if (used == 0 && (sscanf(name, "schema_v%9u.json%n", &version, &used) != 1 || used == 0))
+        return false;
+    *unfinished_out = strcmp(name + used, ".tmp") == 0;
+    return *unfinished_out || name[used] == 0;
 }
 
 struct leftovers {
@@ -67,7 +73,8 @@ struct leftovers {
 
 static bool note_leftover(void *arg, const char *name) {
     struct leftovers *l = arg;
-    if (!is_export(name)) {
+    bool unfinished;
+    if (!is_export(name, &unfinished)) {
         l->other = true;
         return false;
     }
@@ -235,12 +242,20 @@ static bool note_table(void *arg, struct provider *p) {
     return s->code == LAM_OK;
 }
 
-static void sweep_name(struct sweep *s, const char *full, const char *name) {
+static bool is_orphan(const struct sweep *s, const char *full, const char *name) {
     uint64_t number;
     uint32_t tag;
+    bool unfinished;
+    /* Derived files have no tag to tell whose they are: elsewhere the next export replaces them. */
+    if (!s->table && is_export(name, &unfinished) && unfinished)
+        return true;
     if (!path_file_name_parse(name, &number, &tag) || is_live(s, lam_slice_str(full)))
-        return;
-    if (s->table && tag != segment_file_tag(s->flush, (struct table_id){*s->table}, number))
+        return false;
+    return !s->table || tag == segment_file_tag(s->flush, (struct table_id){*s->table}, number);
+}
+
+static void sweep_name(struct sweep *s, const char *full, const char *name) {
+    if (!is_orphan(s, full, name))
         return;
     IGNORE(env_file_remove(s->flush->env, full, NULL), "it stays an orphan until the next open");
 }

@@ -55,7 +55,7 @@ static void check_rows(struct world *w, char *const expected[2]) {
         mem_free(got);
     }
     ck_assert_uint_eq(count_cold(w->env, ".parquet"), count_segments(w, p));
-    ck_assert_uint_eq(count_cold(w->env, ".parquet.tmp"), 0);
+    ck_assert_uint_eq(count_cold(w->env, ".tmp"), 0);
     provider_unref(p);
 }
 

@@ -237,6 +237,40 @@ START_TEST(orphans_go_at_open_and_nothing_else) {
 }
 END_TEST
 
+static void drop(struct world *w, const char *name) {
+    bool dropped;
+    ck_ok(catalog_drop_table(w->c, &world_root, S("default"), S(name), (enum table_kind)0, false,
+                             &dropped, &w->err),
+          &w->err);
+}
+
+START_TEST(half_written_exports_go_at_open_or_with_their_table) {
+    struct world w;
+    world_open(&w);
+    world_table(&w, "t", TABLE_USER, NULL);
+    struct provider *p = world_provider(&w, "t");
+    world_put(&w, p, "a", 1, "x", 1);
+    world_flush(&w, p);
+    provider_unref(p);
+    static const char *const half[] = {"/db/cold/default/t/a/manifest.json.tmp",
+                                       "/db/cold/default/t/current.json.tmp",
+                                       "/db/cold/default/t/schema_v12.json.tmp"};
+    for (int reopened = 1; reopened >= 0; reopened--) {
+        for (int i = 0; i < 3; i++)
+            ck_ok(env_write_file(w.env, half[i], S("x"), &w.err), &w.err);
+        ck_assert_uint_eq(count_cold(w.env, ".json.tmp"), 3);
+        if (reopened)
+            world_reopen(&w);
+        else
+            drop(&w, "t");
+        ck_assert_uint_eq(count_cold(w.env, ".json.tmp"), 0);
+        ck_assert_uint_eq(count_cold(w.env, "/default/t/a/manifest.json"), (size_t)reopened);
+    }
+    ck_assert_uint_eq(count_cold(w.env, "/default/t/"), 0);
+    world_close(&w);
+}
+END_TEST
+
 START_TEST(missing_or_changed_cold_file_fails_the_query_with_its_name) {
     struct world w;
     world_open(&w);
@@ -360,13 +394,6 @@ START_TEST(many_users_go_in_one_job) {
 END_TEST
 
 /* --- dropping --- */
-
-static void drop(struct world *w, const char *name) {
-    bool dropped;
-    ck_ok(catalog_drop_table(w->c, &world_root, S("default"), S(name), (enum table_kind)0, false,
-                             &dropped, &w->err),
-          &w->err);
-}
 
 START_TEST(dropped_table_takes_its_files_with_it) {
     struct world w;
@@ -629,6 +656,7 @@ TEST_MAIN("flush/flush", flushed_rows_leave_the_hot_tier_and_stay_readable,
           job_row_tells_what_the_flush_did, failed_job_tells_why_and_leaves_no_file,
           hostile_users_stay_in_the_folder_and_apart, numbers_of_files_are_never_used_again,
           location_and_storage_decide_where_files_lie, orphans_go_at_open_and_nothing_else,
+          half_written_exports_go_at_open_or_with_their_table,
           missing_or_changed_cold_file_fails_the_query_with_its_name,
           json_is_exported_beside_the_files, failing_export_is_a_remark_on_the_job,
           many_users_go_in_one_job, dropped_table_takes_its_files_with_it,
