@@ -294,6 +294,20 @@ void violate(struct simfs *fs, const char *format, ...) __attribute__((format(pr
 
 extern const struct lam_env_ops simfs_ops;
 
+/* --- open files (simfs_file.c) --- */
+struct handle *handle_new(struct simfs *fs, const char *path, uint32_t ino, bool writable);
+/* It is open no more. */
+void handle_release(struct handle *h);
+enum lam_code sim_file_close(lam_file *file, struct lam_error *err);
+enum lam_code sim_file_read(lam_file *file, uint64_t offset, void *data, size_t size,
+                            size_t *read_out, struct lam_error *err);
+enum lam_code sim_file_size(lam_file *file, uint64_t *size_out, struct lam_error *err);
+enum lam_code sim_file_write(lam_file *file, uint64_t offset, const void *data, size_t size,
+                             struct lam_error *err);
+enum lam_code sim_file_truncate(lam_file *file, uint64_t size, struct lam_error *err);
+enum lam_code sim_file_allocate(lam_file *file, uint64_t size, struct lam_error *err);
+enum lam_code sim_file_sync(lam_file *file, struct lam_error *err);
+
 /* --- clock, randomness, tasks (simfs_clock.c) --- */
 void sim_tick(struct simfs *fs);
 int64_t sim_now_us(lam_env *env);

@@ -137,7 +137,7 @@ static void change_bytes(lam_file *f) {
 
 START_TEST(no_image_has_a_byte_that_was_neither_synced_nor_written) {
     rng_init(&rng, test_seed("no_image_has_a_byte_that_was_neither_synced_nor_written"));
-    for (int history = 0; history < 60; history++) {
+    for (int history = 0; history < 40; history++) {
         bool garbage = history % 2;
         make_fs(SIMFS_PREFIX, garbage);
         choice_seed(&choice, rng_next(&rng));
@@ -262,7 +262,7 @@ static void check_subset(int dir, const struct names *names) {
 }
 
 static void run_name_histories(enum simfs_names kind) {
-    for (int history = 0; history < 60; history++) {
+    for (int history = 0; history < 30; history++) {
         make_fs(kind, false);
         ck_ok(env->ops->dir_create(env, "e", &err), &err);
         sync_dir("/");
@@ -304,7 +304,7 @@ END_TEST
  * only where the other took a name that it had left. */
 START_TEST(no_subset_of_renames_doubles_a_file) {
     rng_init(&rng, test_seed("no_subset_of_renames_doubles_a_file"));
-    for (int history = 0; history < 200; history++) {
+    for (int history = 0; history < 100; history++) {
         make_fs(SIMFS_SUBSET, false);
         memset(dir_models, 0, sizeof dir_models);
         dir_models[0].count = dir_models[1].count = 1;
@@ -472,7 +472,7 @@ static bool find_theirs(void *arg, const char *name) {
 START_TEST(operations_do_what_the_in_memory_environment_does) {
     rng_init(&rng, test_seed("operations_do_what_the_in_memory_environment_does"));
     static char root[] = "", dir[] = "d";
-    for (int history = 0; history < 30; history++) {
+    for (int history = 0; history < 20; history++) {
         choice_seed(&choice, rng_next(&rng));
         fs = simfs_new(&(struct simfs_options){0}, &choice);
         env = simfs_env(fs);
