@@ -60,7 +60,7 @@ static enum lam_code fetch(struct reader *r, uint64_t offset, size_t size, const
 enum record_state {
     RECORD_NONE,   /* nothing of this file begins here */
     RECORD_BEGUN,  /* the marker only */
-    RECORD_HEADED, /* a good header; the payload is missing or damaged */
+    RECORD_HEADED, /* a good header; the marker or the payload is damaged, or that is missing */
     RECORD_GOOD,
 };
 
@@ -74,13 +74,14 @@ static enum lam_code parse(struct reader *r, struct log_record *record, enum rec
         return LAM_OK;
     TRY(fetch(r, record->offset, left < LOG_RECORD_BYTES ? (size_t)left : LOG_RECORD_BYTES, &at,
               err));
-    if (get_le32(at) != r->marker)
-        return LAM_OK;
-    *state = RECORD_BEGUN;
+    bool marked = get_le32(at) == r->marker;
+    if (marked)
+        *state = RECORD_BEGUN;
     if (left < LOG_RECORD_BYTES || !log_record_decode(record, r->seed, at))
         return LAM_OK;
+    /* The check tells a record whose marker alone is damaged from the end of the log. */
     *state = RECORD_HEADED;
-    if (record->length > left - LOG_RECORD_BYTES)
+    if (!marked || record->length > left - LOG_RECORD_BYTES)
         return LAM_OK;
     TRY(fetch(r, record->offset, LOG_RECORD_BYTES + (size_t)record->length, &at, err));
     if (!log_record_verify(record, r->seed, at))

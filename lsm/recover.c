@@ -416,7 +416,7 @@ static enum lam_code recover_found(struct recovery *v, struct lam_error *err) {
     TRY(recovered_read_log(f, replay_record, v, &v->log, err));
     mutex_lock(&db->state);
     db_state(db)->stats.recovered_operations = v->log.operations;
-    db_state(db)->stats.recovered_torn_tail = v->log.torn;
+    db_state(db)->stats.recovered_torn_tail = v->log.torn || f->root.torn_tail;
     mutex_unlock(&db->state);
     if (db->options.read_only) {
         publish(db, v->log.last_sequence);

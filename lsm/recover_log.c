@@ -3,7 +3,10 @@
  * Reading the log at open. Sequences without holes (D2 in db_impl.h) decide what counts: a torn end
  * of one segment is no end of the log when the next segment begins with the very sequence expected
  * (an append failed cleanly and the writer went on there), and whatever comes after a hole was
- * never acknowledged as durable, or this is corruption. */
+ * never acknowledged as durable, or this is corruption.
+ *
+ * A segment's name is durable in the manifest before its first record is written. So records in one
+ * that the manifest does not name show that the end of the manifest is damaged, not torn. */
 #include <inttypes.h>
 
 #include "base/assert.h"
@@ -30,7 +33,7 @@ static enum lam_code check_payload(struct reading *g, struct lam_slice payload, 
         return ERR(err, LAM_CORRUPT, "a record without operations");
     for (uint32_t i = 0; i < b.count; i++) {
         TRY(batch_reader_next(&b, &op, err));
-        if (op.partition >= g->r->next_number)
+        if (op.partition >= g->r->granted_number)
             return ERR(err, LAM_CORRUPT, "an operation on partition %" PRIu64 ", which never was",
                        op.partition);
     }
@@ -95,6 +98,38 @@ static enum lam_code read_segment(struct reading *g, const struct manifest_wal *
     return LAM_OK;
 }
 
+static enum lam_code refuse_record(void *arg, uint64_t sequence, uint64_t durable_upto,
+                                   struct lam_slice payload, struct lam_error *err) {
+    (void)durable_upto;
+    (void)payload;
+    return ERR(err, LAM_CORRUPT,
+               "%s: offset 0: holds a record of sequence %" PRIu64
+               ", but the manifest does not name it",
+               (const char *)arg, sequence);
+}
+
+/* An open that a crash cut short leaves copies of a closed database's records in segments that the
+ * old manifest does not name. */
+static enum lam_code check_unnamed(const struct recovered *r, struct buf *path,
+                                   struct lam_error *err) {
+    uint64_t last = r->wal_count > 0 ? r->wals[r->wal_count - 1].number : 0;
+    if (r->root.sealed || r->closed)
+        return LAM_OK;
+    for (size_t i = 0; i < r->listed_count; i++) {
+        const struct listed_file *l = &r->listed[i];
+        struct wal_read_result res;
+        const char *text;
+        if (l->type != FILE_WAL || l->number <= last || l->number < r->wal_floor)
+            continue;
+        TRY(filename_path(path, r->dir, FILE_WAL, l->number, &text, err));
+        enum lam_code rc = wal_read(r->env, text, r->root.db_id, l->number, 0, refuse_record,
+                                    (void *)(uintptr_t)text, &res, err);
+        if (rc != LAM_OK && rc != LAM_INVALID) /* not a file, then not ours */
+            return rc;
+    }
+    return LAM_OK;
+}
+
 enum lam_code recovered_read_log(struct recovered *r, recovered_record_fn fn, void *arg,
                                  struct recovered_log *out, struct lam_error *err) {
     struct reading g = {.r = r, .fn = fn, .arg = arg, .expected = r->last_sequence + 1, .out = out};
@@ -112,6 +147,8 @@ enum lam_code recovered_read_log(struct recovered *r, recovered_record_fn fn, vo
                  "%s: the log ends before sequence %" PRIu64 ", but says that %" PRIu64
                  " was durable",
                  g.path, g.expected, claim);
+    if (rc == LAM_OK)
+        rc = check_unnamed(r, &path, err);
     buf_fini(&path);
     out->last_sequence = g.expected - 1;
     return rc;

@@ -160,6 +160,7 @@ static enum lam_code apply_edit(void *arg, const struct manifest_edit *e, struct
         r->wal_floor = e->wal_floor;
     }
     forget_wals(r);
+    r->closed = e->clean_close;
     return LAM_OK;
 }
 
@@ -197,6 +198,7 @@ static int by_type_and_number(const void *a, const void *b) {
 
 enum lam_code recovered_load(struct recovered *r, struct lam_error *err) {
     TRY(manifest_load(r->env, r->dir, &r->root, apply_edit, r, err));
+    r->granted_number = r->next_number;
     struct listing l = {r, LAM_OK, err};
     TRY(env_dir_list(r->env, r->dir, note_name, &l, err));
     TRY(l.code);

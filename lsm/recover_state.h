@@ -34,8 +34,10 @@ struct recovered {
     struct manifest_wal *wals; /* from the floor on, by number; owned */
     size_t wal_count;
     size_t wal_capacity;
+    bool closed; /* the last edit is a clean close */
     uint64_t next_number;
-    uint64_t last_sequence; /* everything up to here is in SSTs */
+    uint64_t granted_number; /* the same by the manifest alone: nothing above was ever in use */
+    uint64_t last_sequence;  /* everything up to here is in SSTs */
     uint64_t wal_floor;
     struct listed_file *listed; /* owned */
     size_t listed_count;

@@ -185,7 +185,7 @@ struct lam_stats {
     uint64_t sst_bytes;            /* now */
     uint64_t snapshots;            /* open */
     uint64_t recovered_operations; /* replayed from the log at open */
-    bool recovered_torn_tail;      /* open found and dropped an unfinished end of the log */
+    bool recovered_torn_tail;      /* open dropped an unfinished end of the log or the manifest */
 };
 LAM_API void lam_db_stats(lam_db *db, struct lam_stats *stats_out);
 

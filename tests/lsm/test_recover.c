@@ -443,6 +443,119 @@ START_TEST(crash_with_a_full_log_is_dumped_piece_by_piece) {
 }
 END_TEST
 
+/* Changes a byte of a file: the one `back` bytes before its last that is not zero. */
+static void damage(lam_env *env, const char *path, size_t back) {
+    struct buf bytes = {0};
+    lam_file *f;
+    ck_ok(env_read_file(env, path, 64u << 20, &bytes, &err), &err);
+    size_t at = bytes.size;
+    while (at > 0 && bytes.data[at - 1] == 0)
+        at--;
+    ck_assert_uint_gt(at, back);
+    at -= back + 1;
+    bytes.data[at] ^= 4;
+    ck_ok(env_file_open(env, path, LAM_OPEN_WRITE, &f, &err), &err);
+    ck_ok(env_file_write(f, at, &bytes.data[at], 1, &err), &err);
+    ck_ok(env_file_close(f, &err), &err);
+    buf_fini(&bytes);
+}
+
+static bool find_manifest(void *arg, const char *name) {
+    uint64_t number;
+    if (filename_parse(name, &number) == FILE_MANIFEST)
+        snprintf(arg, 64, "/db/%s", name);
+    return true;
+}
+
+static const char *manifest_path(lam_env *env) {
+    static char path[64];
+    ck_ok(env_dir_list(env, "/db", find_manifest, path, &err), &err);
+    return path;
+}
+
+static lam_env *kill_process(void) {
+    lam_env *image;
+    ck_ok(lam_env_mem_crash(mem, LAM_CRASH_PROCESS, 0, &image, &err), &err);
+    ck_ok(close_db(), &err);
+    lam_env_mem_free(mem);
+    return image;
+}
+
+static bool torn(void) {
+    struct lam_stats s;
+    lam_db_stats(db, &s);
+    return s.recovered_torn_tail;
+}
+
+START_TEST(every_damaged_byte_of_the_last_record_is_told_as_a_dropped_end) {
+    const size_t record = 40 + 4 + 1 + 1 + 1 + 7 + 1 + 100; /* header, count, put, key, value */
+    for (size_t back = 0; back < record; back++) {
+        start();
+        for (uint32_t i = 0; i < 3; i++)
+            put_number(i, 100, LAM_DURABILITY_OS);
+        struct names n = list(mem);
+        lam_env *image = kill_process();
+        damage(image, n.wal, back);
+        ck_ok(open_db(image), &err);
+        ck_assert_uint_eq(count_prefix(), 2);
+        ck_assert_msg(torn(), "byte %zu from the end", back);
+        ck_ok(close_db(), &err);
+        lam_env_mem_free(image);
+    }
+}
+END_TEST
+
+START_TEST(dropped_end_of_the_manifest_is_told) {
+    start();
+    put_number(0, 100, LAM_DURABILITY_SYNC);
+    lam_partition *q;
+    ck_ok(lam_partition_create(db, "q", NULL, &q, &err), &err);
+    lam_partition_release(q);
+    lam_env *image = kill_process();
+    damage(image, manifest_path(image), 0);
+    ck_ok(open_db(image), &err);
+    ck_code(lam_partition_open(db, "q", &q, &err), LAM_NOT_FOUND);
+    ck_assert(torn());
+    ck_assert_uint_eq(count_prefix(), 1);
+    ck_ok(close_db(), &err);
+    lam_env_mem_free(image);
+}
+END_TEST
+
+/* The last edit names the segment that the newest commits are in. */
+START_TEST(records_in_a_segment_that_the_manifest_lost_are_corruption) {
+    uint32_t total;
+    fill_two_segments(&total);
+    ck_ok(lam_sync(db, LAM_SEQUENCE_MAX, &err), &err);
+    lam_env *image = kill_process();
+    damage(image, manifest_path(image), 0);
+    ck_code(lam_check("/db", image, NULL, NULL, &err), LAM_CORRUPT);
+    opts.env = image;
+    ck_code(lam_db_open("/db", &opts, &db, &err), LAM_CORRUPT);
+    ck_contains(err.message, ".wal: offset 0: holds a record");
+    lam_env_mem_free(image);
+}
+END_TEST
+
+/* An orphan's number is above that of the partition whose edit is lost, so that the partition could
+ * pass for one that was dropped. */
+START_TEST(records_of_a_partition_that_the_manifest_lost_are_corruption) {
+    start();
+    put_number(0, 100, LAM_DURABILITY_SYNC);
+    lam_partition *q;
+    ck_ok(lam_partition_create(db, "q", NULL, &q, &err), &err);
+    ck_ok(lam_put(db, NULL, q, S("k"), S("v"), &err), &err);
+    lam_partition_release(q);
+    touch("/db/000900.sst");
+    lam_env *image = kill_process();
+    damage(image, manifest_path(image), 0);
+    opts.env = image;
+    ck_code(lam_db_open("/db", &opts, &db, &err), LAM_CORRUPT);
+    ck_contains(err.message, "which never was");
+    lam_env_mem_free(image);
+}
+END_TEST
+
 TEST_MAIN("lsm/recover", loss_in_an_older_segment_ends_the_log_there,
           damage_in_an_older_segment_that_was_synced_is_corrupt,
           closed_database_misses_no_file_silently,
@@ -450,4 +563,8 @@ TEST_MAIN("lsm/recover", loss_in_an_older_segment_ends_the_log_there,
           reopening_leaves_only_what_is_needed, orphans_go_and_their_numbers_are_not_used_again,
           sequences_lost_in_a_crash_are_not_given_out_again,
           clean_reopening_keeps_the_sequence_and_replays_the_log,
-          records_of_dropped_partitions_are_skipped, crash_with_a_full_log_is_dumped_piece_by_piece)
+          records_of_dropped_partitions_are_skipped, crash_with_a_full_log_is_dumped_piece_by_piece,
+          every_damaged_byte_of_the_last_record_is_told_as_a_dropped_end,
+          dropped_end_of_the_manifest_is_told,
+          records_in_a_segment_that_the_manifest_lost_are_corruption,
+          records_of_a_partition_that_the_manifest_lost_are_corruption)
