@@ -8,6 +8,7 @@
 static enum lam_code check_arguments(lam_db *db, struct lam_slice name, struct lam_error *err) {
     if (!db)
         return ERR(err, LAM_INVALID, "db is NULL");
+    TRY(db_check_process(db, err));
     return user_id_check(name, err);
 }
 

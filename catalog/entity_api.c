@@ -296,7 +296,7 @@ out:
 }
 
 void lam_entity_close(lam_entity *e) {
-    if (!e)
+    if (!e || db_is_foreign(e->layer->db))
         return;
     struct entity_layer *l = e->layer;
     mutex_lock(&l->mu);
@@ -314,9 +314,9 @@ void lam_entity_close(lam_entity *e) {
 
 static enum lam_code check_call(const lam_entity *e, const void *cells, const char *what,
                                 struct lam_error *err) {
-    if (e && cells)
-        return LAM_OK;
-    return ERR(err, LAM_INVALID, "%s is NULL", e ? what : "entity");
+    if (!e || !cells)
+        return ERR(err, LAM_INVALID, "%s is NULL", e ? what : "entity");
+    return db_check_process(e->layer->db, err);
 }
 
 static enum lam_code make_record(const lam_entity *e, const struct lam_cell *cells,

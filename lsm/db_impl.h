@@ -256,8 +256,6 @@ static inline struct db_sync *db_sync(lam_db *db) REQUIRES(&db->sync) {
 
 /* --- shared checks (db_open.c) --------------------------------------------------------------- */
 
-/* INVALID in a forked child. */
-MUST_CHECK enum lam_code db_check_process(const lam_db *db, struct lam_error *err);
 /* Empty, missing and oversize keys. */
 MUST_CHECK enum lam_code db_check_key(struct lam_slice key, struct lam_error *err);
 /* READ_ONLY for a database opened so, or after a failed sync (with that failure's message). */

@@ -161,15 +161,19 @@ static void settle_backward(struct lam_iter *it) {
 
 /* --- public --------------------------------------------------------------------------------- */
 
-static void begin_seek(struct lam_iter *it) {
-    it->code = LAM_OK;
+/* False, with the error noted, in a forked child. There a step may still show what the block in
+ * hand holds; loading another one fails. */
+static bool begin_seek(struct lam_iter *it) {
     it->valid = false;
+    it->code = db_check_process(it->db, &it->error);
+    return it->code == LAM_OK;
 }
 
 void lam_iter_seek_first(lam_iter *it) {
     if (!it)
         return;
-    begin_seek(it);
+    if (!begin_seek(it))
+        return;
     if (it->has_lower)
         it->merge->ops->seek(it->merge, buf_slice(&it->lower), LAM_SEQUENCE_MAX);
     else
@@ -180,7 +184,8 @@ void lam_iter_seek_first(lam_iter *it) {
 void lam_iter_seek_last(lam_iter *it) {
     if (!it)
         return;
-    begin_seek(it);
+    if (!begin_seek(it))
+        return;
     if (it->has_upper)
         it->merge->ops->seek_before(it->merge, buf_slice(&it->upper), LAM_SEQUENCE_MAX);
     else
@@ -195,9 +200,8 @@ void lam_iter_seek(lam_iter *it, struct lam_slice key) {
         lam_iter_seek_first(it);
         return;
     }
-    begin_seek(it);
     /* `key` may be what the iterator itself has handed out. */
-    if (!keep(it, &it->scratch, key))
+    if (!begin_seek(it) || !keep(it, &it->scratch, key))
         return;
     it->merge->ops->seek(it->merge, buf_slice(&it->scratch), LAM_SEQUENCE_MAX);
     settle_forward(it);
@@ -210,8 +214,7 @@ void lam_iter_seek_for_prev(lam_iter *it, struct lam_slice key) {
         lam_iter_seek_last(it);
         return;
     }
-    begin_seek(it);
-    if (!keep(it, &it->scratch, key))
+    if (!begin_seek(it) || !keep(it, &it->scratch, key))
         return;
     /* Before (key, 0): that is after every version of the key. */
     it->merge->ops->seek_before(it->merge, buf_slice(&it->scratch), 0);
@@ -393,7 +396,7 @@ static void iter_fini(struct lam_iter *it) {
 }
 
 void lam_iter_free(lam_iter *it) {
-    if (!it)
+    if (!it || db_is_foreign(it->db))
         return;
     lam_db *db = it->db;
     bool counted = it->state != NULL;

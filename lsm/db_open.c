@@ -18,8 +18,12 @@
 
 /* --- shared checks -------------------------------------------------------------------------- */
 
+bool db_is_foreign(const lam_db *db) {
+    return db->env->ops->process_id(db->env) != db->process_id;
+}
+
 enum lam_code db_check_process(const lam_db *db, struct lam_error *err) {
-    if (db->env->ops->process_id(db->env) == db->process_id)
+    if (!db_is_foreign(db))
         return LAM_OK;
     return ERR(err, LAM_INVALID, "%s was opened by another process: a forked child can't use it",
                db->path);

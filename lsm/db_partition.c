@@ -374,7 +374,8 @@ enum lam_code lam_partition_drop(lam_db *db, lam_partition *partition, struct la
 }
 
 void lam_partition_release(lam_partition *partition) {
-    db_partition_unref(partition);
+    if (partition && !db_is_foreign(partition->db))
+        db_partition_unref(partition);
 }
 
 const char *lam_partition_name(const lam_partition *partition) {

@@ -29,6 +29,12 @@ bool db_is_read_only(const lam_db *db);
 /* 128-bit identity made at creation; `id_out` gets 16 bytes. */
 void db_identity(const lam_db *db, uint8_t *id_out);
 
+/* INVALID in a forked child, of which no call may take a lock that another thread of the parent may
+ * have held at the fork: asked first by every public call. */
+MUST_CHECK enum lam_code db_check_process(const lam_db *db, struct lam_error *err);
+/* The same question for calls that return nothing: they do nothing in a forked child. */
+bool db_is_foreign(const lam_db *db);
+
 /* What a layer above keeps per database. */
 enum db_layer {
     DB_LAYER_CATALOG = 0,

@@ -34,7 +34,7 @@ uint64_t lam_snapshot_sequence(const lam_snapshot *snapshot) {
 }
 
 void lam_snapshot_free(lam_snapshot *snapshot) {
-    if (!snapshot)
+    if (!snapshot || db_is_foreign(snapshot->db))
         return;
     lam_db *db = snapshot->db;
     mutex_lock(&db->state);

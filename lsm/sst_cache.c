@@ -19,6 +19,7 @@ void sst_cache_init(struct sst_cache *c, lam_env *env, const char *dir, const ui
     memset(c, 0, sizeof *c);
     c->env = env;
     c->dir = dir;
+    c->process_id = env->ops->process_id(env);
     memcpy(c->db_id, db_id, sizeof c->db_id);
     c->blocks = blocks;
     c->limit = limit;
@@ -105,6 +106,8 @@ static enum lam_code open_file(struct sst_cache *c, const struct file_meta *f, s
 
 enum lam_code sst_cache_get(struct sst_cache *c, struct file_meta *f, struct sst **sst_out,
                             struct lam_error *err) {
+    if (c->env->ops->process_id(c->env) != c->process_id)
+        return ERR(err, LAM_INVALID, "%s was opened by another process", c->dir);
     mutex_lock(&c->mu);
     struct sst_cache_list *l = cache_list(c);
     if (f->sst) {

@@ -12,8 +12,9 @@
 
 struct file_meta;
 struct sst_cache {
-    lam_env *env;    /* borrowed */
-    const char *dir; /* borrowed */
+    lam_env *env;        /* borrowed */
+    uint64_t process_id; /* of who opened the database */
+    const char *dir;     /* borrowed */
     uint8_t db_id[16];
     struct block_cache *blocks; /* borrowed; may be NULL */
     size_t limit;

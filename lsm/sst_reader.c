@@ -118,6 +118,7 @@ enum lam_code sst_open(lam_env *env, const char *path, const uint8_t *db_id, uin
     atomic_init(&s->references, 1);
     s->cache = cache;
     s->number = number;
+    s->process_id = env->ops->process_id(env);
     s->key_seed = sst_key_seed(db_id);
     s->file_seed = sst_file_seed(db_id, number);
     enum lam_code rc;
@@ -235,6 +236,10 @@ enum lam_code sst_load_block(struct sst *s, uint32_t i, struct cached_block **ou
                              struct lam_error *err) {
     LAM_ASSERT(i < s->index.count);
     uint64_t offset = s->index.offsets[i];
+    lam_env *env = s->file->env;
+    /* A forked child may not wait for the cache's lock: its holder may be of the parent only. */
+    if (env->ops->process_id(env) != s->process_id)
+        return ERR(err, LAM_INVALID, "%s was opened by another process", s->path);
     if (s->cache && (*out = block_cache_get(s->cache, s->number, offset)))
         return LAM_OK;
     TRY(read_block(s, i, out, err));

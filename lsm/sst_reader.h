@@ -15,6 +15,7 @@ struct sst {
     _Atomic uint32_t references;
     lam_file *file;
     char *path;                /* owned; for messages */
+    uint64_t process_id;       /* of who opened it */
     struct block_cache *cache; /* borrowed; NULL: none */
     uint64_t number;
     uint64_t key_seed;

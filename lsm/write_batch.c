@@ -51,14 +51,14 @@ enum lam_code lam_batch_new(lam_db *db, lam_batch **batch_out, struct lam_error 
 }
 
 void lam_batch_free(lam_batch *batch) {
-    if (!batch)
+    if (!batch || db_is_foreign(batch->db))
         return;
     write_batch_fini(batch);
     mem_free(batch);
 }
 
 void lam_batch_reset(lam_batch *batch) {
-    if (!batch || !batch->payload.data)
+    if (!batch || !batch->payload.data || db_is_foreign(batch->db))
         return;
     drop_touched(batch);
     batch->payload.size = WRITE_BATCH_HEAD;
@@ -140,7 +140,7 @@ static enum lam_code check_target(const struct lam_batch *b, const lam_partition
     if (p->db != b->db)
         return ERR(err, LAM_INVALID, "batch: partition \"%s\" belongs to another database",
                    p->name);
-    return LAM_OK;
+    return db_check_process(b->db, err);
 }
 
 static enum lam_code check_room(const struct lam_batch *b, size_t more, struct lam_error *err) {

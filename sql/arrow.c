@@ -294,7 +294,12 @@ static int get_next(struct ArrowArrayStream *stream, struct ArrowArray *out) {
     if (s->failed || s->ended)
         return s->failed;
     s->error = (struct lam_error){0};
-    enum lam_code rc;
+    enum lam_code rc = db_check_process(s->stmt->session->db, &s->error);
+    if (rc != LAM_OK) {
+        s->failed = note_error(s, rc);
+        s->last_error = s->text;
+        return s->failed;
+    }
     do
         rc = stmt_next_rows(s->stmt, &rows, &s->error);
     while (rc == LAM_OK && rows.batch && rows.count == 0);
@@ -326,10 +331,12 @@ static void free_stream(struct arrow_stream *s) {
 static void release_stream(struct ArrowArrayStream *stream) {
     struct arrow_stream *s = stream->private_data;
     lam_stmt *stmt = s->stmt;
+    stream->release = NULL;
+    if (stmt && db_is_foreign(stmt->session->db))
+        return;
     let_go(s);
     lam_reset(stmt);
     free_stream(s);
-    stream->release = NULL;
 }
 
 static enum lam_code copy_columns(struct arrow_stream *s, const lam_stmt *stmt,
@@ -353,6 +360,7 @@ static enum lam_code copy_columns(struct arrow_stream *s, const lam_stmt *stmt,
 static enum lam_code check_ready(const lam_stmt *stmt, struct lam_error *err) {
     if (!stmt)
         return ERR(err, LAM_INVALID, "query_arrow: statement is NULL");
+    TRY(db_check_process(stmt->session->db, err));
     if (stmt->stream)
         return ERR(err, LAM_INVALID,
                    "query_arrow: another Arrow stream reads the statement: release it first");

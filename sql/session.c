@@ -57,6 +57,7 @@ enum lam_code lam_session_open(lam_db *db, const char *user, enum lam_role role,
     *session_out = NULL;
     if (!db || !user)
         return ERR(err, LAM_INVALID, "open session: %s is NULL", db ? "user" : "db");
+    TRY(db_check_process(db, err));
     if ((int)role < LAM_ROLE_ANONYMOUS || role > LAM_ROLE_SYSTEM)
         return ERR(err, LAM_INVALID, "open session: %d is not a role", (int)role);
     TRY(user_id_check(lam_slice_str(user), err));
@@ -86,6 +87,7 @@ enum lam_code lam_session_open_user(lam_db *db, const char *user, lam_session **
     *session_out = NULL;
     if (!db || !user)
         return ERR(err, LAM_INVALID, "open session: %s is NULL", db ? "user" : "db");
+    TRY(db_check_process(db, err));
     struct catalog *catalog;
     TRY(catalog_of(db, &catalog, err));
     enum lam_role role = LAM_ROLE_USER;
@@ -104,6 +106,7 @@ enum lam_code lam_session_open_user(lam_db *db, const char *user, lam_session **
 enum lam_code lam_session_close(lam_session *session, struct lam_error *err) {
     if (!session)
         return LAM_OK;
+    TRY(db_check_process(session->db, err));
     if (session->open_statements > 0)
         return ERR(err, LAM_BUSY, "close session: %u statement%s not finalized",
                    session->open_statements, session->open_statements == 1 ? " is" : "s are");

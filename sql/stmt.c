@@ -104,6 +104,7 @@ enum lam_code lam_prepare(lam_session *session, const char *sql, size_t size, la
         *tail_out = 0;
     if (!session || (!sql && size > 0))
         return ERR(err, LAM_INVALID, "prepare: %s is NULL", session ? "sql" : "session");
+    TRY(db_check_process(session->db, err));
     lam_stmt *s = mem_calloc(1, sizeof *s);
     if (!s)
         return mem_fail(err, sizeof *s);
@@ -135,6 +136,7 @@ static enum lam_code parameter_slot(lam_stmt *s, uint32_t index, struct paramete
                                     struct lam_error *err) {
     if (!s)
         return ERR(err, LAM_INVALID, "bind: statement is NULL");
+    TRY(db_check_process(s->session->db, err));
     if (index < 1 || index > s->parameter_count)
         return ERR(err, LAM_INVALID, "bind: $%u: the statement has %u parameter%s", index,
                    s->parameter_count, s->parameter_count == 1 ? "" : "s");
@@ -425,6 +427,7 @@ enum lam_code lam_step(lam_stmt *s, bool *row_out, struct lam_error *err) {
     if (!s || !row_out)
         return ERR(err, LAM_INVALID, "step: %s is NULL", s ? "row_out" : "statement");
     *row_out = false;
+    TRY(db_check_process(s->session->db, err));
     if (s->stream)
         return ERR(err, LAM_INVALID, "step: an Arrow stream reads the statement: release it first");
     if (s->state == STMT_DONE)
@@ -446,7 +449,7 @@ enum lam_code lam_step(lam_stmt *s, bool *row_out, struct lam_error *err) {
 }
 
 void lam_reset(lam_stmt *s) {
-    if (!s)
+    if (!s || db_is_foreign(s->session->db))
         return;
     arrow_stream_detach(s);
     end_run(s);
@@ -454,7 +457,7 @@ void lam_reset(lam_stmt *s) {
 }
 
 void lam_finalize(lam_stmt *s) {
-    if (!s)
+    if (!s || db_is_foreign(s->session->db))
         return;
     arrow_stream_detach(s);
     end_run(s);
@@ -520,6 +523,7 @@ enum lam_code lam_authorize(lam_session *session, const char *sql, size_t size,
                             struct lam_error *err) {
     if (!session || (!sql && size > 0))
         return ERR(err, LAM_INVALID, "authorize: %s is NULL", session ? "sql" : "session");
+    TRY(db_check_process(session->db, err));
     struct arena arena = {0};
     enum lam_code rc = LAM_OK;
     size_t at = 0;
