@@ -51,7 +51,7 @@ SUPPORT_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard tests/support/*.c))
 
 TEST_SRC := $(sort $(wildcard tests/base/test_*.c tests/parquet/test_*.c tests/lsm/test_*.c \
               tests/catalog/test_*.c tests/flush/test_*.c tests/sql/test_*.c tests/crash/test_*.c \
-              tests/sim/test_*.c tests/fault/test_*.c))
+              tests/process/test_*.c tests/sim/test_*.c tests/fault/test_*.c))
 TEST_BIN := $(patsubst tests/%.c,$(O)/tests/%,$(TEST_SRC))
 
 .DEFAULT_GOAL := all
@@ -117,11 +117,12 @@ LIBS_sql     := sql flush catalog lsm flush_parquet base
 LIBS_crash   := $(LIBS_sql)
 define test_rule
 $(O)/tests/$(1)/%: $(O)/obj/tests/$(1)/%.o $(SUPPORT_OBJ) $(foreach l,$(LIBS_$(1)),$(O)/lib/$(l).a)
+LIBS_process := $(LIBS_sql)
 	@mkdir -p $$(@D)
 	$(say) LD $$@
 	$(Q)$(CC) $(ALL_CFLAGS) -o $$@ $$^ $(shell pkg-config --libs check 2>/dev/null) $(LDLIBS)
 endef
-$(foreach d,base parquet lsm catalog flush sql crash,$(eval $(call test_rule,$(d))))
+$(foreach d,base parquet lsm catalog flush sql crash process,$(eval $(call test_rule,$(d))))
 .PRECIOUS: $(O)/obj/%.o
 
 # The simulator's objects stand before the archives, so that its threads and sizes take the place

@@ -10,6 +10,7 @@
 #define TEST_TIMEOUT_S 300
 
 static char dir_path[PATH_MAX];
+static pid_t dir_owner;
 
 int test_run(const char *suite, const TTest **tests, size_t count) {
     Suite *s = suite_create(suite);
@@ -32,8 +33,10 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
     return remove(path);
 }
 
+/* What a test forks may exit too. */
 static void remove_dir(void) {
-    nftw(dir_path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    if (getpid() == dir_owner)
+        nftw(dir_path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 const char *test_dir(void) {
@@ -42,6 +45,7 @@ const char *test_dir(void) {
     const char *base = getenv("TMPDIR");
     snprintf(dir_path, sizeof dir_path, "%s/lamina-test-XXXXXX", base && *base ? base : "/tmp");
     ck_assert_msg(mkdtemp(dir_path) != NULL, "mkdtemp %s", dir_path);
+    dir_owner = getpid();
     atexit(remove_dir);
     return dir_path;
 }

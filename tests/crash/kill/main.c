@@ -198,6 +198,7 @@ static void check(struct shared *s, uint64_t number, unsigned parts) {
 static struct {
     struct shared *shared;
     struct rng rng;
+    uint64_t count, seed; /* as asked for */
     uint64_t kills;
     uint64_t hits[WORK_COUNT]; /* kills while the life was at it */
     uint64_t nested;           /* kills of an opening after a kill */
@@ -215,7 +216,7 @@ static _Noreturn void give_up(const char *what) {
     fprintf(stderr, "kill: FAILED after %llu kills: %s; the database is %s\n",
             (unsigned long long)run.kills, what, path);
     gate_replay("%s", run.replay);
-    gate_report("kill -9 runs", run.kills + 1, run.kills, 1, run.shared->seed);
+    gate_report("kill -9 runs", run.count, run.kills, 1, run.seed);
     exit(1);
 }
 
@@ -282,7 +283,8 @@ static uint64_t draw_us(uint64_t mean) {
 }
 
 static enum work draw_work(bool fresh) {
-    static const enum work works[] = {WORK_DUMP, WORK_COMPACT, WORK_FLUSH, WORK_SCHEMA, WORK_CLOSE};
+    static const enum work works[] = {WORK_DUMP,  WORK_COMPACT, WORK_FLUSH,
+                                      WORK_FLUSH, WORK_SCHEMA,  WORK_CLOSE};
     uint64_t share = rng_below(&run.rng, 5);
     if (share < 2 || fresh)
         return WORK_OPEN;
@@ -453,7 +455,8 @@ int main(int argc, char **argv) {
     if (disk > count)
         disk = count;
     run.shared = share();
-    run.rng.x = seed;
+    run.count = count;
+    run.seed = run.rng.x = seed;
     run.shared->seed = seed * 1000003;
     snprintf(run.replay, sizeof run.replay,
              "make test-kill ROUNDS=%llu SEED=%llx    (changes and delays, not the very moments)",
