@@ -90,6 +90,8 @@ static void print_thread(const struct sim_thread *t) {
         fprintf(stderr, " a mutex of rank %d", sim_rank(t->mutex));
         if (sim_owner(t->mutex))
             fprintf(stderr, " that thread %" PRIu32 " holds", sim_owner(t->mutex) - 1);
+    } else if (t->state == SIM_WAITING && !t->cond) {
+        fprintf(stderr, " for its time");
     } else if (t->state == SIM_WAITING) {
         fprintf(stderr, " on a condition with a mutex of rank %d", sim_rank(t->mutex));
     } else if (t->state == SIM_JOINING) {
@@ -447,6 +449,16 @@ bool sim_wait(struct cond *c, struct mutex *m, uint64_t deadline_ns) {
     pass_baton(POINT_WAIT);
     acquire(me, m);
     return !me->timed_out;
+}
+
+void sched_sleep_us(uint64_t us) {
+    if (!self || sim.suspended)
+        return;
+    self->state = SIM_WAITING;
+    self->cond = NULL;
+    self->mutex = NULL;
+    self->deadline_ns = sim.now_ns + us * 1000;
+    pass_baton(POINT_WAIT);
 }
 
 bool sim_is_awaited(const struct cond *c) {

@@ -55,6 +55,8 @@ void sched_suspend(void);
 void sched_resume(void);
 /* A point where the baton may pass. */
 void sched_point(void);
+/* Waits on the virtual clock: others run until all of them wait. Nothing while suspended. */
+void sched_sleep_us(uint64_t us);
 /* Switching points and switches so far, and a hash of the schedule. */
 uint64_t sched_points(void);
 uint64_t sched_switches(void);

@@ -416,6 +416,32 @@ START_TEST(timeouts_come_in_order_and_take_no_time) {
 }
 END_TEST
 
+static void sleep_for(void *arg) {
+    unsigned us = (unsigned)(size_t)arg;
+    uint64_t begin = sched_now_ns();
+    sched_sleep_us(us);
+    ck_assert_uint_eq(sched_now_ns() - begin, us * UINT64_C(1000));
+    fired[fired_count++] = us;
+}
+
+static void sleepers_main(void *arg) {
+    (void)arg;
+    fired_count = 0;
+    start(&threads[0], sleep_for, (void *)30);
+    start(&threads[1], sleep_for, (void *)20);
+    sleep_for((void *)10);
+    join_all(2);
+}
+
+START_TEST(sleepers_wake_in_order) {
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        run(seed, NULL, sleepers_main);
+        for (unsigned i = 0; i < 3; i++)
+            ck_assert_uint_eq(fired[i], 10 * (i + 1));
+    }
+}
+END_TEST
+
 static unsigned woken;
 
 static void await_flag(void *arg) {
@@ -799,7 +825,7 @@ TEST_MAIN("sched", mutexes_exclude_under_every_policy, a_forgotten_lock_loses_up
           priorities_find_a_bug_of_depth_two, a_starved_thread_runs_last,
           a_seed_gives_one_schedule_and_another_seed_another,
           an_odometer_goes_through_all_schedules, timeouts_come_in_order_and_take_no_time,
-          a_signal_wakes_one_and_its_like_time_out,
+          sleepers_wake_in_order, a_signal_wakes_one_and_its_like_time_out,
           lanes_are_serial_each_and_parallel_to_one_another,
           lanes_end_with_the_run_after_what_is_due, submitters_run_tasks_where_no_thread_can_be_had,
           cancel_takes_back_what_waits_and_waits_for_what_runs, a_task_may_cancel_itself,

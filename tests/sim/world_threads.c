@@ -30,6 +30,10 @@ void wt_reached(struct world *w, enum threads_reached what) {
     w->report->reached[what]++;
 }
 
+enum lam_durability wt_draw_durability(struct world *w) {
+    return choose(&w->choice, w->sync_of) < w->sync_num ? LAM_DURABILITY_SYNC : LAM_DURABILITY_OS;
+}
+
 /* --- failures -------------------------------------------------------------------------------- */
 
 void wt_fail(const struct world *w, const char *format, ...) {
@@ -139,8 +143,12 @@ static void draw_world(struct world *w) {
 static void draw_session(struct world *w) {
     static const uint32_t gaps[] = {0, 30, 100, 300};
     struct choice *c = &w->choice;
+    uint32_t some = choose(c, 3);
+    w->sync_num = some < 2 ? 1 : 4;
+    w->sync_of = some == 0 ? 2 : some == 1 ? 6 : 4;
     w->batches = 2 + choose(c, 6);
     w->rounds = 1 + choose(c, 3);
+    w->slow_syncs = choose(c, 2);
     w->with_reader = choose(c, 4) > 0;
     w->with_holder = choose(c, 3) > 0;
     w->with_upkeep = choose(c, 4) > 0;
@@ -185,6 +193,8 @@ static void draw_fault(struct world *w) {
     };
     fault.effect = fault.ops == SIMFS_SYNC ? on_sync[choose(c, 4)] : on_write[choose(c, 3)];
     w->fault_on_sync = fault.ops == SIMFS_SYNC;
+    if (w->fault_on_sync)
+        fault.nth = 1 + choose(c, 8);
     w->fault_armed = true;
     simfs_arm(w->fs, 0, &fault);
 }
@@ -202,7 +212,7 @@ static void make_parts(struct world *w) {
 }
 
 /* What was found at an open is there to stay; what is not will never be. */
-static void adopt(struct world *w, const struct vector *v, const uint32_t *temps) {
+static void adopt(struct world *w, const struct vector *v) {
     w->acked_sequence = 0;
     for (uint32_t writer = 0; writer < w->writers; writer++) {
         for (uint32_t n = 1; n <= w->issued.n[writer]; n++) {
@@ -220,10 +230,10 @@ static void adopt(struct world *w, const struct vector *v, const uint32_t *temps
     w->issued = w->acked = w->floor = *v;
     for (uint32_t i = 0; i < w->temp_count; i++) {
         struct temp *t = &w->temps[i];
-        bool there = temps[i] != UINT32_MAX;
+        bool there = v->temps[i] != ABSENT;
         *t = (struct temp){.state = there ? TEMP_THERE : TEMP_GONE};
         if (there)
-            t->issued = t->acked = t->synced = temps[i];
+            t->issued = t->acked = t->synced = v->temps[i];
     }
 }
 
@@ -250,18 +260,15 @@ static enum bound bound_of_end(const struct world *w) {
 static void open_world(struct world *w, bool first, enum bound bound) {
     struct lam_error err = {0};
     struct lam_options options = wt_options(w, w->fs);
-    uint32_t temps[TEMPS_MAX];
     options.must_exist = !first;
     wt_must(w, lam_db_open("db", &options, &w->db, &err), &err, "lam_db_open");
     if (first) {
         make_parts(w);
         return;
     }
-    wt_open_parts(w, w->db, bound, w->parts, temps);
-    wt_content_read(w, &w->main_content, w->db, w->parts, NULL);
-    struct vector v = wt_content_vector(w, &w->main_content, 0, w->part_count);
+    struct vector v = wt_read_all(w, w->db, &w->main_content, w->parts);
     wt_check_vector(w, &v, bound, "the database opened again");
-    adopt(w, &v, temps);
+    adopt(w, &v);
     w->trace.content = hash_mix(w->trace.content, wt_content_hash(&w->main_content));
 }
 

@@ -11,46 +11,90 @@
 
 /* --- vectors --------------------------------------------------------------------------------- */
 
-/* T5 by the sequences known: what is missing lies behind all that is there. */
-static void check_prefix(struct world *w, const struct vector *v, const char *what) {
-    uint64_t present = 0, missing = UINT64_MAX;
+/* The lowest and highest sequence of what is missing and present. */
+struct reach {
+    uint64_t missing, present;
+};
+
+static void reach(struct reach *r, uint64_t sequence, bool there) {
+    if (sequence == 0)
+        return;
+    if (there && sequence > r->present)
+        r->present = sequence;
+    if (!there && sequence < r->missing)
+        r->missing = sequence;
+}
+
+/* By the sequences known. Of a temporary partition that is not there nothing can be said. */
+static struct reach reach_of(const struct world *w, const struct vector *v) {
+    struct reach r = {.missing = UINT64_MAX};
     for (uint32_t writer = 0; writer < w->writers; writer++)
-        for (uint32_t n = 1; n <= w->issued.n[writer]; n++) {
-            uint64_t s = w->commits[writer][n].sequence;
-            if (s != 0 && n <= v->n[writer] && s > present)
-                present = s;
-            if (s != 0 && n > v->n[writer] && s < missing)
-                missing = s;
-        }
-    if (missing < present)
+        for (uint32_t n = 1; n <= w->issued.n[writer]; n++)
+            reach(&r, w->commits[writer][n].sequence, n <= v->n[writer]);
+    for (uint32_t i = 0; i < w->temp_count; i++)
+        for (uint32_t put = 0; v->temps[i] != ABSENT && put < w->temps[i].issued; put++)
+            reach(&r, w->temps[i].sequences[put], put < v->temps[i]);
+    return r;
+}
+
+/* T5: what is missing lies behind all that is there. */
+static void check_prefix(struct world *w, const struct vector *v, const char *what) {
+    struct reach r = reach_of(w, v);
+    if (r.missing < r.present)
         wt_fail(w,
                 "%s: the commit of sequence %" PRIu64 " is missing, that of %" PRIu64 " is there",
-                what, missing, present);
+                what, r.missing, r.present);
+}
+
+/* T7: the making or end of a partition comes after what was committed before it. */
+static void check_temp(struct world *w, uint32_t i, const struct vector *v, enum bound bound,
+                       const char *what) {
+    const struct temp *t = &w->temps[i];
+    uint32_t puts = v->temps[i], least = bound == BOUND_POWER ? t->synced : t->acked;
+    bool there = puts != ABSENT;
+    if (there && (t->state == TEMP_NONE || t->state == TEMP_GONE))
+        wt_fail(w, "%s: temporary partition %u is there, %s", what, i,
+                t->state == TEMP_NONE ? "but was not made" : "but was dropped");
+    if (!there && t->state == TEMP_THERE)
+        wt_fail(w, "%s: temporary partition %u is lost", what, i);
+    if (there && (puts > t->issued || puts < least))
+        wt_fail(w, "%s: temporary partition %u holds %u puts of %u to %u", what, i, puts, least,
+                t->issued);
+    uint64_t after = there ? t->made_after : t->ended_after;
+    uint64_t missing = reach_of(w, v).missing;
+    if (missing <= after)
+        wt_fail(w,
+                "%s: temporary partition %u is %s, but the commit of sequence %" PRIu64
+                " is lost, which was acknowledged before",
+                what, i, there ? "made" : "dropped", missing);
+}
+
+static void check_writer(struct world *w, uint32_t writer, const struct vector *v, enum bound bound,
+                         const char *what) {
+    uint32_t n = v->n[writer];
+    if (n > w->issued.n[writer])
+        wt_fail(w, "%s: batch %u of writer %u is there, only %u were issued", what, n, writer,
+                w->issued.n[writer]);
+    if (n < w->floor.n[writer])
+        wt_fail(w, "%s: batch %u of writer %u is gone, which the session began with", what, n + 1,
+                writer);
+    if (bound == BOUND_EXACT && n != w->acked.n[writer])
+        wt_fail(w, "%s: %u batches of writer %u are there, %u were acknowledged", what, n, writer,
+                w->acked.n[writer]);
 }
 
 void wt_check_vector(struct world *w, const struct vector *v, enum bound bound, const char *what) {
     uint64_t must = bound == BOUND_POWER ? w->synced_sequence : w->acked_sequence;
-    for (uint32_t writer = 0; writer < w->writers; writer++) {
-        uint32_t n = v->n[writer];
-        if (n > w->issued.n[writer])
-            wt_fail(w, "%s: batch %u of writer %u is there, only %u were issued", what, n, writer,
-                    w->issued.n[writer]);
-        if (n < w->floor.n[writer])
-            wt_fail(w, "%s: batch %u of writer %u is gone, which the session began with", what,
-                    n + 1, writer);
-        if (bound == BOUND_EXACT && n != w->acked.n[writer])
-            wt_fail(w, "%s: %u batches of writer %u are there, %u were acknowledged", what, n,
-                    writer, w->acked.n[writer]);
-        for (uint32_t i = n + 1; i <= w->issued.n[writer]; i++) {
-            const struct commit *c = &w->commits[writer][i];
-            if (c->sequence != 0 && c->sequence <= must)
-                wt_fail(w,
-                        "%s: batch %u of writer %u (sequence %" PRIu64
-                        ") is lost, though all up to %" PRIu64 " was acknowledged%s",
-                        what, i, writer, c->sequence, must,
-                        bound == BOUND_POWER ? " as synced" : "");
-        }
-    }
+    for (uint32_t writer = 0; writer < w->writers; writer++)
+        check_writer(w, writer, v, bound, what);
+    uint64_t missing = reach_of(w, v).missing;
+    if (missing <= must)
+        wt_fail(w,
+                "%s: the commit of sequence %" PRIu64 " is lost, though all up to %" PRIu64
+                " was acknowledged%s",
+                what, missing, must, bound == BOUND_POWER ? " as synced" : "");
+    for (uint32_t i = 0; i < TEMPS_MAX; i++)
+        check_temp(w, i, v, bound, what);
     check_prefix(w, v, what);
 }
 
@@ -135,21 +179,6 @@ void wt_settle(struct world *w) {
 
 /* --- partitions ------------------------------------------------------------------------------ */
 
-static void check_temp(struct world *w, uint32_t i, enum bound bound, uint32_t puts) {
-    const struct temp *t = &w->temps[i];
-    bool there = puts != UINT32_MAX;
-    if (there && (t->state == TEMP_NONE || t->state == TEMP_GONE))
-        wt_fail(w, "temporary partition %u is there, %s", i,
-                t->state == TEMP_NONE ? "but was not made" : "but was dropped");
-    if (!there && t->state == TEMP_THERE)
-        wt_fail(w, "temporary partition %u is lost", i);
-    if (!there)
-        return;
-    uint32_t least = bound == BOUND_POWER ? t->synced : t->acked;
-    if (puts > t->issued || puts < least)
-        wt_fail(w, "temporary partition %u holds %u puts of %u to %u", i, puts, least, t->issued);
-}
-
 struct listing {
     struct world *w;
     uint32_t parts; /* mask of the shared ones */
@@ -188,8 +217,7 @@ static uint32_t count_temp(struct world *w, lam_db *db, uint32_t i) {
     return puts;
 }
 
-void wt_open_parts(struct world *w, lam_db *db, enum bound bound, lam_partition **parts,
-                   uint32_t *temps_out) {
+struct vector wt_read_all(struct world *w, lam_db *db, struct content *c, lam_partition **parts) {
     struct lam_error err = {0};
     struct listing l = {.w = w};
     wt_must(w, lam_partition_list(db, note_name, &l, &err), &err, "lam_partition_list");
@@ -200,10 +228,12 @@ void wt_open_parts(struct world *w, lam_db *db, enum bound bound, lam_partition 
         snprintf(name, sizeof name, "part-%u", p);
         parts[p] = open_part(w, db, name);
     }
-    for (uint32_t i = 0; i < TEMPS_MAX; i++) {
-        temps_out[i] = l.temps >> i & 1 ? count_temp(w, db, i) : UINT32_MAX;
-        check_temp(w, i, bound, temps_out[i]);
-    }
+    wt_content_read(w, c, db, parts, NULL);
+    struct vector v = wt_content_vector(w, c, 0, w->part_count);
+    for (uint32_t i = 0; i < TEMPS_MAX; i++)
+        if (l.temps >> i & 1)
+            v.temps[i] = count_temp(w, db, i);
+    return v;
 }
 
 /* --- images ---------------------------------------------------------------------------------- */
@@ -263,10 +293,7 @@ static void check_image(struct world *w, struct simfs *fs, enum bound bound, uin
     wt_must(w, lam_db_open("db", &options, &db, &err), &err, "opening an image");
     simfs_observe(fs, NULL, NULL);
     lam_partition *parts[PARTS_MAX];
-    uint32_t temps[TEMPS_MAX];
-    wt_open_parts(w, db, bound, parts, temps);
-    wt_content_read(w, &w->image_content, db, parts, NULL);
-    struct vector v = wt_content_vector(w, &w->image_content, 0, w->part_count);
+    struct vector v = wt_read_all(w, db, &w->image_content, parts);
     const char *what = depth                  ? "an image of a recovery"
                        : bound == BOUND_POWER ? "an image of a power loss"
                                               : "an image of a kill";
@@ -317,9 +344,11 @@ static void crash(struct world *w) {
 
 void wt_observe(void *arg, const struct simfs_event *event) {
     struct world *w = arg;
-    (void)event;
     if (!w->live)
         return;
+    /* Syncs are slow: others get far meanwhile, and wait for the next one together. */
+    if (event->op == SIMFS_SYNC && event->phase == 0 && w->slow_syncs && choose(&w->choice, 2))
+        sched_sleep_us(1 + choose(&w->choice, 100));
     w->events++;
     if (w->events == w->next_image) {
         w->next_image += 1 + choose(&w->choice, w->image_gap);

@@ -244,6 +244,7 @@ static void compare_part(struct world *w, const struct content *c, uint32_t part
 struct vector wt_content_vector(struct world *w, const struct content *c, uint32_t part,
                                 uint32_t count) {
     struct vector v = {0};
+    memset(v.temps, 0xff, sizeof v.temps);
     read_counters(w, c, part, &v);
     for (uint32_t p = part; p < part + count; p++)
         compare_part(w, c, p, &v);

@@ -41,9 +41,11 @@ struct commit {
     bool acked, synced, unknown;
 };
 
-/* How many batches of each writer. */
+/* How many batches of each writer, and puts into each temporary partition. */
+#define ABSENT UINT32_MAX
 struct vector {
     uint32_t n[WRITERS_MAX];
+    uint32_t temps[TEMPS_MAX]; /* ABSENT: not there, or not looked at */
 };
 
 /* Entries read from the shared partitions; memory is kept between uses. */
@@ -63,9 +65,11 @@ struct content {
 enum temp_state { TEMP_NONE, TEMP_MAKING, TEMP_THERE, TEMP_ENDING, TEMP_GONE };
 struct temp {
     enum temp_state state;
-    uint32_t issued;          /* puts of keys 0, 1, ... */
-    uint32_t acked, synced;   /* of these */
-    lam_partition *partition; /* upkeep's handle */
+    uint32_t issued;                  /* puts of keys 0, 1, ... */
+    uint32_t acked, synced;           /* of these */
+    uint64_t sequences[PUTS_MAX];     /* of the puts; 0: not known */
+    uint64_t made_after, ended_after; /* highest sequence acknowledged before that was called */
+    lam_partition *partition;         /* upkeep's handle */
 };
 
 /* A vector that was seen, to be compared with the sequences that get known later. */
@@ -97,12 +101,13 @@ struct world {
     size_t shot_count, shot_capacity;
 
     /* --- this session --- */
-    uint32_t batches; /* of each writer */
-    uint32_t rounds;  /* of the others */
+    uint32_t sync_num, sync_of; /* so many of so many commits are SYNC */
+    uint32_t batches;           /* of each writer */
+    uint32_t rounds;            /* of the others */
+    bool slow_syncs;
     bool with_reader, with_holder, with_upkeep, with_lanes;
-    bool live;         /* events count and images are made */
-    bool crashed;      /* it ended by a crash */
-    bool final_vector; /* no thread writes any more */
+    bool live;    /* events count and images are made */
+    bool crashed; /* it ended by a crash */
     enum end end;
     uint64_t events;     /* since `live` */
     uint64_t next_image; /* the event of the next image; 0: none */
@@ -124,6 +129,7 @@ bool wt_went_well(struct world *w, enum lam_code rc, const struct lam_error *err
 void wt_must(struct world *w, enum lam_code rc, const struct lam_error *err, const char *what);
 bool wt_fault_hit(const struct world *w);
 void wt_reached(struct world *w, enum threads_reached what);
+enum lam_durability wt_draw_durability(struct world *w);
 
 /* --- content --------------------------------------------------------------------------------- */
 
@@ -156,15 +162,13 @@ uint32_t wt_read_temp(struct world *w, lam_iter *iter, uint32_t temp);
 
 /* --- vectors and images ---------------------------------------------------------------------- */
 
-/* T4 and what is known of T5. */
+/* T4, T7 and what is known of T5. */
 void wt_check_vector(struct world *w, const struct vector *v, enum bound bound, const char *what);
 void wt_note_shot(struct world *w, uint64_t sequence, const struct vector *v);
 /* T2, T5 and the order of commits by all that has got known; forgets the shots. */
 void wt_settle(struct world *w);
-/* The partitions of an open database: opens the shared ones into `parts`, T7; gives the numbers of
- * puts in the temporary ones, UINT32_MAX for an absent one. */
-void wt_open_parts(struct world *w, lam_db *db, enum bound bound, lam_partition **parts,
-                   uint32_t *temps_out);
+/* Opens the shared partitions of a database and reads all there is. */
+struct vector wt_read_all(struct world *w, lam_db *db, struct content *c, lam_partition **parts);
 /* Takes the image that a crash would leave now, opens and compares it, and frees it. */
 void wt_check_image(struct world *w, struct simfs *fs);
 void wt_observe(void *arg, const struct simfs_event *event);

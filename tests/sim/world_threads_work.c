@@ -17,7 +17,9 @@ static uint32_t pick(struct world *w, uint32_t n) {
 
 /* Lets others go on for a while. */
 static void linger(struct world *w) {
-    for (uint32_t i = pick(w, 12); i > 0; i--)
+    if (pick(w, 4) == 0)
+        sched_sleep_us(1 + pick(w, 200));
+    for (uint32_t i = pick(w, 4); i > 0; i--)
         thread_yield();
 }
 
@@ -50,6 +52,13 @@ static void fill_batch(struct world *w, lam_batch *b, uint32_t writer, uint32_t 
     }
 }
 
+static void note_sequence(struct world *w, uint64_t sequence, bool synced) {
+    if (sequence > w->acked_sequence)
+        w->acked_sequence = sequence;
+    if (synced && sequence > w->synced_sequence)
+        w->synced_sequence = sequence;
+}
+
 static void note_ack(struct world *w, uint32_t writer, uint32_t n, uint64_t before) {
     struct commit *c = &w->commits[writer][n];
     if (c->sequence <= before)
@@ -59,10 +68,7 @@ static void note_ack(struct world *w, uint32_t writer, uint32_t n, uint64_t befo
                 n, writer, c->sequence, before);
     c->acked = true;
     w->acked.n[writer] = n;
-    if (c->sequence > w->acked_sequence)
-        w->acked_sequence = c->sequence;
-    if (c->synced && c->sequence > w->synced_sequence)
-        w->synced_sequence = c->sequence;
+    note_sequence(w, c->sequence, c->synced);
     w->report->commits++;
     w->report->operations++;
 }
@@ -70,8 +76,8 @@ static void note_ack(struct world *w, uint32_t writer, uint32_t n, uint64_t befo
 /* Commits batch `n` of a writer; false: the database takes no more. */
 static bool commit(struct world *w, lam_batch *b, uint32_t writer, uint32_t n) {
     struct commit *c = &w->commits[writer][n];
-    bool sync = pick(w, 2);
-    struct lam_write_options options = {sync ? LAM_DURABILITY_SYNC : LAM_DURABILITY_OS};
+    struct lam_write_options options = {wt_draw_durability(w)};
+    bool sync = options.durability == LAM_DURABILITY_SYNC;
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         c->attempt++;
         fill_batch(w, b, writer, n);
@@ -311,11 +317,14 @@ static void hold_temp(struct world *w) {
     if (puts < acked || puts > t->issued)
         wt_fail(w, "an iterator shows %u puts; %u were acknowledged before, %u issued", puts, acked,
                 t->issued);
-    linger(w);
-    if (wt_read_temp(w, iter, i) != puts)
-        wt_fail(w, "T3: an iterator of temporary partition %u has changed", i);
-    if (t->state == TEMP_GONE)
-        wt_reached(w, THREADS_ITER_OVER_DROP);
+    for (int again = 0; again < 4 && (again == 0 || t->state != TEMP_GONE); again++) {
+        linger(w);
+        bool gone = t->state == TEMP_GONE;
+        if (wt_read_temp(w, iter, i) != puts)
+            wt_fail(w, "T3: an iterator of temporary partition %u has changed", i);
+        if (gone)
+            wt_reached(w, THREADS_ITER_OVER_DROP);
+    }
     lam_iter_free(iter);
     lam_partition_release(p);
 }
@@ -341,7 +350,7 @@ static void make_temp(struct world *w) {
     char name[16];
     struct lam_error err = {0};
     wt_temp_name(i, name);
-    *t = (struct temp){.state = TEMP_MAKING};
+    *t = (struct temp){.state = TEMP_MAKING, .made_after = w->acked_sequence};
     w->temp_count++;
     enum lam_code rc = lam_partition_create(w->db, name, NULL, &t->partition, &err);
     if (wt_went_well(w, rc, &err, "lam_partition_create"))
@@ -355,20 +364,32 @@ static void put_temp(struct world *w) {
     struct temp *t = &w->temps[i];
     if (t->state != TEMP_THERE || t->issued == PUTS_MAX || t->issued != t->acked || !t->partition)
         return;
-    bool sync = pick(w, 2);
-    struct lam_write_options options = {sync ? LAM_DURABILITY_SYNC : LAM_DURABILITY_OS};
+    struct lam_write_options options = {wt_draw_durability(w)};
+    bool sync = options.durability == LAM_DURABILITY_SYNC;
     struct lam_error err = {0};
     char key[24];
     uint8_t value[VALUE_MAX];
-    uint32_t put = t->issued++;
-    enum lam_code rc = lam_put(w->db, &options, t->partition, wt_temp_key(put, key),
-                               wt_temp_value(w, i, put, value), &err);
-    if (wt_went_well(w, rc, &err, "lam_put")) {
+    uint32_t put = t->issued;
+    uint64_t before = w->acked_sequence, sequence = 0;
+    lam_batch *b = NULL;
+    wt_must(w, lam_batch_new(w->db, &b, &err), &err, "lam_batch_new");
+    wt_must(w,
+            lam_batch_put(b, t->partition, wt_temp_key(put, key), wt_temp_value(w, i, put, value),
+                          &err),
+            &err, "lam_batch_put");
+    t->issued++;
+    enum lam_code rc = lam_write(w->db, &options, b, &sequence, &err);
+    t->sequences[put] = sequence;
+    if (wt_went_well(w, rc, &err, "lam_write")) {
+        if (sequence <= before)
+            wt_fail(w, "T1: a put got sequence %" PRIu64 " after %" PRIu64, sequence, before);
         t->acked = t->issued;
         t->synced = sync ? t->issued : t->synced;
+        note_sequence(w, sequence, sync);
     } else if (rc != LAM_UNKNOWN_OUTCOME) {
         t->issued--;
     }
+    lam_batch_free(b);
     w->report->operations++;
 }
 
@@ -379,6 +400,7 @@ static void end_temp(struct world *w) {
             continue;
         struct lam_error err = {0};
         t->state = TEMP_ENDING;
+        t->ended_after = w->acked_sequence;
         enum lam_code rc = lam_partition_drop(w->db, t->partition, &err);
         if (wt_went_well(w, rc, &err, "lam_partition_drop")) {
             char key[24];
@@ -420,9 +442,9 @@ static void sync_all(struct world *w) {
 static void run_upkeep(void *arg) {
     struct world *w = arg;
     struct lam_error err = {0};
-    for (uint32_t i = 0; i < 2 * w->rounds; i++) {
+    for (uint32_t i = 0; i < 3 * w->rounds; i++) {
         linger(w);
-        switch (pick(w, 12)) {
+        switch (pick(w, 14)) {
         case 0:
         case 1:
             reorganise(w, false);
