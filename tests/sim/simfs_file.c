@@ -84,8 +84,7 @@ static const char *kind_of_name(const char *name) {
     return dot ? dot : base;
 }
 
-/* A file with a name of the same kind in a directory that has one of `ino`; NO_INO: there is none.
- */
+/* A file whose name is of the same kind; NO_INO: there is none. */
 static uint32_t another_file(struct simfs *fs, const struct handle *h) {
     uint32_t found = NO_INO, count = 0;
     for (uint32_t dir = 0; dir < fs->slot_count; dir++) {

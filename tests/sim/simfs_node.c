@@ -344,7 +344,9 @@ void file_mark_dirty(struct node *n, uint64_t from, uint64_t to) {
 
 /* Unsynced bytes are about to be written over: that version may be what the disk got. */
 static void keep_version(struct node *n, uint64_t from, uint64_t to) {
-    if (!overlaps_dirty(n, from, to))
+    if (to > n->data.size)
+        to = n->data.size;
+    if (from >= to || !overlaps_dirty(n, from, to))
         return;
     content_drop(&n->mid);
     n->mid = content_ref(&n->data);

@@ -566,12 +566,12 @@ START_TEST(an_abandoned_file_system_goes_with_open_files_and_locks) {
 }
 END_TEST
 
-static uint64_t trace_of(uint64_t seed, const char *text) {
+static uint64_t trace_of(uint64_t seed, const char *name, const char *text) {
     choice_seed(&choice, seed);
     fs = simfs_new(&(struct simfs_options){.quota = 20}, &choice);
     env = simfs_env(fs);
     ck_ok(env->ops->dir_create(env, "root", &err), &err);
-    lam_file *f = open_file("f", WRITE | CREATE);
+    lam_file *f = open_file(name, WRITE | CREATE);
     for (int i = 0; i < 10; i++)
         IGNORE(env_file_write(f, (uint64_t)i * 3, text, strlen(text), &err), "it may not fit");
     arm(0, SIMFS_READ, 1, true, SIMFS_SHORT, LAM_IO);
@@ -585,11 +585,12 @@ static uint64_t trace_of(uint64_t seed, const char *text) {
 }
 
 START_TEST(one_seed_gives_one_trace) {
-    ck_assert_uint_eq(trace_of(1, "abcd"), trace_of(1, "abcd"));
-    ck_assert_uint_ne(trace_of(1, "abcd"), trace_of(1, "abce"));
+    ck_assert_uint_eq(trace_of(1, "f", "abcd"), trace_of(1, "f", "abcd"));
+    ck_assert_uint_ne(trace_of(1, "f", "abcd"), trace_of(1, "f", "abce"));
+    ck_assert_uint_ne(trace_of(1, "f", "abcd"), trace_of(1, "g", "abcd"));
     bool differs = false;
     for (uint64_t seed = 2; seed < 20; seed++)
-        differs |= trace_of(1, "abcd") != trace_of(seed, "abcd");
+        differs |= trace_of(1, "f", "abcd") != trace_of(seed, "f", "abcd");
     ck_assert(differs);
 }
 END_TEST

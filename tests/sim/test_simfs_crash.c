@@ -163,6 +163,20 @@ START_TEST(a_version_written_over_before_any_sync_may_come_back) {
 }
 END_TEST
 
+START_TEST(a_version_cut_off_before_any_sync_may_come_back) {
+    make_fs(SIMFS_PREFIX, false);
+    put_durable("d/f", A16);
+    lam_file *f = create("d/f");
+    write_at(f, 0, B16);
+    ck_ok(env_file_truncate(f, 0, &err), &err);
+    write_at(f, 0, C16);
+    enumerate_images();
+    EXPECT_IMAGES("/d/f=" A16, "/d/f=" B16, "/d/f=" C16);
+    close_file(f);
+    free_fs();
+}
+END_TEST
+
 START_TEST(a_file_that_was_never_synced_may_be_empty_zeros_or_torn) {
     make_fs(SIMFS_PREFIX, false);
     lam_file *f = create("d/f");
@@ -673,8 +687,10 @@ START_TEST(every_difference_changes_the_hash) {
     seen[count++] = simfs_hash(fs);
     lam_file *f = create("b");
     ck_ok(env_file_truncate(f, 2, &err), &err);
-    close_file(f);
     seen[count++] = simfs_hash(fs);
+    write_at(f, 1, "z");
+    seen[count++] = simfs_hash(fs);
+    close_file(f);
     ck_ok(env->ops->dir_create(env, "e", &err), &err);
     seen[count++] = simfs_hash(fs);
     for (size_t i = 0; i < count; i++)
@@ -740,6 +756,44 @@ START_TEST(simple_images_are_half_of_those_drawn) {
 }
 END_TEST
 
+/* Else it would be one in thousands. */
+START_TEST(one_directory_or_file_apart_from_the_others_is_drawn_often) {
+    make_fs(SIMFS_PREFIX, false);
+    ck_ok(env->ops->dir_create(env, "e", &err), &err);
+    sync_dir("/");
+    lam_file *files[4];
+    for (int i = 0; i < 4; i++) {
+        char path[16];
+        snprintf(path, sizeof path, "d/%d", i);
+        put(path, A16);
+        snprintf(path, sizeof path, "e/%d", i);
+        files[i] = create(path);
+    }
+    for (int i = 0; i < 4; i++)
+        close_file(files[i]);
+    draw_images(SIMFS_POWER, 5000);
+    ck_assert_uint_gt(times_of("/e/0= /e/1= /e/2= /e/3="), 50);
+    sync_dir("d");
+    sync_dir("e");
+    for (int i = 0; i < 4; i++) {
+        char path[16];
+        snprintf(path, sizeof path, "d/%d", i);
+        files[i] = create(path);
+        write_at(files[i], 0, B16);
+    }
+    draw_images(SIMFS_POWER, 5000);
+    ck_assert_uint_gt(
+        times_of("/d/0=" A16 " /d/1=" A16 " /d/2=" B16 " /d/3=" A16 " /e/0= /e/1= /e/2= /e/3="),
+        40);
+    ck_assert_uint_gt(
+        times_of("/d/0=" B16 " /d/1=" B16 " /d/2=" A16 " /d/3=" B16 " /e/0= /e/1= /e/2= /e/3="),
+        40);
+    for (int i = 0; i < 4; i++)
+        close_file(files[i]);
+    free_fs();
+}
+END_TEST
+
 START_TEST(a_width_past_counting_is_said_to_be_endless) {
     make_fs(SIMFS_SUBSET, false);
     for (int i = 0; i < 20; i++) {
@@ -769,6 +823,7 @@ TEST_MAIN(
     size_of_an_append_is_old_new_or_between, a_lost_truncation_gives_back_the_old_bytes,
     bytes_cut_off_and_written_again_are_old_or_new,
     a_version_written_over_before_any_sync_may_come_back,
+    a_version_cut_off_before_any_sync_may_come_back,
     a_file_that_was_never_synced_may_be_empty_zeros_or_torn,
     noise_comes_only_past_the_synced_size_in_written_units, without_garbage_there_is_no_noise,
     synced_preallocation_is_zeros_or_what_was_written, a_kill_keeps_everything_issued,
@@ -788,4 +843,5 @@ TEST_MAIN(
     a_clone_has_the_pending_changes_and_goes_its_own_way,
     equal_states_have_equal_hashes_whatever_their_past, every_difference_changes_the_hash,
     images_are_drawn_by_the_choice_alone, simple_images_are_half_of_those_drawn,
+    one_directory_or_file_apart_from_the_others_is_drawn_often,
     a_width_past_counting_is_said_to_be_endless)
