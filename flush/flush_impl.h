@@ -110,9 +110,11 @@ MUST_CHECK enum lam_code flush_table_users(struct flush *f, struct provider *p,
 /* Schedules the interval policies of all tables. */
 MUST_CHECK enum lam_code policy_start(struct flush *f, struct lam_error *err);
 
-/* --- orphan.c --- */
+/* --- dropped.c --- */
 /* Removes files of dropped tables unless one of those tables is being read. */
 MUST_CHECK enum lam_code doomed_remove(struct flush *f, struct lam_error *err);
+
+/* --- orphan.c --- */
 /* Removes files of ours that no manifest names. Nothing may be flushing. */
 MUST_CHECK enum lam_code orphans_remove(struct flush *f, struct lam_error *err);
 /* The part of a file's name that marks it as this table's of this database. */

@@ -461,6 +461,10 @@ void flush_remove_files(struct flush_job *job) {
             continue;
         IGNORE(env_file_remove(env, f->full_path, NULL), "else an orphan at open");
         IGNORE(env_file_remove(env, f->tmp_path, NULL), "mostly renamed");
+        /* A power loss must not bring it back where nobody would look once the table is dropped. */
+        bool last = i + 1 == job->file_count || strcmp(f->directory, f[1].directory) != 0;
+        if (last && !path_base_is_ours(job->place.base))
+            IGNORE(env_dir_sync(env, f->directory, NULL), "as good as not removed");
     }
     job->file_count = job->published_count = 0;
 }

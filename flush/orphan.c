@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Files that should not be there: those of dropped tables, which the catalog lists, and those that
- * a flush left without naming them in a manifest.
+ * Files that a flush left without naming them in a manifest.
  *
  * What is removed as an orphan has a segment's name, is named by no manifest and is ours: in a base
  * directory inside the database directory everything is; elsewhere, where other databases may keep
  * files too, the tag in the name must be the one of this database, table and number. Half-written
  * derived files go from where everything is ours. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -25,161 +23,6 @@ uint32_t segment_file_tag(const struct flush *f, struct table_id table, uint64_t
     return (uint32_t)hash_xxh3(bytes, sizeof bytes, 0);
 }
 
-/* --- dropped tables --- */
-
-struct path_list {
-    char **items; /* owned, as are the strings */
-    size_t count, capacity;
-    enum lam_code code; /* of the callback that fills it */
-};
-
-static void path_list_fini(struct path_list *l) {
-    for (size_t i = 0; i < l->count; i++)
-        mem_free(l->items[i]);
-    mem_free(l->items);
-}
-
-static enum lam_code path_list_add(struct path_list *l, const char *path, struct lam_error *err) {
-    TRY(MEM_GROW(&l->items, &l->capacity, l->count + 1, err));
-    char *copy = mem_strdup(path);
-    if (!copy)
-        return mem_fail(err, strlen(path));
-    l->items[l->count++] = copy;
-    return LAM_OK;
-}
-
-static enum lam_code note_doomed(void *arg, const char *path, struct lam_error *err) {
-    return path_list_add(arg, path, err);
-}
-
-/* Whether a name is that of a derived file, or of one that a crash left half-written. */
-static bool is_export(const char *name, bool *unfinished_out) {
-    static const char *const fixed[] = {"manifest.json", "current.json"};
-    unsigned version;
-    int used = 0;
-    for (size_t i = 0; used == 0 && i < 2; i++)
-        used = strncmp(name, fixed[i], strlen(fixed[i])) == 0 ? (int)strlen(fixed[i]) : 0;
-    if (used == 0 && (sscanf(name, "schema_v%9u.json%n", &version, &used) != 1 || used == 0))
-        return false;
-    *unfinished_out = strcmp(name + used, ".tmp") == 0;
-    return *unfinished_out || name[used] == 0;
-}
-
-struct leftovers {
-    struct path_list names;
-    bool other; /* something that is no export of ours */
-    enum lam_code code;
-};
-
-static bool note_leftover(void *arg, const char *name) {
-    struct leftovers *l = arg;
-    bool unfinished;
-    if (!is_export(name, &unfinished)) {
-        l->other = true;
-        return false;
-    }
-    l->code = path_list_add(&l->names, name, NULL);
-    return l->code == LAM_OK;
-}
-
-/* Removes a directory that holds nothing but derived files. False if it stays. */
-static bool remove_if_empty(struct flush *f, const char *directory) {
-    struct leftovers l = {0};
-    struct buf path = {0};
-    const char *text;
-    bool removed = false;
-    if (env_dir_list(f->env, directory, note_leftover, &l, NULL) == LAM_OK && !l.other &&
-        l.code == LAM_OK) {
-        for (size_t i = 0; i < l.names.count; i++) {
-            if (env_path_join(&path, directory, l.names.items[i], NULL) == LAM_OK &&
-                buf_cstr(&path, &text, NULL) == LAM_OK)
-                IGNORE(env_file_remove(f->env, text, NULL), "then the directory stays too");
-        }
-        removed = f->env->ops->dir_remove(f->env, directory, NULL) == LAM_OK;
-    }
-    path_list_fini(&l.names);
-    buf_fini(&path);
-    return removed;
-}
-
-/* Tidies up after a file at `path`: its directory and, for a user's, the table's. */
-static void remove_empty_parents(struct flush *f, const char *path) {
-    struct buf parent = {0};
-    const char *text;
-    char *at = mem_strdup(path);
-    for (int level = 0; at && level < 2; level++) {
-        bool found = env_path_parent(&parent, at, NULL) == LAM_OK &&
-                     buf_cstr(&parent, &text, NULL) == LAM_OK;
-        mem_free(at);
-        at = found && remove_if_empty(f, text) ? mem_strdup(text) : NULL;
-    }
-    mem_free(at);
-    buf_fini(&parent);
-}
-
-static enum lam_code remove_doomed(struct flush *f, const char *path, struct buf *full,
-                                   struct lam_error *err) {
-    const char *text;
-    buf_reset(full);
-    TRY(path_in_base(f->directory, path, SLICE_EMPTY, full, err));
-    TRY(buf_cstr(full, &text, err));
-    enum lam_code rc = env_file_remove(f->env, text, NULL);
-    if (rc != LAM_OK && rc != LAM_NOT_FOUND)
-        return LAM_OK; /* it stays on the list, and is tried again at the next open */
-    remove_empty_parents(f, text);
-    return catalog_forget_doomed(f->catalog, path, err);
-}
-
-/* Takes a table that was dropped and has no reader off the list of tables, or tells that one has.
- */
-static struct table_cold *take_dropped(struct flush *f, bool *read_out) {
-    struct table_cold *taken = NULL;
-    *read_out = false;
-    mutex_lock(&f->tables_mu);
-    struct flush_tables_guarded *g = flush_tables(f);
-    for (size_t i = 0; i < g->count && !taken; i++) {
-        struct table_cold *t = g->items[i];
-        if (!atomic_load(&t->doomed))
-            continue;
-        if (atomic_load(&t->readers) > 0) {
-            *read_out = true;
-        } else {
-            taken = t;
-            g->items[i] = g->items[--g->count];
-        }
-    }
-    mutex_unlock(&f->tables_mu);
-    return taken;
-}
-
-/* Forgets tables that are gone; whether one of them is being read. */
-static bool dropped_are_read(struct flush *f) {
-    struct table_cold *t;
-    bool read;
-    while ((t = take_dropped(f, &read))) {
-        cold_files_forget(f, t->table);
-        table_cold_unref(t);
-    }
-    return read;
-}
-
-enum lam_code doomed_remove(struct flush *f, struct lam_error *err) {
-    struct path_list doomed = {0};
-    struct buf full = {0};
-    enum lam_code rc = LAM_OK;
-    if (f->read_only || dropped_are_read(f))
-        return LAM_OK;
-    TRY_GOTO(catalog_each_doomed(f->catalog, note_doomed, &doomed, err));
-    for (size_t i = 0; i < doomed.count; i++)
-        TRY_GOTO(remove_doomed(f, doomed.items[i], &full, err));
-out:
-    path_list_fini(&doomed);
-    buf_fini(&full);
-    return rc;
-}
-
-/* --- orphans --- */
-
 struct sweep {
     struct flush *flush;
     struct arena arena;     /* per table */
@@ -187,6 +30,7 @@ struct sweep {
     size_t live_count, live_capacity;
     struct arena live_arena;
     const uint64_t *table; /* the tag must be this table's; NULL: any name of ours will do */
+    bool removed;          /* a file of the directory at hand */
     enum lam_code code;
     struct lam_error *err;
 };
@@ -247,7 +91,7 @@ static bool is_orphan(const struct sweep *s, const char *full, const char *name)
     uint32_t tag;
     bool unfinished;
     /* Derived files have no tag to tell whose they are: elsewhere the next export replaces them. */
-    if (!s->table && is_export(name, &unfinished) && unfinished)
+    if (!s->table && path_is_export(name, &unfinished) && unfinished)
         return true;
     if (!path_file_name_parse(name, &number, &tag) || is_live(s, lam_slice_str(full)))
         return false;
@@ -257,7 +101,8 @@ static bool is_orphan(const struct sweep *s, const char *full, const char *name)
 static void sweep_name(struct sweep *s, const char *full, const char *name) {
     if (!is_orphan(s, full, name))
         return;
-    IGNORE(env_file_remove(s->flush->env, full, NULL), "it stays an orphan until the next open");
+    if (env_file_remove(s->flush->env, full, NULL) == LAM_OK)
+        s->removed = true; /* else it stays an orphan until the next open */
 }
 
 static bool note_name(void *arg, const char *name) {
@@ -301,8 +146,12 @@ static enum lam_code sweep_directory(struct sweep *s, const char *directory, uns
         rc = mem_fail(err, names.count * sizeof *names.items);
         goto out;
     }
+    s->removed = false;
     for (size_t i = 0; i < names.count; i++)
         TRY_GOTO(sweep_entry(s, directory, names.items[i], depth, err));
+    /* A power loss must not bring back what nobody would look for once its table is dropped. */
+    if (s->table && s->removed)
+        IGNORE(env_dir_sync(s->flush->env, directory, NULL), "as good as not removed");
 out:
     path_list_fini(&names);
     return rc;

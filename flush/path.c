@@ -257,6 +257,18 @@ bool path_file_name_parse(const char *name, uint64_t *number_out, uint32_t *tag_
     return true;
 }
 
+bool path_is_export(const char *name, bool *unfinished_out) {
+    static const char *const fixed[] = {"manifest.json", "current.json"};
+    unsigned version;
+    int used = 0;
+    for (size_t i = 0; used == 0 && i < 2; i++)
+        used = strncmp(name, fixed[i], strlen(fixed[i])) == 0 ? (int)strlen(fixed[i]) : 0;
+    if (used == 0 && (sscanf(name, "schema_v%9u.json%n", &version, &used) != 1 || used == 0))
+        return false;
+    *unfinished_out = strcmp(name + used, ".tmp") == 0;
+    return *unfinished_out || name[used] == 0;
+}
+
 bool path_base_is_ours(const char *base) {
     for (const char *at = base; *at; at += strcspn(at, "/"), at += *at == '/') {
         if (strcspn(at, "/") == 2 && at[0] == '.' && at[1] == '.')
@@ -280,4 +292,22 @@ enum lam_code path_in_base(const char *db_directory, const char *base, struct la
     if (out->data[out->size - 1] != '/')
         TRY(buf_append_u8(out, '/', err));
     return buf_append_slice(out, relative, err);
+}
+
+/* --- lists --- */
+
+enum lam_code path_list_add(struct path_list *l, const char *path, struct lam_error *err) {
+    TRY(MEM_GROW(&l->items, &l->capacity, l->count + 1, err));
+    char *copy = mem_strdup(path);
+    if (!copy)
+        return mem_fail(err, strlen(path));
+    l->items[l->count++] = copy;
+    return LAM_OK;
+}
+
+void path_list_fini(struct path_list *l) {
+    for (size_t i = 0; i < l->count; i++)
+        mem_free(l->items[i]);
+    mem_free(l->items);
+    *l = (struct path_list){0};
 }

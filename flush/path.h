@@ -27,6 +27,9 @@ MUST_CHECK enum lam_code path_expand_root(const char *template_text, const struc
 void path_file_name(uint64_t number, uint32_t tag, char out[SEGMENT_NAME_BYTES]);
 /* Whether a name is one of those, or one with ".tmp" behind. */
 bool path_file_name_parse(const char *name, uint64_t *number_out, uint32_t *tag_out);
+/* Whether a name is that of a derived file, or (`*unfinished_out`) of one that a crash left
+ * half-written. */
+bool path_is_export(const char *name, bool *unfinished_out);
 /* Whether a storage's base directory lies inside of the database directory, so that nobody else has
  * files there. */
 bool path_base_is_ours(const char *base);
@@ -34,5 +37,15 @@ bool path_base_is_ours(const char *base);
 MUST_CHECK enum lam_code path_in_base(const char *db_directory, const char *base,
                                       struct lam_slice relative, struct buf *out,
                                       struct lam_error *err);
+
+/* Paths to be worked on. All-zero is empty. */
+struct path_list {
+    char **items; /* owned, as are the strings */
+    size_t count, capacity;
+    enum lam_code code; /* of a callback that fills it */
+};
+MUST_CHECK enum lam_code path_list_add(struct path_list *l, const char *path,
+                                       struct lam_error *err);
+void path_list_fini(struct path_list *l);
 
 #endif

@@ -164,5 +164,51 @@ START_TEST(failing_reads_fail_the_flush_or_the_query) {
 }
 END_TEST
 
+/* A storage whose directory nobody sweeps but for the tables that are there. */
+static void make_outside(struct world *w) {
+    struct storage_spec spec = {.id = S("far"),
+                                .type = S("filesystem"),
+                                .base_directory = S("/far"),
+                                .shared_template = S("{namespace}/{table}"),
+                                .user_template = S("{namespace}/{table}/${user_id}")};
+    bool created;
+    ck_ok(catalog_create_storage(w->c, &world_root, &spec, &created, &w->err), &w->err);
+}
+
+START_TEST(power_loss_brings_no_file_of_a_dropped_table_back) {
+    uint64_t seed = test_seed("drop crash");
+    struct world w = {.manual = true};
+    ck_ok(lam_env_mem_new(&w.env, &w.err), &w.err);
+    world_open_db(&w);
+    make_outside(&w);
+    struct table_options options;
+    table_options_init(&options);
+    strcpy(options.storage, "far");
+    world_table(&w, "t", TABLE_USER, &options);
+    struct provider *p = world_provider(&w, "t");
+    world_put(&w, p, "a", 1, "x", 1);
+    world_flush(&w, p);
+    provider_unref(p);
+    ck_assert_uint_eq(count_files(w.env, "/far", "/a/"), 2);
+    bool dropped;
+    ck_ok(catalog_drop_table(w.c, &world_root, S("default"), S("t"), TABLE_USER, false, &dropped,
+                             &w.err),
+          &w.err);
+    struct lam_stats stats;
+    lam_db_stats(w.db, &stats);
+    ck_ok(lam_sync(w.db, stats.sequence, &w.err), &w.err);
+    for (uint64_t i = 0; i < 20; i++) {
+        struct world image = {.manual = true};
+        enum lam_crash_mode mode = i ? LAM_CRASH_POWER_ANY : LAM_CRASH_POWER;
+        ck_ok(lam_env_mem_crash(w.env, mode, seed + i, &image.env, &image.err), &image.err);
+        world_open_db(&image);
+        ck_assert_uint_eq(count_files(image.env, "/far", ""), 0);
+        world_close(&image);
+    }
+    world_close(&w);
+}
+END_TEST
+
 TEST_MAIN("crash/flush", power_loss_at_any_step_of_a_flush_loses_and_repeats_nothing,
-          failure_at_any_step_leaves_the_table_as_it_was, failing_reads_fail_the_flush_or_the_query)
+          failure_at_any_step_leaves_the_table_as_it_was, failing_reads_fail_the_flush_or_the_query,
+          power_loss_brings_no_file_of_a_dropped_table_back)

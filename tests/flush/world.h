@@ -286,14 +286,18 @@ HELPER void walk_files(lam_env *env, const char *directory, char names[][512], s
     }
     mem_free(n);
 }
-/* Files below cold/ whose name has `part`. */
-HELPER size_t count_cold(lam_env *env, const char *part) {
+/* Files below a directory whose path has `part`. */
+HELPER size_t count_files(lam_env *env, const char *directory, const char *part) {
     static char names[4096][512];
     size_t count = 0, found = 0;
-    walk_files(env, "/db/cold", names, &count, 4096);
+    walk_files(env, directory, names, &count, 4096);
     for (size_t i = 0; i < count; i++)
         found += strstr(names[i], part) != NULL;
     return found;
+}
+/* The same of cold/. */
+HELPER size_t count_cold(lam_env *env, const char *part) {
+    return count_files(env, "/db/cold", part);
 }
 /* Segment entries of a table, all users. */
 HELPER size_t count_segments(struct world *w, struct provider *p) {
