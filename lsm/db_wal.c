@@ -96,7 +96,9 @@ enum lam_code db_wal_roll_locked(lam_db *db, uint64_t payload_bytes, struct lam_
     return LAM_OK;
 }
 
-/* Takes the first segment below `floor` out of the list; NULL if there is none. */
+/* Takes the first segment below `floor` out of the list; NULL if there is none. One that a leader
+ * still syncs is not recycled: its failing sync could be that of the file's next life, and the
+ * other way round. */
 static struct db_segment *take_released(lam_db *db, uint64_t floor, bool *recycle_out) {
     struct db_segment *first = NULL;
     mutex_lock(&db->sync);
@@ -106,7 +108,8 @@ static struct db_segment *take_released(lam_db *db, uint64_t floor, bool *recycl
         s->count--;
         memmove(s->segments, s->segments + 1, s->count * sizeof *s->segments);
         *recycle_out = false;
-        for (int i = 0; i < 2 && first->bytes == db->tuning.segment_bytes && !*recycle_out; i++)
+        bool fit = first->bytes == db->tuning.segment_bytes && atomic_load(&first->refs) == 1;
+        for (int i = 0; i < 2 && fit && !*recycle_out; i++)
             if (s->recyclable[i] == 0) {
                 s->recyclable[i] = first->number;
                 *recycle_out = true;
