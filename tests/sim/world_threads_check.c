@@ -25,12 +25,17 @@ static void reach(struct reach *r, uint64_t sequence, bool there) {
         r->missing = sequence;
 }
 
-/* By the sequences known. Of a temporary partition that is not there nothing can be said. */
-static struct reach reach_of(const struct world *w, const struct vector *v) {
+/* By the sequences known. Of a temporary partition that is not there nothing can be said, nor of a
+ * batch of which an earlier attempt was seen. `attempts` may be NULL: what is so now. */
+static struct reach reach_of(const struct world *w, const struct vector *v,
+                             const uint16_t *attempts) {
     struct reach r = {.missing = UINT64_MAX};
     for (uint32_t writer = 0; writer < w->writers; writer++)
-        for (uint32_t n = 1; n <= w->issued.n[writer]; n++)
-            reach(&r, w->commits[writer][n].sequence, n <= v->n[writer]);
+        for (uint32_t n = 1; n <= w->issued.n[writer]; n++) {
+            const struct commit *c = &w->commits[writer][n];
+            bool other = attempts && n == v->n[writer] && c->attempt != attempts[writer];
+            reach(&r, other ? 0 : c->sequence, n <= v->n[writer]);
+        }
     for (uint32_t i = 0; i < w->temp_count; i++)
         for (uint32_t put = 0; v->temps[i] != ABSENT && put < w->temps[i].issued; put++)
             reach(&r, w->temps[i].sequences[put], put < v->temps[i]);
@@ -38,8 +43,9 @@ static struct reach reach_of(const struct world *w, const struct vector *v) {
 }
 
 /* T5: what is missing lies behind all that is there. */
-static void check_prefix(struct world *w, const struct vector *v, const char *what) {
-    struct reach r = reach_of(w, v);
+static void check_prefix(struct world *w, const struct vector *v, const uint16_t *attempts,
+                         const char *what) {
+    struct reach r = reach_of(w, v, attempts);
     if (r.missing < r.present)
         wt_fail(w,
                 "%s: the commit of sequence %" PRIu64 " is missing, that of %" PRIu64 " is there",
@@ -61,7 +67,7 @@ static void check_temp(struct world *w, uint32_t i, const struct vector *v, enum
         wt_fail(w, "%s: temporary partition %u holds %u puts of %u to %u", what, i, puts, least,
                 t->issued);
     uint64_t after = there ? t->made_after : t->ended_after;
-    uint64_t missing = reach_of(w, v).missing;
+    uint64_t missing = reach_of(w, v, NULL).missing;
     if (missing <= after)
         wt_fail(w,
                 "%s: temporary partition %u is %s, but the commit of sequence %" PRIu64
@@ -87,7 +93,7 @@ void wt_check_vector(struct world *w, const struct vector *v, enum bound bound, 
     uint64_t must = bound == BOUND_POWER ? w->synced_sequence : w->acked_sequence;
     for (uint32_t writer = 0; writer < w->writers; writer++)
         check_writer(w, writer, v, bound, what);
-    uint64_t missing = reach_of(w, v).missing;
+    uint64_t missing = reach_of(w, v, NULL).missing;
     if (missing <= must)
         wt_fail(w,
                 "%s: the commit of sequence %" PRIu64 " is lost, though all up to %" PRIu64
@@ -95,7 +101,7 @@ void wt_check_vector(struct world *w, const struct vector *v, enum bound bound, 
                 what, missing, must, bound == BOUND_POWER ? " as synced" : "");
     for (uint32_t i = 0; i < TEMPS_MAX; i++)
         check_temp(w, i, v, bound, what);
-    check_prefix(w, v, what);
+    check_prefix(w, v, NULL, what);
 }
 
 void wt_note_shot(struct world *w, uint64_t sequence, const struct vector *v) {
@@ -104,7 +110,10 @@ void wt_note_shot(struct world *w, uint64_t sequence, const struct vector *v) {
         w->shots = realloc(w->shots, w->shot_capacity * sizeof *w->shots);
         LAM_ASSERT(w->shots);
     }
-    w->shots[w->shot_count++] = (struct shot){sequence, *v};
+    struct shot *shot = &w->shots[w->shot_count++];
+    *shot = (struct shot){.sequence = sequence, .v = *v};
+    for (uint32_t writer = 0; writer < w->writers; writer++)
+        shot->attempts[writer] = w->commits[writer][v->n[writer]].attempt;
 }
 
 struct known {
@@ -172,7 +181,7 @@ void wt_settle(struct world *w) {
         if (w->shots[i].sequence)
             check_snapshot(w, &w->shots[i], known, count);
         else
-            check_prefix(w, &w->shots[i].v, "an image of before");
+            check_prefix(w, &w->shots[i].v, w->shots[i].attempts, "an image of before");
     }
     w->shot_count = 0;
 }

@@ -67,15 +67,18 @@ struct temp {
     enum temp_state state;
     uint32_t issued;                  /* puts of keys 0, 1, ... */
     uint32_t acked, synced;           /* of these */
+    bool full;                        /* a put failed: no more are made */
     uint64_t sequences[PUTS_MAX];     /* of the puts; 0: not known */
     uint64_t made_after, ended_after; /* highest sequence acknowledged before that was called */
     lam_partition *partition;         /* upkeep's handle */
 };
 
-/* A vector that was seen, to be compared with the sequences that get known later. */
+/* A vector that was seen, to be compared with the sequences that get known later: those of the
+ * attempts that were under way or done then, not of one made again. */
 struct shot {
     uint64_t sequence; /* a snapshot's; 0: an image */
     struct vector v;
+    uint16_t attempts[WRITERS_MAX]; /* of the last batch of each writer */
 };
 
 enum bound { BOUND_KILL, BOUND_POWER, BOUND_EXACT };

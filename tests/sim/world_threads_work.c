@@ -362,7 +362,8 @@ static void put_temp(struct world *w) {
         return;
     uint32_t i = w->temp_count - 1;
     struct temp *t = &w->temps[i];
-    if (t->state != TEMP_THERE || t->issued == PUTS_MAX || t->issued != t->acked || !t->partition)
+    if (t->state != TEMP_THERE || t->issued == PUTS_MAX || t->issued != t->acked || t->full ||
+        !t->partition)
         return;
     struct lam_write_options options = {wt_draw_durability(w)};
     bool sync = options.durability == LAM_DURABILITY_SYNC;
@@ -388,6 +389,7 @@ static void put_temp(struct world *w) {
         note_sequence(w, sequence, sync);
     } else if (rc != LAM_UNKNOWN_OUTCOME) {
         t->issued--;
+        t->full = true;
     }
     lam_batch_free(b);
     w->report->operations++;
