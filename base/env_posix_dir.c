@@ -288,23 +288,39 @@ enum lam_code posix_dir_create(lam_env *env, const char *path, struct lam_error 
 }
 
 /* A directory's descriptor, or -1 with errno. */
+static int open_place(const struct posix_place *p) {
+    return openat(p->dir, p->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (p->hold ? O_NOFOLLOW : 0));
+}
+
 static int open_dir(const char *path) {
     struct posix_place p;
     if (!posix_place_find(path, &p))
         return -1;
-    int fd = openat(p.dir, p.name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (p.hold ? O_NOFOLLOW : 0));
+    int fd = open_place(&p);
     posix_place_leave(&p);
     return fd;
 }
 
+/* A held directory is synced by its own descriptor, so that it needs none of those that the process
+ * may have run out of. */
+static int sync_dir(const char *path) {
+    struct posix_place p;
+    if (!posix_place_find(path, &p))
+        return -1;
+    bool held = p.hold && p.opened < 0 && strcmp(p.name, ".") == 0;
+    int fd = held ? p.dir : open_place(&p);
+    int rc = fd < 0 ? -1 : fsync(fd);
+    int number = errno;
+    if (fd >= 0 && !held)
+        close(fd);
+    posix_place_leave(&p);
+    errno = number;
+    return rc;
+}
+
 enum lam_code posix_dir_sync(lam_env *env, const char *path, struct lam_error *err) {
     (void)env;
-    int fd = open_dir(path);
-    if (fd < 0)
-        return posix_fail(err, errno, "opening directory", path);
-    int number = fsync(fd) == 0 ? 0 : errno;
-    close(fd);
-    return number == 0 ? LAM_OK : posix_fail(err, number, "syncing directory", path);
+    return sync_dir(path) == 0 ? LAM_OK : posix_fail(err, errno, "syncing directory", path);
 }
 
 enum lam_code posix_dir_list(lam_env *env, const char *path, lam_dir_fn fn, void *arg,

@@ -3,6 +3,8 @@
  * Open segment files, shared by all readers of a database: a bounded list, the one unused for the
  * longest time goes first. Its footer is parsed once; readers may hold on to a file that the list
  * has let go of. */
+#include <errno.h>
+
 #include "flush/cold_set.h"
 
 /* Files held open while nobody reads them. */
@@ -75,6 +77,47 @@ static enum lam_code open_file(struct flush *f, struct table_id table, const str
     return LAM_OK;
 }
 
+/* Takes the file out of the list that was unused for longest; NULL if it is empty. */
+static struct cold_file *take_oldest(struct flush *f) {
+    struct cold_file *taken = NULL;
+    mutex_lock(&f->files_mu);
+    struct flush_files_guarded *g = flush_files(f);
+    size_t at = 0;
+    for (size_t i = 1; i < g->count; i++)
+        at = g->items[i]->used < g->items[at]->used ? i : at;
+    if (g->count > 0) {
+        taken = g->items[at];
+        g->items[at] = g->items[--g->count];
+    }
+    mutex_unlock(&f->files_mu);
+    return taken;
+}
+
+static bool out_of_files(const struct lam_error *e) {
+    return e->os_errno == EMFILE || e->os_errno == ENFILE;
+}
+
+/* When the process has no descriptor left, one after another of those that only this list and the
+ * engine's hold is given up for it. */
+static enum lam_code open_file_or_evict(struct flush *f, struct table_id table,
+                                        const struct segment *s, struct cold_file **out,
+                                        struct lam_error *err) {
+    struct lam_error local = {0};
+    enum lam_code rc = open_file(f, table, s, out, &local);
+    for (bool last = false; rc != LAM_OK && out_of_files(&local) && !last;) {
+        struct cold_file *oldest = take_oldest(f);
+        last = !oldest;
+        if (last)
+            db_close_idle_files(f->db);
+        cold_file_unref(oldest);
+        local = (struct lam_error){0};
+        rc = open_file(f, table, s, out, &local);
+    }
+    if (rc != LAM_OK && err)
+        *err = local;
+    return rc;
+}
+
 enum lam_code cold_file_get(struct flush *f, struct table_id table, const struct segment *segment,
                             struct cold_file **out, struct lam_error *err) {
     mutex_lock(&f->files_mu);
@@ -83,7 +126,7 @@ enum lam_code cold_file_get(struct flush *f, struct table_id table, const struct
     if (*out)
         return LAM_OK;
     struct cold_file *file = NULL, *loser = NULL;
-    TRY(open_file(f, table, segment, &file, err));
+    TRY(open_file_or_evict(f, table, segment, &file, err));
     mutex_lock(&f->files_mu);
     *out = find_locked(f, table, segment->number);
     if (*out) {

@@ -67,6 +67,10 @@ uint64_t db_next_number(lam_db *db) {
     return atomic_fetch_add(&db->next_number, 1);
 }
 
+void db_close_idle_files(lam_db *db) {
+    sst_cache_halve(&db->ssts);
+}
+
 lam_env *db_env(const lam_db *db) {
     return db->env;
 }

@@ -35,6 +35,10 @@ MUST_CHECK enum lam_code db_check_process(const lam_db *db, struct lam_error *er
 /* The same question for calls that return nothing: they do nothing in a forked child. */
 bool db_is_foreign(const lam_db *db);
 
+/* Closes SSTs that are open for nobody, half of them, for a caller that the process refuses another
+ * descriptor. */
+void db_close_idle_files(lam_db *db);
+
 /* What a layer above keeps per database. */
 enum db_layer {
     DB_LAYER_CATALOG = 0,

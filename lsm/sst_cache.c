@@ -76,6 +76,13 @@ static void evict_to(struct sst_cache *c, size_t keep) {
     }
 }
 
+void sst_cache_halve(struct sst_cache *c) {
+    mutex_lock(&c->mu);
+    size_t keep = cache_list(c)->count / 2;
+    mutex_unlock(&c->mu);
+    evict_to(c, keep);
+}
+
 static enum lam_code open_file(struct sst_cache *c, const struct file_meta *f, struct sst **out,
                                struct lam_error *err) {
     struct buf path = {0};
@@ -88,10 +95,7 @@ static enum lam_code open_file(struct sst_cache *c, const struct file_meta *f, s
         bool out_of_files = local.os_errno == EMFILE || local.os_errno == ENFILE;
         if (rc == LAM_OK || attempt > 0 || !out_of_files)
             break;
-        mutex_lock(&c->mu);
-        size_t keep = cache_list(c)->count / 2;
-        mutex_unlock(&c->mu);
-        evict_to(c, keep);
+        sst_cache_halve(c);
         memset(&local, 0, sizeof local);
         rc = LAM_OK;
     }

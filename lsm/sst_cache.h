@@ -33,6 +33,8 @@ void sst_cache_fini(struct sst_cache *c);
 /* Gives a reference to the open file; opens it if need be. Release with sst_unref. */
 MUST_CHECK enum lam_code sst_cache_get(struct sst_cache *c, struct file_meta *file,
                                        struct sst **sst_out, struct lam_error *err);
+/* Closes the half that was not used for longest. */
+void sst_cache_halve(struct sst_cache *c);
 /* Lets go of the handle of a file that dies. */
 void sst_cache_forget(struct sst_cache *c, struct file_meta *file);
 

@@ -62,6 +62,13 @@ HELPER int in_child(int (*fn)(void *), void *arg) {
         }                                                                                          \
     } while (0)
 
+/* A call whose result is of no interest. */
+#define IGNORE_CODE(call)                                                                          \
+    do {                                                                                           \
+        if ((call) != LAM_OK)                                                                      \
+            err.code = LAM_OK;                                                                     \
+    } while (0)
+
 /* Zeroed memory shared with children. */
 HELPER void *shared_memory(size_t size) {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
