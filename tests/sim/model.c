@@ -307,6 +307,10 @@ struct model_hash model_hash_at(const struct model *m, size_t prefix) {
     return m->hashes[prefix];
 }
 
+const struct model_hash *model_hashes(const struct model *m) {
+    return m->hashes;
+}
+
 /* --- reading --------------------------------------------------------------------------------- */
 
 bool model_exists(const struct model *m, size_t prefix, unsigned partition) {

@@ -55,8 +55,9 @@ void model_delete_range(struct model *m, unsigned partition, struct lam_slice fr
 size_t model_commits(const struct model *m);
 /* Forgets the commits after the first `commits`: they never were. */
 void model_truncate(struct model *m, size_t commits);
-/* Of the whole state after a prefix. */
+/* Of the whole state after a prefix; all of them, valid until the next commit. */
 struct model_hash model_hash_at(const struct model *m, size_t prefix);
+const struct model_hash *model_hashes(const struct model *m);
 
 /* --- reading --------------------------------------------------------------------------------- */
 

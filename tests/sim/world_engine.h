@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine's world: one writer on lam_db over a simulated file system, every result compared with
+ * a model, and at the engine's own calls that change files, images of what a crash would leave
+ * there, opened and compared as a whole (research: INV-1 to INV-6, 9 to 11).
+ *
+ * A history draws its features (which operations, sizes, durability, faults, how background work
+ * runs) first, then steps. Images are taken inside of engine calls and checked when the call has
+ * returned. An image's own recovery is imaged, too, three deep; and some histories go on upon an
+ * image, as a database that has crashed before. */
+#ifndef LAMINA_TESTS_SIM_WORLD_ENGINE_H
+#define LAMINA_TESTS_SIM_WORLD_ENGINE_H
+
+#include "tests/sim/simfs.h"
+
+/* Rare events, as seen from outside: a run that is long enough must have met each. */
+#define WORLD_REACHED(X)                                                                           \
+    X(IN_FLIGHT_KEPT, "an image holds a commit not acknowledged yet")                              \
+    X(TAIL_LOST, "an image lacks commits acknowledged at OS durability")                           \
+    X(TORN_TAIL, "open dropped a torn end of the log")                                             \
+    X(LOG_COPIED, "a sealed log was copied")                                                       \
+    X(LOG_DUMPED, "a log was recovered to SSTs")                                                   \
+    X(MANIFEST_REWRITTEN, "a manifest was rewritten in a session")                                 \
+    X(SEGMENT_RECYCLED, "a log segment was recycled")                                              \
+    X(LARGE_RECORD, "a batch larger than the log's staging buffer")                                \
+    X(UNKNOWN_KEPT, "a commit of unknown outcome was there after the reopen")                      \
+    X(UNKNOWN_GONE, "a commit of unknown outcome was gone after the reopen")                       \
+    X(FAILED_CLEAN, "a commit failed cleanly")                                                     \
+    X(WENT_ON_AFTER_ERROR, "writes went on after a clean failure without a reopen")                \
+    X(SPACE_CAME_BACK, "writes went on after the disk had been full")                              \
+    X(OPEN_FAILED, "an open failed by a fault, a later one succeeded")                             \
+    X(CLOSE_FAILED, "a close failed by a fault, the open after it succeeded")                      \
+    X(READ_FAILED, "a read failed by a fault and said so")                                         \
+    X(RANGE_DUMPED, "a range tombstone was dumped")                                                \
+    X(DROPPED_WITH_DATA, "a partition was dropped with data")                                      \
+    X(RECREATED, "a partition was made again under its old name")                                  \
+    X(ITER_OVER_DUMP, "an iterator was read after a dump")                                         \
+    X(ITER_OVER_COMPACTION, "an iterator was read after a compaction")                             \
+    X(ITER_OVER_DROP, "an iterator was read after its partition was dropped")                      \
+    X(SNAPSHOT_OVER_COMPACTION, "a snapshot was read after a compaction")                          \
+    X(TRIVIAL_MOVE, "files moved a level down unread")                                             \
+    X(READ_ONLY, "a read-only session")                                                            \
+    X(READ_ONLY_IMAGE, "an image was opened read-only first, and left as it was")                  \
+    X(TASKS, "background tasks ran between calls")                                                 \
+    X(THREADS, "background work in simulated threads")                                             \
+    X(CRASH_IN_CREATE, "an image from the making of the database")                                 \
+    X(CRASH_IN_RECOVERY, "an image from a recovery")                                               \
+    X(CRASH_IN_DUMP, "an image from a dump")                                                       \
+    X(CRASH_IN_COMPACTION, "an image from a compaction")                                           \
+    X(CRASH_IN_DROP, "an image from a partition's drop")                                           \
+    X(CRASH_IN_CLOSE, "an image from a close")                                                     \
+    X(CRASH_AFTER_FAULT, "an image from a session in which a call had failed")                     \
+    X(GENERATIONS, "three crashes in one history")                                                 \
+    X(FAULT_AFTER_CRASH, "a fault in a session that began with a crash")
+
+enum world_reached {
+#define WORLD_REACHED_ENUM(name, text) REACHED_##name,
+    WORLD_REACHED(WORLD_REACHED_ENUM)
+#undef WORLD_REACHED_ENUM
+        REACHED_COUNT
+};
+const char *world_reached_text(enum world_reached what);
+
+#define WORLD_DEPTH 4u
+
+/* Sums over the histories of a run. */
+struct world_report {
+    uint64_t histories;
+    uint64_t images;             /* opened and compared */
+    uint64_t depth[WORLD_DEPTH]; /* by depth: 0 from a running database, 1 from the recovery of
+                                    such an image, and so on */
+    uint64_t repeated;           /* images equal to one just checked, not counted */
+    uint64_t kills, powers;      /* images by kind */
+    uint64_t operations;         /* compared with the model */
+    uint64_t events;             /* environment calls that change files */
+    uint64_t faults;             /* fired */
+    uint64_t granules[9];        /* histories by granule: 16 << i */
+    uint64_t subset;             /* histories with names in any order */
+    uint64_t reached[REACHED_COUNT];
+    uint64_t trace; /* of all that happened; for comparing two runs */
+    /* The first failure. */
+    bool failed;
+    char check[32];     /* what kind of check failed */
+    char message[4096]; /* what was found */
+};
+
+enum world_mode {
+    WORLD_SWARM,     /* features drawn */
+    WORLD_CANONICAL, /* a fixed history with all operations, images at every call */
+    WORLD_SCRIPT,    /* the steps given, all images of small states */
+};
+
+struct world_options {
+    enum world_mode mode;
+    bool verbose;          /* tell each step */
+    unsigned every;        /* CANONICAL: images at each call. SCRIPT: at most, if there are
+                              more possible ones than that */
+    const uint8_t *script; /* SCRIPT: numbers below WORLD_ALPHABET */
+    size_t script_count;
+    const struct simfs_fault *permanent; /* armed for good in slot 3 of every file system; NULL:
+                                            none. A seeded bug */
+    uint64_t images_max; /* ends the history when the report has this many; 0: no limit */
+};
+
+#define WORLD_ALPHABET 12u
+
+/* Runs one history and adds to the report; false if a check failed, which also ends it. */
+bool world_engine_run(struct choice *choice, const struct world_options *options,
+                      struct world_report *report);
+
+#endif

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside of the engine's world, shared by world_engine*.c: _draw (features and steps), _ops (steps
+ * that write and upkeep), _read (steps that read), _life (open, close, crash), _image (taking
+ * images), _check (checking them). */
+#ifndef LAMINA_TESTS_SIM_WORLD_ENGINE_IMPL_H
+#define LAMINA_TESTS_SIM_WORLD_ENGINE_IMPL_H
+
+#include <stdio.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "lamina/db.h"
+#include "tests/sim/model.h"
+#include "tests/sim/tuning.h"
+#include "tests/sim/world_engine.h"
+
+#define WORLD_DIR       "/db"
+#define WORLD_KEYS      512u
+#define WORLD_BATCH     12u
+#define WORLD_HELD      4u
+#define WORLD_QUEUE     4096u
+#define WORLD_VALUE_MAX (80u << 10)
+
+/* --- steps ----------------------------------------------------------------------------------- */
+
+enum step_kind {
+    STEP_GET, /* the tame one */
+    STEP_PUT,
+    STEP_DELETE,
+    STEP_DELETE_RANGE,
+    STEP_BATCH,
+    STEP_SYNC,
+    STEP_SCAN,
+    STEP_SNAPSHOT, /* makes, reads or frees one */
+    STEP_ITERATOR, /* makes, moves or frees one */
+    STEP_VERIFY,   /* the whole state */
+    STEP_DUMP,
+    STEP_COMPACT,
+    STEP_CREATE,
+    STEP_DROP,
+    STEP_REOPEN,
+    STEP_READ_ONLY, /* reopen, read, reopen */
+    STEP_CRASH,     /* the history goes on upon an image */
+    STEP_CHECK,     /* lam_db_check */
+    STEP_CLOCK,
+    STEP_FAULT, /* arms or disarms */
+    STEP_QUOTA, /* fills the disk, then gives space back */
+    STEP_TASKS,
+    STEP_KINDS
+};
+
+struct write_op {
+    enum step_kind kind; /* PUT, DELETE, DELETE_RANGE */
+    unsigned partition;
+    unsigned key, to; /* `to` == WORLD_KEYS: no end */
+    unsigned size;    /* of the value */
+    uint64_t back;    /* upto is this much before now; UINT64_MAX: LAM_SEQUENCE_MAX */
+};
+struct step {
+    enum step_kind kind;
+    bool sync;
+    unsigned count;
+    struct write_op ops[WORLD_BATCH];
+    unsigned partition, key, slot; /* of steps that take one */
+    unsigned what;                 /* variant */
+};
+
+/* --- features -------------------------------------------------------------------------------- */
+
+enum background {
+    BACKGROUND_INLINE,  /* manual_background */
+    BACKGROUND_REFUSED, /* tasks are refused, so they run in the submitting call */
+    BACKGROUND_QUEUED,  /* run between calls */
+    BACKGROUND_THREADS, /* simulated threads */
+};
+
+struct config {
+    unsigned steps;
+    unsigned partitions;
+    unsigned keys;
+    unsigned key_style;
+    unsigned value_style;
+    unsigned weights[STEP_KINDS];
+    unsigned weight_sum;
+    unsigned sync_of_8; /* share of SYNC writes */
+    enum background background;
+    struct simfs_options fs;
+    struct lam_options options; /* of lam_db_open, at first */
+    struct db_tuning tuning;
+    bool vary;             /* each open draws others */
+    unsigned image_one_in; /* at a call that changes files */
+    unsigned nested_one_in;
+    bool faults;
+    bool quota;
+};
+
+/* --- images ---------------------------------------------------------------------------------- */
+
+/* Where an image comes from, for messages. */
+enum place { IN_STEP, IN_OPEN, IN_CLOSE, IN_PROBE };
+
+struct image {
+    struct simfs *fs;
+    struct choice choice; /* of the image's own life */
+    enum simfs_crash kind;
+    unsigned how;     /* 0 old, 1 any */
+    uint64_t seed;    /* of choice */
+    uint64_t event;   /* number of the call in its file system; 0: between calls */
+    enum simfs_op op; /* of that call */
+    char path[40];    /* end of its path */
+    enum place place;
+    enum step_kind step;
+    unsigned depth;
+    size_t low, high;  /* it shows a prefix of these */
+    size_t acked;      /* newest acknowledged at all */
+    uint64_t sequence; /* a recovered database is not behind this */
+    bool exists;       /* the making of the database was acknowledged */
+    bool faulted;      /* a fault had fired in the session */
+};
+
+struct queue {
+    struct image **list; /* owned, also the images */
+    size_t count, capacity;
+};
+void ew_queue_clear(struct queue *q);
+void ew_image_free(struct image *image); /* NULL is allowed */
+/* Where it comes from; static storage. */
+const char *ew_image_text(const struct image *image);
+
+struct world;
+/* Observer of one file system. */
+struct taker {
+    struct world *w;
+    struct simfs *fs;
+    struct choice *choice; /* decides when and how */
+    struct queue *queue;   /* NULL: no images */
+    unsigned one_in;       /* chance; 0: none */
+    unsigned every;        /* or this many each time */
+    bool exhaustive;       /* or all, up to `every` */
+    unsigned depth;
+    enum place place;
+    enum step_kind step;
+    /* Bounds of what an image may show. */
+    size_t kill_low, power_low, high;
+    uint64_t sequence;
+    bool exists;
+    uint64_t limit; /* images still wanted */
+};
+void ew_taker_observe(void *arg, const struct simfs_event *event);
+/* An image of this moment, between calls. */
+void ew_taker_take_now(struct taker *t);
+
+/* --- the world ------------------------------------------------------------------------------- */
+
+struct held_snapshot {
+    lam_snapshot *snapshot;
+    size_t prefix;
+    uint64_t compactions; /* stats when it was made */
+};
+struct held_iterator {
+    lam_iter *iter;
+    struct model_cursor cursor;
+    size_t prefix;
+    unsigned partition;
+    bool placed;      /* cursor and iterator stand at the same row */
+    bool prefix_only; /* bounds of the iterator */
+    uint8_t lower[64], upper[64];
+    size_t lower_size, upper_size;
+    uint64_t dumps, compactions;
+    bool dropped;
+};
+
+struct world {
+    struct choice *choice;
+    const struct world_options *options;
+    struct world_report *report;
+    struct config config;
+
+    struct simfs *fs;
+    struct choice fs_choice; /* of an image that the history goes on upon */
+    struct taker taker;
+    struct queue queue;
+    struct model *model;
+    lam_db *db;
+    bool read_only;
+    lam_partition *handles[MODEL_PARTITIONS];
+    bool was_there[MODEL_PARTITIONS]; /* made and dropped before */
+    struct held_snapshot snapshots[WORLD_HELD];
+    struct held_iterator iterators[WORLD_HELD];
+
+    /* Prefixes of the model. */
+    size_t acked;       /* everything acknowledged */
+    size_t synced;      /* everything acknowledged as durable */
+    size_t live, live2; /* what readers see: one of the two; different only after an unknown */
+    bool unknown;       /* the last commit's outcome is not known */
+    size_t base;        /* what the image being checked showed */
+    uint64_t sequence;  /* newest of the database */
+    uint64_t safe_upto; /* sequences of rows from before are not known for sure */
+    bool exists;        /* the first open was acknowledged */
+
+    struct simfs_fault fault;   /* in slot 0 */
+    bool armed;                 /* it is */
+    bool quota_on;              /* the disk is full */
+    bool fired;                 /* one fired in this session */
+    bool lossy;                 /* a failed sync took written bytes back */
+    bool sticky;                /* the database said READ_ONLY or UNKNOWN_OUTCOME */
+    uint64_t fired_before;      /* known count of slot 0 */
+    uint64_t call_fired_before; /* and at the begin of the call */
+    unsigned healing;           /* errors seen since faults went off */
+    struct image *chosen;       /* the history goes on upon this one; owned */
+    bool crash_wanted;          /* and on one of the next that are taken */
+    unsigned generations;       /* crashes gone on upon */
+    bool crashed_session;       /* the session began with a crash */
+    bool closed_clean;          /* the last close */
+    bool range_in_memory;       /* a range tombstone was written since the last dump */
+    bool clean_failure;         /* in this session */
+    bool out_of_space;          /* in this session */
+    unsigned writes_waiting;    /* since tasks ran */
+
+    uint64_t names[512]; /* hashes of files made in this session and its clean successors */
+    size_t name_count;
+    uint64_t seen[4096]; /* hashes of images checked lately */
+
+    size_t key_sizes[WORLD_KEYS];
+    uint8_t *key_bytes[WORLD_KEYS]; /* owned */
+    uint64_t value_id;
+    uint8_t value[WORLD_VALUE_MAX];
+    struct lam_error err;
+    unsigned step_number;
+};
+
+/* Notes the first failure and gives false. */
+bool ew_fail(struct world *w, const char *check, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Adds where it happened. */
+void ew_fail_context(struct world *w, const char *text);
+void ew_say(const struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static inline bool ew_failed(const struct world *w) {
+    return w->report->failed;
+}
+static inline void ew_reach(struct world *w, enum world_reached what) {
+    w->report->reached[what]++;
+}
+void ew_trace(struct world *w, uint64_t value);
+
+struct lam_slice ew_key(const struct world *w, unsigned index);
+/* A value nobody has written before (if it is long enough); in w->value. */
+struct lam_slice ew_value(struct world *w, unsigned size);
+const char *ew_partition_name(unsigned partition);
+/* Number of a name; MODEL_PARTITIONS if there is none. */
+unsigned ew_partition_number(const char *name);
+
+/* --- _draw ----------------------------------------------------------------------------------- */
+
+void ew_draw_config(struct world *w);
+/* Options and sizes of the next open. */
+void ew_draw_open(struct choice *c, const struct config *config, struct lam_options *options,
+                  struct db_tuning *tuning);
+void ew_draw_step(struct world *w, struct step *out);
+void ew_script_step(struct world *w, uint8_t letter, struct step *out);
+const char *ew_step_name(enum step_kind kind);
+
+/* --- _life ----------------------------------------------------------------------------------- */
+
+bool ew_life_start(struct world *w);
+/* Frees what is held, closes, opens (until it works) and settles what is there. */
+bool ew_life_reopen(struct world *w, bool read_only);
+/* The history goes on upon one of the images in the queue, or one of this moment. */
+bool ew_life_crash(struct world *w);
+/* Ends it, whatever state it is in. */
+void ew_life_end(struct world *w);
+bool ew_life_close(struct world *w);
+/* Around each engine call: where the taker is, what fired. */
+void ew_call_begin(struct world *w, enum place place, enum step_kind step);
+/* False if the result is no legal one at this moment. */
+bool ew_call_end(struct world *w, enum lam_code rc, const char *what);
+bool ew_call_fired(const struct world *w);
+/* Checks the queued images. */
+bool ew_drain(struct world *w);
+/* A sync has failed in the manner that takes written bytes back. */
+bool ew_lossy(const struct world *w);
+void ew_faults_arm(struct world *w);
+void ew_faults_off(struct world *w);
+
+/* --- _ops, _read ----------------------------------------------------------------------------- */
+
+bool ew_ops_step(struct world *w, const struct step *s);
+bool ew_ops_create(struct world *w, unsigned partition);
+bool ew_read_get(struct world *w, unsigned partition, unsigned key, unsigned slot);
+bool ew_read_scan(struct world *w, const struct step *s);
+bool ew_read_snapshot(struct world *w, const struct step *s);
+bool ew_read_iterator(struct world *w, const struct step *s);
+/* The whole state of the open database; settles what readers see after an unknown outcome. */
+bool ew_read_verify(struct world *w);
+void ew_read_free_held(struct world *w);
+/* Fails with the differences between a database and the nearest state. */
+void ew_report_state(struct world *w, lam_db *db, const struct model *m, size_t low, size_t high,
+                     const char *when);
+/* Adds up a whole database through handles of its own. */
+enum lam_code ew_scan_database(lam_db *db, struct model_view *view, struct lam_error *err);
+
+/* --- _check ---------------------------------------------------------------------------------- */
+
+/* Opens and compares an image; `hashes` are of the states by number. False: a check failed.
+ * `found_out` (may be NULL) gets which state it was. */
+bool ew_check_image(struct world *w, struct image *image, const struct model_hash *hashes,
+                    size_t *found_out);
+/* What lies in the directory: counts by kind. */
+struct listing {
+    size_t ssts, wals, manifests, temporaries, others;
+    bool root;
+    struct {
+        char name[40];
+    } names[256];
+    size_t count;
+};
+void ew_listing_take(struct listing *l, const struct simfs *fs);
+bool ew_listing_has(const struct listing *l, const char *name);
+/* After an open for writing without faults: what was there before and is not the database's is
+ * gone. */
+bool ew_listing_check_open(struct world *w, const struct listing *before, const struct simfs *fs,
+                           lam_db *db, bool was_clean);
+
+#endif
