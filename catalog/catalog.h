@@ -169,6 +169,9 @@ MUST_CHECK enum lam_code catalog_next_id(struct catalog *c, int64_t *id_out, str
 void catalog_uuid_v7(struct catalog *c, uint8_t *out16);
 void catalog_ulid(struct catalog *c, char *out27); /* 26 characters and NUL */
 int64_t catalog_now_us(struct catalog *c);
+/* What rows of STREAM tables expire by: the wall clock, but never before the time of the newest
+ * `_seq`, so that a clock set back makes no expired row show again beside later ones. */
+int64_t catalog_expiry_us(struct catalog *c);
 /* Value of a column default for a session. Bytes from the arena. */
 MUST_CHECK enum lam_code column_default_value(struct catalog *c, const struct schema_column *column,
                                               struct lam_slice user, enum lam_role role,

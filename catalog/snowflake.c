@@ -4,7 +4,9 @@
  *
  * An id is (ms << 22 | worker << 12 | counter), ms since 2024-01-01 UTC. The clock here is a
  * logical one: it follows the wall clock forward, stays when that one goes back, and steps to the
- * next millisecond by itself when 4096 ids of one are used up. So it never waits.
+ * next millisecond by itself when 4096 ids of one are used up. So it never waits. A wall clock of
+ * the last year that 41 bits can tell, or beyond, is wrong and not followed: whoever followed it
+ * would soon have no ids left.
  *
  * Persistence: `system_meta` holds a bound of the milliseconds of all ids that left. A commit that
  * stamps beyond the bound carries the next bound itself, in the same batch; an id outside of
@@ -18,6 +20,7 @@
 #define TIME_SHIFT     (COUNTER_BITS + WORKER_BITS)
 #define COUNTER_MASK   ((1 << COUNTER_BITS) - 1)
 #define MS_MAX         ((INT64_C(1) << 41) - 1)
+#define MS_FOLLOWED    (MS_MAX - (INT64_C(1) << 35))
 #define BOUND_AHEAD_MS 1000
 #define BOUND_KEY      "clock"
 #define BOUND_BYTES    8
@@ -26,9 +29,10 @@ static inline struct lam_slice bound_key(void) {
     return lam_slice_of(BOUND_KEY, sizeof BOUND_KEY - 1);
 }
 
-static int64_t wall_ms(const struct catalog *c) {
-    int64_t ms = env_now_us(c->env) / 1000 - EPOCH_MS;
-    return ms < 0 ? 0 : ms;
+/* Of the ids' epoch; 0 for a time that ids do not follow. */
+static int64_t wall_ms(int64_t now_us) {
+    int64_t ms = now_us / 1000 - EPOCH_MS;
+    return ms < 0 || ms > MS_FOLLOWED ? 0 : ms;
 }
 
 static inline int64_t *last_of(struct clock *clock) REQUIRES(clock->mu) {
@@ -36,6 +40,21 @@ static inline int64_t *last_of(struct clock *clock) REQUIRES(clock->mu) {
 }
 static inline int64_t *bound_of(struct clock *clock) REQUIRES(clock->mu) {
     return &clock->guarded_.bound_ms;
+}
+
+/* Whether there are `count` more ids. */
+static enum lam_code check_left_locked(struct clock *clock, int64_t now_ms, size_t count,
+                                       struct lam_error *err) REQUIRES(clock->mu) {
+    int64_t last = *last_of(clock);
+    if (now_ms > last >> COUNTER_BITS)
+        last = now_ms << COUNTER_BITS;
+    if ((uint64_t)((MS_MAX << COUNTER_BITS | COUNTER_MASK) - last) >= count)
+        return LAM_OK;
+    return ERR(err, LAM_LIMIT, "no ids are left: the newest is of the last millisecond there is");
+}
+
+static int64_t bound_after(int64_t ms) {
+    return ms > MS_MAX - BOUND_AHEAD_MS ? MS_MAX : ms + BOUND_AHEAD_MS;
 }
 
 static int64_t next_locked(struct clock *clock, int64_t now_ms) REQUIRES(clock->mu) {
@@ -65,10 +84,11 @@ struct stamping {
 static enum lam_code stamp_rows(void *arg, lam_batch *batch, struct lam_error *err) {
     struct stamping *s = arg;
     struct clock *clock = &s->c->clock;
-    int64_t now_ms = wall_ms(s->c);
+    int64_t now_ms = wall_ms(env_now_us(s->c->env));
     s->bound_ms = 0;
     mutex_lock(&clock->mu);
-    for (size_t i = 0; i < s->stamps->count; i++) {
+    enum lam_code rc = check_left_locked(clock, now_ms, s->stamps->count, err);
+    for (size_t i = 0; i < s->stamps->count && rc == LAM_OK; i++) {
         int64_t seq = next_locked(clock, now_ms);
         put_le64(db_batch_value(batch, s->stamps->offsets[i]), (uint64_t)seq);
         if (i == 0)
@@ -77,8 +97,9 @@ static enum lam_code stamp_rows(void *arg, lam_batch *batch, struct lam_error *e
     }
     int64_t last_ms = *last_of(clock) >> COUNTER_BITS;
     if (last_ms > *bound_of(clock))
-        s->bound_ms = last_ms + BOUND_AHEAD_MS;
+        s->bound_ms = bound_after(last_ms);
     mutex_unlock(&clock->mu);
+    TRY(rc);
     return s->bound_ms ? put_bound(s->c, batch, s->bound_ms, err) : LAM_OK;
 }
 
@@ -86,11 +107,11 @@ static enum lam_code stamp_rows(void *arg, lam_batch *batch, struct lam_error *e
 static enum lam_code stamp_bound(void *arg, lam_batch *batch, struct lam_error *err) {
     struct stamping *s = arg;
     struct clock *clock = &s->c->clock;
-    int64_t now_ms = wall_ms(s->c);
+    int64_t now_ms = wall_ms(env_now_us(s->c->env));
     mutex_lock(&clock->mu);
     int64_t last_ms = *last_of(clock) >> COUNTER_BITS;
     mutex_unlock(&clock->mu);
-    s->bound_ms = (now_ms > last_ms ? now_ms : last_ms) + BOUND_AHEAD_MS;
+    s->bound_ms = bound_after(now_ms > last_ms ? now_ms : last_ms);
     return put_bound(s->c, batch, s->bound_ms, err);
 }
 
@@ -127,18 +148,28 @@ static enum lam_code raise_bound(struct catalog *c, struct lam_error *err) {
 
 enum lam_code catalog_next_id(struct catalog *c, int64_t *id_out, struct lam_error *err) {
     for (;;) {
-        int64_t now_ms = wall_ms(c);
+        int64_t now_ms = wall_ms(env_now_us(c->env));
         mutex_lock(&c->clock.mu);
         int64_t next = *last_of(&c->clock) + 1;
         int64_t ms = now_ms > next >> COUNTER_BITS ? now_ms : next >> COUNTER_BITS;
+        enum lam_code rc = check_left_locked(&c->clock, now_ms, 1, err);
         bool covered = ms <= *bound_of(&c->clock);
-        if (covered)
+        if (rc == LAM_OK && covered)
             *id_out = next_locked(&c->clock, now_ms);
         mutex_unlock(&c->clock.mu);
+        TRY(rc);
         if (covered)
             return LAM_OK;
         TRY(raise_bound(c, err));
     }
+}
+
+int64_t catalog_expiry_us(struct catalog *c) {
+    int64_t now_us = env_now_us(c->env), now_ms = wall_ms(now_us);
+    mutex_lock(&c->clock.mu);
+    int64_t last_ms = *last_of(&c->clock) >> COUNTER_BITS;
+    mutex_unlock(&c->clock.mu);
+    return now_ms > last_ms ? now_us : (EPOCH_MS + last_ms) * 1000;
 }
 
 void clock_init(struct clock *clock) {

@@ -22,7 +22,7 @@ static enum lam_code entry_is_live(struct provider *p, const lam_snapshot *snaps
         rc = LAM_OK;
     } else if (rc == LAM_OK) {
         rc = row_header_decode(value.bytes, &header, err);
-        *live_out = rc == LAM_OK && !hot_row_expired(p, header.seq, catalog_now_us(p->catalog));
+        *live_out = rc == LAM_OK && !hot_row_expired(p, header.seq, catalog_expiry_us(p->catalog));
     }
     lam_value_release(&value);
     return rc;
@@ -223,7 +223,7 @@ static enum lam_code search_user(void *arg, struct lam_slice user, bool *stop,
                               .column_ids = &search->null_column,
                               .column_count = search->null_column != 0,
                               .with_deleted = true,
-                              .now_us = catalog_now_us(search->p->catalog)};
+                              .now_us = catalog_expiry_us(search->p->catalog)};
     struct scan *s = NULL;
     struct colbatch *b;
     enum lam_code rc = LAM_OK;
@@ -315,7 +315,7 @@ static enum lam_code pass(struct duplicate_search *d, struct lam_slice user,
                               .snapshot = d->snapshot,
                               .column_ids = d->index->column_ids,
                               .column_count = d->index->column_count,
-                              .now_us = catalog_now_us(d->p->catalog)};
+                              .now_us = catalog_expiry_us(d->p->catalog)};
     struct scan *s = NULL;
     struct colbatch *b;
     enum lam_code rc = LAM_OK;

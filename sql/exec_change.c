@@ -147,8 +147,8 @@ static enum lam_code check_free_key(struct change *c, struct lam_error *err) {
     if (bytes_map_find(&c->dml.removed, buf_slice(&c->new_key), &number))
         return LAM_OK;
     struct row_found other;
-    TRY(row_find(c->p, c->dml.snapshot, c->dml.owner, buf_slice(&c->new_key), c->stmt->run.now_us,
-                 &c->stmt->run_arena, &other, err));
+    TRY(row_find(c->p, c->dml.snapshot, c->dml.owner, buf_slice(&c->new_key),
+                 run_expiry_us(&c->stmt->run, c->p), &c->stmt->run_arena, &other, err));
     return other.found && !other.deleted ? dml_duplicate_key(c->p, c->values, err) : LAM_OK;
 }
 

@@ -135,8 +135,8 @@ static enum lam_code insert_row(struct insert *in, const struct value *values,
         return dml_duplicate_key(in->p, values, err);
     }
     struct row_found old;
-    TRY(row_find(in->p, in->dml.snapshot, in->dml.owner, buf_slice(&in->key), in->stmt->run.now_us,
-                 &in->stmt->run_arena, &old, err));
+    TRY(row_find(in->p, in->dml.snapshot, in->dml.owner, buf_slice(&in->key),
+                 run_expiry_us(&in->stmt->run, in->p), &in->stmt->run_arena, &old, err));
     if (old.found && !old.deleted) {
         if (plan->on_conflict == CONFLICT_NOTHING)
             return LAM_OK;

@@ -160,7 +160,7 @@ static enum lam_code open_scan(struct source_op *self, struct run_context *run,
         .predicates = self->predicates,
         .predicate_count = self->predicate_count,
         .with_deleted = plan->with_deleted,
-        .now_us = run->now_us,
+        .now_us = run_expiry_us(run, p),
     };
     if (r->kind == PATH_INDEX) {
         const struct table_index *index = &p->indexes[plan->path.index];
@@ -196,7 +196,7 @@ static enum lam_code lookup_key(struct source_op *self, struct run_context *run,
     struct provider *p = self->plan->ref.provider;
     struct row_found row;
     TRY(row_find(p, self->stmt->snapshot, row_owner(p, run->user), buf_slice(&self->lower),
-                 run->now_us, run->arena, &row, err));
+                 run_expiry_us(run, p), run->arena, &row, err));
     if (!row.found || (row.deleted && !self->plan->with_deleted))
         return LAM_OK;
     return point_row(self, run, &row, out, err);

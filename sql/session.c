@@ -138,6 +138,10 @@ void lam_session_interrupt(lam_session *session) {
         atomic_store(&session->interrupted, true);
 }
 
+int64_t run_expiry_us(const struct run_context *run, const struct provider *p) {
+    return p->kind == TABLE_STREAM ? catalog_expiry_us(run->catalog) : run->now_us;
+}
+
 enum lam_code run_check(const struct run_context *run, struct lam_error *err) {
     if (run->interrupted && atomic_load_explicit(run->interrupted, memory_order_relaxed))
         return ERR_SQL(err, "57014", 0, "statement interrupted");

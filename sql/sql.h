@@ -106,6 +106,8 @@ MUST_CHECK enum lam_code rowlist_add(struct rowlist *r, const struct value *valu
                                      struct lam_error *err);
 uint64_t rowlist_rows(const struct rowlist *r);
 
+/* The time by which a table's rows have expired; of account for STREAM tables only. */
+int64_t run_expiry_us(const struct run_context *run, const struct provider *p);
 /* Fails with 57014 if the session was interrupted. */
 MUST_CHECK enum lam_code run_check(const struct run_context *run, struct lam_error *err);
 
