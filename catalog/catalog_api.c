@@ -8,6 +8,8 @@
 static enum lam_code check_arguments(lam_db *db, struct lam_slice name, struct lam_error *err) {
     if (!db)
         return ERR(err, LAM_INVALID, "db is NULL");
+    if (name.size && !name.data)
+        return ERR(err, LAM_INVALID, "the user's name has a size but no bytes");
     TRY(db_check_process(db, err));
     return user_id_check(name, err);
 }

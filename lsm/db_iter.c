@@ -161,6 +161,14 @@ static void settle_backward(struct lam_iter *it) {
 
 /* --- public --------------------------------------------------------------------------------- */
 
+/* Whether there is a key to seek. */
+static bool check_sought(struct lam_iter *it, struct lam_slice key) {
+    if (key.data || key.size == 0)
+        return true;
+    fail(it, ERR(&it->error, LAM_INVALID, "seek: a key of %zu bytes is NULL", key.size));
+    return false;
+}
+
 /* False, with the error noted, in a forked child. There a step may still show what the block in
  * hand holds; loading another one fails. */
 static bool begin_seek(struct lam_iter *it) {
@@ -194,7 +202,7 @@ void lam_iter_seek_last(lam_iter *it) {
 }
 
 void lam_iter_seek(lam_iter *it, struct lam_slice key) {
-    if (!it)
+    if (!it || !check_sought(it, key))
         return;
     if (below_lower(it, key)) {
         lam_iter_seek_first(it);
@@ -208,7 +216,7 @@ void lam_iter_seek(lam_iter *it, struct lam_slice key) {
 }
 
 void lam_iter_seek_for_prev(lam_iter *it, struct lam_slice key) {
-    if (!it)
+    if (!it || !check_sought(it, key))
         return;
     if (past_upper(it, key)) {
         lam_iter_seek_last(it);
