@@ -47,6 +47,11 @@ void simfs_free(struct simfs *fs) {
     for (uint32_t i = 0; i < fs->slot_count; i++)
         if (fs->slots[i].node)
             node_unref(fs->slots[i].node);
+    while (fs->held) {
+        struct lam_file_lock *l = fs->held;
+        fs->held = l->next;
+        free(l);
+    }
     while (fs->handles) {
         struct handle *h = fs->handles;
         fs->handles = h->next;

@@ -371,7 +371,8 @@ static enum lam_code file_lock(lam_env *base, const char *path, lam_file_lock **
     if (rc != LAM_OK)
         return rc;
     struct lam_file_lock *lock = sim_alloc(sizeof *lock);
-    *lock = (struct lam_file_lock){fs, ino};
+    *lock = (struct lam_file_lock){fs, ino, fs->held};
+    fs->held = lock;
     fs->locks++;
     if (ino != NO_INO) {
         fs->slots[ino].locked = true;
@@ -387,6 +388,10 @@ static void file_unlock(lam_file_lock *lock) {
     struct simfs *fs = lock->fs;
     LAM_ASSERT(fs->locks > 0);
     fs->locks--;
+    struct lam_file_lock **link = &fs->held;
+    while (*link != lock)
+        link = &(*link)->next;
+    *link = lock->next;
     if (lock->ino != NO_INO) {
         struct slot *s = &fs->slots[lock->ino];
         LAM_ASSERT(s->locked && s->opens > 0);

@@ -162,7 +162,8 @@ struct handle {
 
 struct lam_file_lock {
     struct simfs *fs;
-    uint32_t ino; /* NO_INO: a skipped lock, which excludes nobody */
+    uint32_t ino;               /* NO_INO: a skipped lock, which excludes nobody */
+    struct lam_file_lock *next; /* of all that are held */
 };
 
 struct sim_task {
@@ -187,7 +188,8 @@ struct simfs {
     uint64_t change_id;
     /* --- handles --- */
     struct handle *handles;
-    uint32_t handle_count; /* open and closed */
+    uint32_t handle_count;      /* open and closed */
+    struct lam_file_lock *held; /* owned by their holders, and when these are gone by us */
     uint32_t open_files, locks;
     bool abandoned, frozen;
     /* --- faults and watching --- */
