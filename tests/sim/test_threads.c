@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Interleavings of the engine's threads that were once wrong, each set up by slow file operations
- * under the scheduler. */
+ * under the scheduler; and a few concurrent worlds, so that sanitizers see them. */
+#include "base/thread.h"
 #include "lamina/db.h"
 #include "tests/sim/sched.h"
 #include "tests/sim/simfs.h"
-#include "tests/sim/tuning.h"
+#include "tests/sim/world_threads.h"
 #include "tests/support/test.h"
-
-#include "base/thread.h"
 
 static struct choice choice;
 static struct simfs *fs;
@@ -111,4 +110,24 @@ START_TEST(a_log_segment_that_is_being_synced_is_not_recycled) {
 }
 END_TEST
 
-TEST_MAIN("sim/threads", a_log_segment_that_is_being_synced_is_not_recycled)
+/* --- worlds ---------------------------------------------------------------------------------- */
+
+static void world_failed(void) {
+    fflush(stdout);
+    ck_abort_msg("a world has failed");
+}
+
+START_TEST(worlds_hold_and_take_the_same_course_again) {
+    struct threads_report report = {0};
+    struct threads_trace first, second;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        threads_world(seed, &report, &first, world_failed);
+        threads_world(seed, &report, &second, world_failed);
+        ck_assert_mem_eq(&first, &second, sizeof first);
+    }
+    ck_assert_uint_gt(report.images, 100);
+}
+END_TEST
+
+TEST_MAIN("sim/threads", a_log_segment_that_is_being_synced_is_not_recycled,
+          worlds_hold_and_take_the_same_course_again)

@@ -141,7 +141,7 @@ static void draw_world(struct world *w) {
 }
 
 static void draw_session(struct world *w) {
-    static const uint32_t gaps[] = {0, 30, 100, 300};
+    static const uint32_t gaps[] = {0, 40, 160, 500};
     struct choice *c = &w->choice;
     uint32_t some = choose(c, 3);
     w->sync_num = some < 2 ? 1 : 4;
