@@ -24,6 +24,10 @@ static inline bool slice_starts_with(struct lam_slice s, struct lam_slice prefix
     return s.size >= prefix.size &&
            (prefix.size == 0 || memcmp(s.data, prefix.data, prefix.size) == 0);
 }
+/* What follows the first `n` bytes, of which there are so many. */
+static inline struct lam_slice slice_from(struct lam_slice s, size_t n) {
+    return n == 0 ? s : lam_slice_of(s.data + n, s.size - n);
+}
 static inline bool slice_eq_str(struct lam_slice s, const char *text) {
     return slice_eq(s, lam_slice_str(text));
 }

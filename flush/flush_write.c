@@ -412,6 +412,8 @@ static enum lam_code sync_and_close(struct flush_file *f, struct lam_error *err)
 
 static enum lam_code publish_files(struct flush_job *job, struct lam_error *err) {
     lam_env *env = job->flush->env;
+    if (job->file_count == job->published_count)
+        return LAM_OK;
     struct flush_file *first = job->files + job->published_count;
     struct flush_file *end = job->files + job->file_count;
     for (struct flush_file *f = first; f < end; f++)

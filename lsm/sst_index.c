@@ -189,7 +189,7 @@ uint32_t sst_index_find(const struct sst_index *x, struct lam_slice key, uint64_
         return x->count - 1;
     if (c < 0 || key.size < x->prefix.size)
         return 0;
-    struct lam_slice rest = lam_slice_of(key.data + shared, key.size - shared);
+    struct lam_slice rest = slice_from(key, shared);
     uint64_t head = head_of(rest);
     uint32_t lo = head_bound(x, 0, x->count, head, false);
     uint32_t hi = head_bound(x, lo, x->count, head, true);
@@ -206,7 +206,7 @@ uint32_t sst_index_find(const struct sst_index *x, struct lam_slice key, uint64_
 bool sst_index_continues(const struct sst_index *x, uint32_t i, struct lam_slice key) {
     if (sequence_of(x, i) == SST_INDEX_NO_SEQUENCE || !slice_starts_with(key, x->prefix))
         return false;
-    struct lam_slice rest = lam_slice_of(key.data + x->prefix.size, key.size - x->prefix.size);
+    struct lam_slice rest = slice_from(key, x->prefix.size);
     return slice_eq(x->keys[i], rest);
 }
 
@@ -217,6 +217,6 @@ int sst_index_cmp(const struct sst_index *x, uint32_t i, struct lam_slice key, u
         return c;
     if (key.size < x->prefix.size)
         return 1;
-    struct lam_slice rest = lam_slice_of(key.data + shared, key.size - shared);
+    struct lam_slice rest = slice_from(key, shared);
     return entry_cmp(x->keys[i], sequence_of(x, i), rest, sequence);
 }
