@@ -19,13 +19,16 @@ CC_debug   := gcc
 CC_asan    := gcc
 CC_tsan    := gcc
 CC_fuzz    := clang
+CC_fuzzfast := clang
 CC_cov     := gcc
 FLAGS_release := -O3 -g -fno-omit-frame-pointer -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 FLAGS_debug   := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG
 FLAGS_asan    := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG -fsanitize=address,undefined \
                  -fno-sanitize-recover=undefined
 FLAGS_tsan    := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG -fsanitize=thread
-FLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG -fsanitize=fuzzer-no-link,address,undefined
+FLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG -fsanitize=fuzzer-no-link,address,undefined \
+                 -fno-sanitize-recover=undefined
+FLAGS_fuzzfast := -O2 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link
 FLAGS_cov     := -O0 -g --coverage -fprofile-update=atomic
 CC      := $(CC_$(MODE))
 ALL_CFLAGS := $(STD) $(WARN) $(FLAGS_$(MODE)) $(CFLAGS)
@@ -115,9 +118,9 @@ LIBS_catalog := catalog lsm base
 LIBS_flush   := flush catalog lsm flush_parquet base
 LIBS_sql     := sql flush catalog lsm flush_parquet base
 LIBS_crash   := $(LIBS_sql)
+LIBS_process := $(LIBS_sql)
 define test_rule
 $(O)/tests/$(1)/%: $(O)/obj/tests/$(1)/%.o $(SUPPORT_OBJ) $(foreach l,$(LIBS_$(1)),$(O)/lib/$(l).a)
-LIBS_process := $(LIBS_sql)
 	@mkdir -p $$(@D)
 	$(say) LD $$@
 	$(Q)$(CC) $(ALL_CFLAGS) -o $$@ $$^ $(shell pkg-config --libs check 2>/dev/null) $(LDLIBS)
@@ -251,7 +254,7 @@ test-diff: build-deps ## random statements on Lamina and SQLite: DIFF_STATEMENTS
 	    $(O)/tests/sql/run_diff -n $(DIFF_STATEMENTS) $(if $(SEED),-s $(SEED)); \
 	else echo "test-diff: skipped, libsqlite3-dev is not installed"; fi
 
-.PHONY: asan tsan test-foreign test-diff lint fuzz
+.PHONY: asan tsan test-foreign test-diff lint
 asan: build-deps test-deps ## the suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=asan tests $(B)/asan/tests/slt/run_slt
 	@$(MAKE) --no-print-directory MODE=asan test-unit test-sql
@@ -263,18 +266,31 @@ lint: build-deps lint-deps ## format, layers, symbols, thread-safety annotations
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=release lib
 	@B=$(B) tests/lint/lint.sh
 
-FUZZ_SECONDS ?= 5
-FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/fuzz/%,$(FUZZ_SRC))
-$(B)/fuzz/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(foreach l,$(LIBS_sql),$(B)/fuzz/lib/$(l).a)
+# A harness is linked with what the harnesses share, the simulator's sizes and choices, and the
+# shell's parts, whose names that the library has too are led by shell_.
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
+FUZZ_SHELL := $(filter-out %/lamina.o,$(SHELL_OBJ))
+$(O)/lib/shell.a: $(FUZZ_SHELL)
+	@mkdir -p $(@D)/shell
+	$(Q)for o in $^; do objcopy --redefine-sym utf8_offset=shell_utf8_offset \
+	    --redefine-sym nearest_name=shell_nearest_name --redefine-sym role_name=shell_role_name \
+	    $$o $(@D)/shell/$$(basename $$o) || exit 1; done
+	@rm -f $@
+	$(Q)ar rcs $@ $(addprefix $(@D)/shell/,$(notdir $^))
+$(O)/lib/fuzz.a: $(FUZZ_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+$(O)/fuzz/%: $(O)/obj/tests/fuzz/%.o $(O)/lib/fuzz.a $(SIM_OBJ) $(O)/lib/shell.a $(SIM_LIBS)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
-.PHONY: fuzz-programs
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -ledit
+.PHONY: fuzz-programs fuzz
 fuzz-programs: $(FUZZ_BIN)
-fuzz: build-deps lint-deps ## every fuzz harness for FUZZ_SECONDS each
+fuzz: build-deps lint-deps ## the fuzz harnesses: FUZZ_RUNS in all (the fast tier's), or FUZZ_SECONDS each; FUZZ_SEED, FUZZ_ONLY
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=fuzz fuzz-programs
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run.sh $(B)/fuzz/fuzz
+	@tests/fuzz/run.sh $(B)/fuzz/fuzz
 
 .PHONY: demo install bench bench-peers clean
 demo: build-deps ## the main job on real input: Debian's package index
