@@ -189,6 +189,7 @@ enum lam_code manifest_rewrite(lam_env *env, const char *dir, const struct manif
     if (number <= current.manifest_number)
         return ERR(err, LAM_CORRUPT, "%s: number %" PRIu64 " for a manifest after %" PRIu64, dir,
                    number, current.manifest_number);
+    TRY(superblock_confirm(env, dir, &current, err));
     struct manifest *m;
     TRY(manifest_new(env, dir, current.db_id, number, snapshot, &m, err));
     rc = make_current(m, &current, err);

@@ -194,16 +194,21 @@ static enum lam_code write_slot(lam_env *env, const char *path, const struct sup
     return rc == LAM_OK ? closed : rc;
 }
 
-enum lam_code superblock_write(lam_env *env, const char *dir, struct superblock *sb,
-                               struct lam_error *err) {
+enum lam_code superblock_confirm(lam_env *env, const char *dir, const struct superblock *sb,
+                                 struct lam_error *err) {
     struct buf path = {0};
     const char *text;
-    sb->generation++;
     enum lam_code rc = filename_path(&path, dir, FILE_ROOT, 0, &text, err);
     if (rc == LAM_OK)
         rc = write_slot(env, text, sb, err);
     buf_fini(&path);
     return rc;
+}
+
+enum lam_code superblock_write(lam_env *env, const char *dir, struct superblock *sb,
+                               struct lam_error *err) {
+    sb->generation++;
+    return superblock_confirm(env, dir, sb, err);
 }
 
 enum lam_code superblock_publish(lam_env *env, const char *dir, struct superblock *sb,

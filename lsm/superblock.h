@@ -12,7 +12,10 @@
  *     write that seals keeps the manifest. So a torn slot is a mixture of two contents computable
  *     from the whole slot: each 16-byte unit is one of them, or begins as one and ends as the
  *     other. Anything else is damage. Damage that looks like that does no harm: the whole slot
- *     says all that the damaged one did. */
+ *     says all that the damaged one did.
+ * S4. Of the slot written last it is not known whether it is on the disk until its sync succeeded.
+ *     The other one may be written over only after that: who finds a superblock confirms the newest
+ *     slot first. */
 #ifndef LAMINA_LSM_SUPERBLOCK_H
 #define LAMINA_LSM_SUPERBLOCK_H
 
@@ -40,6 +43,10 @@ MUST_CHECK enum lam_code superblock_create(lam_env *env, const char *dir, struct
  */
 MUST_CHECK enum lam_code superblock_read(lam_env *env, const char *dir, struct superblock *sb_out,
                                          struct lam_error *err);
+/* Writes what was read once more over its own slot, synced: after a sync that failed the system may
+ * show bytes that are not on the disk and that no later sync would write (S4). */
+MUST_CHECK enum lam_code superblock_confirm(lam_env *env, const char *dir,
+                                            const struct superblock *sb, struct lam_error *err);
 /* Writes `sb` as the next generation over the older slot, synced; fills in the generation. */
 MUST_CHECK enum lam_code superblock_write(lam_env *env, const char *dir, struct superblock *sb,
                                           struct lam_error *err);
