@@ -20,13 +20,15 @@
  *     removal takes the name away, whatever it names: so it may be durable before an earlier
  *     rename. A rename needs its source: it is lost where the creation or rename that made the
  *     source is; else it is atomic, the file has the old name or the new one, and what had the new
- *     name is there or replaced. Across directories it is atomic as well: a sync of either
- *     directory makes both sides durable, with all changes before them.
+ *     name is there or replaced (also a file whose own rename away from that name is lost). Across
+ *     directories it is atomic as well: a sync of either directory makes both sides durable, with
+ *     all changes before them.
  * A process kill keeps everything issued so far and a cut of the write being issued.
  *
  * Clock, randomness and background tasks: by `choice` and by the scheduler when one runs
  * (tests/sim/sched.h); without it the clock advances a little with every operation, and tasks queue
- * until simfs_run_tasks.
+ * until simfs_run_tasks. Who waits for a task then waits for ever: outside of the scheduler arm
+ * SIMFS_SUBMIT with BUSY, so that the caller does the work, or run tasks before a wait is due.
  *
  * Paths are absolute or relative to the root, '/'-separated. All calls are made by one thread at a
  * time (the baton's holder). Memory is the C library's, so a failing product allocator does no
