@@ -144,8 +144,9 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_entity_open(lam_db *db, const struct la
                                                      struct lam_error *err);
 /* No call on the handle may be under way. NULL is allowed. */
 LAM_API void lam_entity_close(lam_entity *entity);
-/* Removes an entity with all its records. NOT_FOUND; BUSY while it is open. What a crash leaves of
- * a drop under way is finished when the entity is opened or dropped the next time. */
+/* Removes an entity with all its records. NOT_FOUND; BUSY while it is open. What a crash or
+ * a failure leaves of a drop under way is finished when the entity is opened or dropped the next
+ * time. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_entity_drop(lam_db *db, const char *name,
                                                      struct lam_error *err);
 

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One fixed history with every kind of statement over rows hot and cold, and the same with each
+ * operation of the environment failing. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/world_sql.h"
+
+/* Kinds, with a word on what is wanted of the statement. */
+enum wish { ANY, USER_TABLE, SHARED_TABLE, STREAM_TABLE, UNIQUE, INSIDE, OUTSIDE };
+struct line {
+    enum wsql_kind kind;
+    enum wish wish;
+    unsigned times;
+};
+
+static const struct line lines[] = {
+    {WSQL_CREATE_STORAGE, INSIDE, 1},
+    {WSQL_CREATE_STORAGE, OUTSIDE, 1},
+    {WSQL_CREATE_NAMESPACE, ANY, 2},
+    {WSQL_CREATE_USER, ANY, 3},
+    {WSQL_CREATE_TABLE, USER_TABLE, 2},
+    {WSQL_CREATE_TABLE, SHARED_TABLE, 1},
+    {WSQL_CREATE_TABLE, STREAM_TABLE, 1},
+    {WSQL_CREATE_INDEX, ANY, 2},
+    {WSQL_CREATE_INDEX, UNIQUE, 1},
+    {WSQL_INSERT, ANY, 10},
+    {WSQL_UPSERT, ANY, 3},
+    {WSQL_UPDATE, ANY, 3},
+    {WSQL_DELETE, ANY, 2},
+    {WSQL_EXECUTE_AS, ANY, 2},
+    {WSQL_THING_PUT, ANY, 3},
+    {WSQL_THING_DELETE, ANY, 1},
+    {WSQL_FLUSH, ANY, 2},
+    {WSQL_INSERT, ANY, 4},
+    {WSQL_UPDATE, ANY, 4},
+    {WSQL_DELETE, ANY, 2},
+    {WSQL_FLUSH_ALL, ANY, 1},
+    {WSQL_ADD_COLUMN, ANY, 2},
+    {WSQL_RENAME_COLUMN, ANY, 1},
+    {WSQL_RETYPE_COLUMN, ANY, 1},
+    {WSQL_SET_DEFAULT, ANY, 1},
+    {WSQL_SET_NULL, ANY, 1},
+    {WSQL_UPSERT, ANY, 3},
+    {WSQL_UPDATE, ANY, 3},
+    {WSQL_DUMP, ANY, 1},
+    {WSQL_FLUSH, ANY, 2},
+    {WSQL_DROP_COLUMN, ANY, 1},
+    {WSQL_DROP_INDEX, ANY, 1},
+    {WSQL_CREATE_INDEX, ANY, 1},
+    {WSQL_DELETE, ANY, 3},
+    {WSQL_REOPEN, ANY, 1},
+    {WSQL_INSERT, ANY, 4},
+    {WSQL_UPDATE, ANY, 2},
+    {WSQL_TICK, ANY, 1},
+    {WSQL_COMPACT, ANY, 1},
+    {WSQL_FLUSH_ALL, ANY, 1},
+    {WSQL_CRASH, ANY, 1},
+    {WSQL_DROP_TABLE, ANY, 2},
+    {WSQL_CREATE_TABLE, USER_TABLE, 2},
+    {WSQL_INSERT, ANY, 3},
+    {WSQL_FLUSH, ANY, 1},
+    {WSQL_THING_DROP, ANY, 1},
+    {WSQL_DROP_USER, ANY, 1},
+    {WSQL_DROP_NAMESPACE, ANY, 1},
+    {WSQL_DROP_STORAGE, ANY, 1},
+    {WSQL_CLOCK, ANY, 1},
+    {WSQL_REOPEN, ANY, 1},
+};
+
+static bool has_word(const struct wsql_step *step, const char *word) {
+    return strstr(step->sql.data, word) != NULL;
+}
+
+/* The index that a state has more than the one before is of a USER table and not of its key. */
+static bool indexes_users(const struct msql_state *s, const struct msql_state *before) {
+    for (unsigned i = 0; i < MSQL_TABLES; i++) {
+        const struct msql_table *t = s->tables[i], *b = before->tables[i];
+        if (t && b && t->index_count > b->index_count)
+            return t->kind == MSQL_USER &&
+                   !t->columns[t->indexes[t->index_count - 1].columns[0]].is_key;
+    }
+    return false;
+}
+
+static bool is_wished(const struct wsql *w, const struct wsql_step *step, enum wish wish) {
+    bool changes = step->after && !msql_hash_eq(step->after->plain, wsql_now(w)->plain);
+    bool rows = step->kind >= WSQL_INSERT && step->kind <= WSQL_EXECUTE_AS;
+    bool made = step->kind <= WSQL_RETYPE_COLUMN;
+    if (step->expect != WSQL_OK || ((rows || made) && !changes))
+        return false;
+    if (step->kind == WSQL_CREATE_INDEX && !indexes_users(step->after, wsql_now(w)))
+        return false;
+    switch (wish) {
+    case ANY:
+        return true;
+    case USER_TABLE:
+        return has_word(step, "CREATE USER TABLE");
+    case SHARED_TABLE:
+        return has_word(step, "CREATE SHARED TABLE");
+    case STREAM_TABLE:
+        return has_word(step, "CREATE STREAM TABLE");
+    case UNIQUE:
+        return has_word(step, "CREATE UNIQUE INDEX");
+    case INSIDE:
+        return has_word(step, "'cold2/deep'");
+    case OUTSIDE:
+        return has_word(step, "'/outside'");
+    }
+    abort();
+}
+
+/* Draws until the statement is one that does something. */
+static bool find_step(struct wsql *w, const struct line *line, struct wsql_step *step) {
+    for (int tries = 0; tries < 2000; tries++) {
+        if (!wsql_generate(w, line->kind, step))
+            continue;
+        if (is_wished(w, step, line->wish))
+            return true;
+        wsql_step_fini(step);
+    }
+    wsql_fail(w, "the canonical history finds no %s to do", wsql_kind_name(line->kind));
+    return false;
+}
+
+void wsql_canonical(struct wsql *w, void (*fn)(struct wsql *w, struct wsql_step *step)) {
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        for (unsigned k = 0; k < lines[i].times && !w->failed; k++) {
+            struct wsql_step step;
+            if (!find_step(w, &lines[i], &step))
+                return;
+            if (fn)
+                fn(w, &step);
+            wsql_do(w, &step);
+            wsql_step_fini(&step);
+        }
+}
+
+/* --- each operation fails once --------------------------------------------------------------- */
+
+/* A copy of the world's database, opened. */
+static bool open_copy(struct wsql_view *v, struct simfs *from) {
+    struct lam_error err = {0};
+    v->fs = simfs_clone(from);
+    enum lam_code rc = wsql_view_open(v, &err);
+    if (rc != LAM_OK)
+        wsql_fail(v->w, "%s: open: %s: %s", v->what, lam_code_name(rc), err.message);
+    return rc == LAM_OK;
+}
+
+/* What a statement did, or what closing and opening again did. */
+static enum lam_code run_faulty(struct wsql_view *v, const struct wsql_step *step,
+                                uint64_t *flushed_out, struct lam_error *err) {
+    *flushed_out = 0;
+    if (step->kind != WSQL_REOPEN)
+        return wsql_run(v, step, flushed_out, err);
+    enum lam_code closed = wsql_view_close(v, err);
+    enum lam_code opened = wsql_view_open(v, closed == LAM_OK ? err : NULL);
+    return closed == LAM_OK ? opened : closed;
+}
+
+static bool is_flush(enum wsql_kind kind) {
+    return kind == WSQL_FLUSH || kind == WSQL_FLUSH_ALL;
+}
+
+/* The states that may be there after a statement with a fault in it: `before`, or the one that it
+ * leads to, or either. The drop of an entity, once begun, is finished at the next opening. */
+static struct wsql_image form_after(struct msql_state *before, const struct wsql_step *step,
+                                    enum lam_code rc, struct msql_state **may) {
+    struct wsql_image form = {.may = may, .count = 1};
+    may[0] = before;
+    if (is_flush(step->kind))
+        form.flushes_more = MSQL_TABLES;
+    else if (step->after && (rc == LAM_UNKNOWN_OUTCOME || step->kind == WSQL_THING_DROP))
+        may[form.count++] = step->after;
+    else if (step->after && rc == LAM_OK)
+        may[0] = step->after;
+    return form;
+}
+
+static void compare_faulty(struct wsql_view *v, const struct wsql_image *form, bool fresh) {
+    struct wsql *w = v->w;
+    /* What can't be opened for want of a writable database is looked at after the reopening. */
+    if (!fresh && w->has_things && !v->things)
+        return;
+    struct msql_state *found = wsql_read(v, w->has_things);
+    if (!found)
+        return;
+    if (wsql_match(form, found)) {
+        wsql_check_indexes(v, found, fresh);
+        if (fresh)
+            wsql_check_tidy(v, true);
+    } else {
+        wsql_fail(w, "%s%s: none of the %zu states that may be there (%zu completed flushes)",
+                  v->what, fresh ? ", reopened" : "", form->count, (size_t)found->flushes);
+        wsql_explain(w, found, form->may[form->count - 1]);
+    }
+    msql_state_unref(found);
+}
+
+static void reopen_after_fault(struct wsql_view *v, const struct wsql_image *form) {
+    struct lam_error err = {0};
+    wsql_view_close(v, NULL);
+    enum lam_code rc = wsql_view_open(v, &err);
+    if (rc != LAM_OK)
+        wsql_fail(v->w, "%s, reopened: %s: %s", v->what, lam_code_name(rc), err.message);
+    else
+        compare_faulty(v, form, true);
+}
+
+/* One trial; false: the fault came too late for the statement. */
+static bool try_fault(struct wsql *w, struct wsql_step *step, struct simfs *from,
+                      const struct simfs_fault *fault) {
+    char what[200];
+    struct wsql_view v = {.w = w, .what = what};
+    struct msql_state *may[2];
+    struct lam_error err = {0};
+    uint64_t flushed;
+    snprintf(what, sizeof what, "statement %llu (%.60s) with operation %llu of %x failing",
+             (unsigned long long)w->number, step->sql.data, (unsigned long long)fault->nth,
+             fault->ops);
+    bool fired = false;
+    if (open_copy(&v, from)) {
+        simfs_arm(v.fs, 0, fault);
+        enum lam_code rc = run_faulty(&v, step, &flushed, &err);
+        fired = simfs_fired(v.fs, 0) > 0;
+        simfs_disarm(v.fs);
+        struct msql_state *before = msql_state_copy(wsql_now(w));
+        before->flushes += flushed;
+        struct wsql_image form = form_after(before, step, rc, may);
+        if (!fired && rc != LAM_OK && step->expect == WSQL_OK)
+            wsql_fail(w, "%s: failed without a fault: %s", what, err.message);
+        if (rc != LAM_OK && !err.message[0])
+            wsql_fail(w, "%s: an error without words", what);
+        if (fired && !w->failed && v.root)
+            compare_faulty(&v, &form, false);
+        if (fired && !w->failed)
+            reopen_after_fault(&v, &form);
+        msql_state_unref(before);
+        w->stats->faults += fired;
+        w->stats->faults_survived += fired && rc == LAM_OK;
+        w->stats->unknown += rc == LAM_UNKNOWN_OUTCOME;
+    }
+    simfs_freeze(v.fs);
+    if (v.db)
+        wsql_view_close(&v, NULL);
+    simfs_abandon(v.fs);
+    simfs_free(v.fs);
+    return fired;
+}
+
+uint64_t wsql_sweep(struct wsql *w, struct wsql_step *step, const struct simfs_fault *form) {
+    struct simfs *from = simfs_clone(w->live.fs);
+    struct choice *choice = w->choice;
+    struct simfs_fault fault = *form;
+    uint64_t count = 0;
+    w->choice = w->image_choice;
+    simfs_set_choice(from, w->image_choice);
+    for (fault.nth = 1; !w->failed && try_fault(w, step, from, &fault); fault.nth++)
+        count++;
+    w->choice = choice;
+    simfs_free(from);
+    return count;
+}
