@@ -16,6 +16,8 @@ uint64_t hash_xxh3_pair(struct lam_slice a, struct lam_slice b, uint64_t seed);
 uint64_t hash_xxh64(const void *data, size_t size);
 /* CRC-32 continued from `crc` (0 to begin). */
 uint32_t hash_crc32(uint32_t crc, const void *data, size_t size);
+/* SHA-256 (FIPS 180-4), for what nobody may craft a second of. */
+void hash_sha256(const void *data, size_t size, uint8_t *out32);
 /* Mixes two numbers into one seed: for checksums salted with file identity and offset. */
 uint64_t hash_mix(uint64_t a, uint64_t b);
 

@@ -44,14 +44,16 @@ enum lam_code flush_path_user(struct lam_slice user, struct buf *out, struct lam
     if (out->size - start <= USER_PLAIN_MAX)
         return LAM_OK;
     /* No plain id starts with '_'. */
-    uint64_t low = hash_xxh3(user.data, user.size, 0), high = hash_xxh3(user.data, user.size, 1);
-    uint8_t cut[USER_CUT];
+    uint8_t cut[USER_CUT], hash[32];
+    hash_sha256(user.data, user.size, hash);
     memcpy(cut, out->data + start, USER_CUT);
     out->size = start;
     TRY(buf_append_u8(out, '_', err));
     TRY(buf_append(out, cut, USER_CUT, err));
-    return buf_append_format(out, err, "_%016llx%016llx", (unsigned long long)high,
-                             (unsigned long long)low);
+    TRY(buf_append_u8(out, '_', err));
+    for (size_t i = 0; i < sizeof hash; i++)
+        TRY(buf_append_format(out, err, "%02x", hash[i]));
+    return LAM_OK;
 }
 
 /* --- templates --- */

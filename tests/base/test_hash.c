@@ -26,6 +26,33 @@ static uint32_t crc_by_bits(const uint8_t *data, size_t size) {
     return ~crc;
 }
 
+static const char *sha256_of(const void *data, size_t size) {
+    static char text[65];
+    uint8_t hash[32];
+    hash_sha256(data, size, hash);
+    for (int i = 0; i < 32; i++)
+        snprintf(text + 2 * i, 3, "%02x", hash[i]);
+    return text;
+}
+
+/* From FIPS 180-4's examples and its validation set: one block, two, and many. */
+START_TEST(sha256_meets_its_vectors) {
+    ck_assert_str_eq(sha256_of("", 0),
+                     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    ck_assert_str_eq(sha256_of("abc", 3),
+                     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    const char *two = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+    ck_assert_str_eq(sha256_of(two, 56),
+                     "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    static char many[1000000];
+    memset(many, 'a', sizeof many);
+    ck_assert_str_eq(sha256_of(many, sizeof many),
+                     "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    ck_assert_str_eq(sha256_of(many, 64),
+                     "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb");
+}
+END_TEST
+
 START_TEST(crc_agrees_with_its_definition_and_continues) {
     struct rng rng;
     rng_init(&rng, test_seed("crc_agrees_with_its_definition_and_continues"));
@@ -66,5 +93,6 @@ START_TEST(seed_and_order_matter) {
 }
 END_TEST
 
-TEST_MAIN("base/hash", known_values_are_met, crc_agrees_with_its_definition_and_continues,
-          pair_is_the_hash_of_both_in_one_run, seed_and_order_matter)
+TEST_MAIN("base/hash", known_values_are_met, sha256_meets_its_vectors,
+          crc_agrees_with_its_definition_and_continues, pair_is_the_hash_of_both_in_one_run,
+          seed_and_order_matter)
