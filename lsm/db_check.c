@@ -17,6 +17,7 @@ struct checking {
     lam_check_fn fn; /* may be NULL */
     void *arg;
     uint64_t findings;
+    bool corrupt;           /* not all of them are reads that failed */
     struct lam_error first; /* the first finding */
     enum lam_code stop;     /* what ended the walk early: no memory; else LAM_OK */
 };
@@ -36,6 +37,7 @@ static void judge(struct checking *c, const char *file, enum lam_code code,
         c->stop = code;
         return;
     }
+    c->corrupt = c->corrupt || code != LAM_IO;
     if (c->findings++ == 0) {
         c->first = *e;
         c->first.code = code;
@@ -83,7 +85,8 @@ static enum lam_code conclude(const struct checking *c, struct lam_error *err) {
         return ERR(err, c->stop, "%s: not checked to the end", c->dir);
     if (c->findings == 0)
         return LAM_OK;
-    return ERR(err, LAM_CORRUPT, "%s: %llu problems, the first: %s", c->dir,
+    /* What could not be read may be good. */
+    return ERR(err, c->corrupt ? LAM_CORRUPT : LAM_IO, "%s: %llu problems, the first: %s", c->dir,
                (unsigned long long)c->findings, c->first.message);
 }
 

@@ -103,6 +103,10 @@ enum lam_code lam_get(lam_db *db, const struct lam_read_options *options, lam_pa
     TRY(db_read_begin(db, partition, snapshot, false, &state, &l.sequence, err));
     enum lam_code rc = look_up(&l, state, err);
     read_state_unref(state);
+    /* An older version may have been read before it was known to be hidden: who came with an empty
+     * value and gets none has nothing to release. */
+    if (rc != LAM_OK && !value->memory)
+        buf_fini(&bytes);
     value->memory = bytes.data;
     value->capacity = bytes.capacity;
     value->bytes = rc == LAM_OK ? buf_slice(&bytes) : SLICE_EMPTY;

@@ -114,7 +114,7 @@ struct lam_value {
 LAM_API void lam_value_release(struct lam_value *value);
 
 /* Newest visible value of a key. NOT_FOUND if there is none; a read that fails is an error, never
- * NOT_FOUND. `options` may be NULL. */
+ * NOT_FOUND. `options` may be NULL. An empty value stays empty unless the result is OK. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_get(lam_db *db, const struct lam_read_options *options,
                                              lam_partition *partition, struct lam_slice key,
                                              struct lam_value *value, struct lam_error *err);
@@ -193,7 +193,8 @@ LAM_API void lam_db_stats(lam_db *db, struct lam_stats *stats_out);
 typedef void (*lam_check_fn)(void *arg, const char *file, uint64_t offset, const char *problem);
 /* Verifies a database that is not open elsewhere (or `db` itself through lam_db_check): root,
  * manifest, directory against manifest, every block checksum, order and overlap, index and filter
- * of each SST, the log. CORRUPT if there was any finding; `fn` (may be NULL) gets each. */
+ * of each SST, the log. CORRUPT if there was any finding, IO if all of them are reads that failed;
+ * `fn` (may be NULL) gets each. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_check(const char *path, lam_env *env, lam_check_fn fn,
                                                void *arg, struct lam_error *err);
 LAM_API LAM_MUST_CHECK enum lam_code lam_db_check(lam_db *db, lam_check_fn fn, void *arg,

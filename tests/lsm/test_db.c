@@ -93,6 +93,23 @@ START_TEST(value_memory_is_reused_without_release) {
 }
 END_TEST
 
+START_TEST(read_of_a_hidden_value_leaves_no_memory_behind) {
+    start();
+    struct lam_value v = {0};
+    lam_batch *b;
+    put("k", "an older version, in a file");
+    ck_ok(lam_db_dump(db, &err), &err);
+    ck_ok(lam_batch_new(db, &b, &err), &err);
+    ck_ok(lam_batch_delete_range(b, part, S("a"), S("z"), LAM_SEQUENCE_MAX, &err), &err);
+    ck_ok(lam_write(db, NULL, b, NULL, &err), &err);
+    lam_batch_free(b);
+    ck_code(lam_get(db, NULL, part, S("k"), &v, &err), LAM_NOT_FOUND);
+    ck_assert_ptr_null(v.memory);
+    ck_assert_uint_eq(v.capacity, 0);
+    stop();
+}
+END_TEST
+
 START_TEST(keys_up_to_64_KiB_are_taken_and_longer_ones_refused_by_name) {
     start();
     uint8_t *key = malloc(LAM_KEY_MAX + 1);
@@ -636,6 +653,11 @@ START_TEST(unreadable_file_is_an_error_and_never_not_found) {
     expect(part, "k", "v");
     lam_partition_release(part);
     ck_ok(lam_db_close(db, &err), &err);
+    /* What could not be read is not called corrupt. */
+    env_fault_arm(fault, FAULT_READ, 2, LAM_IO, true);
+    ck_ok(lam_check("/db", mem, NULL, NULL, &err), &err);
+    enum lam_code checked = lam_check("/db", fault, NULL, NULL, &err);
+    ck_code(checked, LAM_IO);
     env_fault_free(fault);
     lam_env_mem_free(mem);
 }
@@ -842,6 +864,7 @@ START_TEST(statistics_count) {
 END_TEST
 
 TEST_MAIN("lsm/db", put_get_delete_round_trip, value_memory_is_reused_without_release,
+          read_of_a_hidden_value_leaves_no_memory_behind,
           keys_up_to_64_KiB_are_taken_and_longer_ones_refused_by_name,
           large_values_go_through_and_larger_than_a_gibibyte_are_refused, arguments_are_checked,
           batch_takes_consecutive_sequences_and_later_operations_win,
