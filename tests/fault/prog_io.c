@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every call that the canonical workload makes of its environment fails: once and from then on,
+ * with each error that fits, before or after it was done, in part, or by a lie. And the disk is
+ * full at every size.
+ *
+ *     io [--part engine|sql] [--long] [--seed HEX] [--only NUMBER] [--list]
+ *
+ * The short run fails each call in each way, but loses the power after one failure in so many; the
+ * long run always does, and does all the rest of the workload after each failure. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/fault/heap.h"
+#include "tests/fault/sweep.h"
+#include "tests/support/gate.h"
+
+enum gate { ONCE, STICKY, FSYNC, SHORT, LIE, QUOTA, GATES };
+static const char *const gate_names[GATES] = {
+    "every env call failed once",
+    "every env call failed from then on",
+    "every fsync failed (ext4, btrfs)",
+    "short transfers and torn writes",
+    "reads that lie",
+    "quota sweep",
+};
+
+static struct {
+    bool long_run, list;
+    int part; /* -1: both */
+    uint64_t seed, only, show, stride;
+    uint64_t reached[GATES], failed[GATES];
+} o = {.part = -1, .seed = 1, .only = UINT64_MAX, .show = 10, .stride = 1};
+
+/* Which sites a gate has met, by effect and code: the short run of SQL takes the first call of a
+ * site where it does not take all. */
+static uint8_t met[SITES_MAX][32];
+
+static bool is_first(uint32_t site, enum gate gate, enum simfs_effect effect, enum lam_code code) {
+    unsigned what = (unsigned)(gate == STICKY) << 8 | (unsigned)effect << 4 | (unsigned)code;
+    uint8_t *byte = &met[site][what * 2654435761u >> 24 & 31], bit = (uint8_t)(1u << (what & 7));
+    bool first = !(*byte & bit);
+    *byte |= bit;
+    return first;
+}
+
+static void run(struct sweep *s, enum gate gate, struct sweep_case *c, bool first, bool all) {
+    uint64_t before = s->run;
+    c->tail = o.long_run ? SWEEP_STEPS_MAX : 1;
+    c->care = o.long_run || first ? SWEEP_WHOLLY : SWEEP_PLAINLY;
+    bool skip = !(o.long_run || first || all) || s->number % o.stride != 0;
+    bool holds = sweep_case(s, c, skip);
+    o.reached[gate] += s->run - before;
+    o.failed[gate] += !holds;
+}
+
+struct call {
+    unsigned step, kind;
+    uint64_t nth;
+    uint32_t site;
+};
+
+/* `all`: at every call, not just at every site. */
+static void fail_call(struct sweep *s, const struct call *at, enum gate gate,
+                      enum simfs_effect effect, enum lam_code code, bool all) {
+    bool first = is_first(at->site, gate, effect, code);
+    struct sweep_case c = {
+        .step = at->step,
+        .fault = {.ops = 1u << at->kind,
+                  .nth = at->nth,
+                  .sticky = gate == STICKY,
+                  .effect = effect,
+                  .code = code},
+        .power = o.long_run || gate == FSYNC || (first && s->number % 4 == 0),
+    };
+    run(s, gate, &c, first, all);
+}
+
+static void fail_everything(struct sweep *s, const struct call *at) {
+    unsigned op = 1u << at->kind;
+    bool all = s->plan->part == SCRIPT_ENGINE;
+    fail_call(s, at, ONCE, SIMFS_FAIL, LAM_IO, true);
+    fail_call(s, at, STICKY, SIMFS_FAIL, LAM_IO, all);
+    if (op & SIMFS_MUTATE) {
+        fail_call(s, at, ONCE, SIMFS_FAIL, LAM_NO_SPACE, false);
+        fail_call(s, at, STICKY, SIMFS_FAIL, LAM_NO_SPACE, all);
+        fail_call(s, at, ONCE, SIMFS_FAIL_DONE, LAM_IO, false);
+    }
+    if (op & (SIMFS_OPEN | SIMFS_CREATE | SIMFS_SUBMIT)) {
+        fail_call(s, at, ONCE, SIMFS_FAIL, LAM_BUSY, false);
+        fail_call(s, at, STICKY, SIMFS_FAIL, LAM_BUSY, false);
+    }
+    if (op & (SIMFS_SYNC | SIMFS_DIR_SYNC)) {
+        fail_call(s, at, FSYNC, SIMFS_FSYNC_EXT4, LAM_IO, true);
+        fail_call(s, at, FSYNC, SIMFS_FSYNC_BTRFS, LAM_IO, true);
+    }
+    if (op & (SIMFS_READ | SIMFS_WRITE))
+        fail_call(s, at, SHORT, SIMFS_SHORT, LAM_IO, all);
+    if (op & SIMFS_READ) {
+        fail_call(s, at, LIE, SIMFS_MISDIRECT, LAM_IO, false);
+        fail_call(s, at, LIE, SIMFS_FLIP, LAM_IO, all);
+    }
+}
+
+/* Full at every sector that a step comes to need. */
+static void fill_disk(struct sweep *s, unsigned step) {
+    const struct sweep_step *p = &s->plan->step[step];
+    for (uint64_t quota = p->used_before / 512 * 512; quota < p->used_most; quota += 512) {
+        struct sweep_case c = {.step = step, .what = SWEEP_QUOTA, .quota = quota};
+        bool all = s->plan->part == SCRIPT_ENGINE || quota / 512 % 4 == 0;
+        run(s, QUOTA, &c, quota / 512 % 8 == 0, all);
+    }
+}
+
+static void visit(void *arg, struct sweep *s, unsigned step) {
+    (void)arg;
+    if (o.list)
+        printf("%s step %u (%s) from %" PRIu64 "\n", s->program, step,
+               script_step_name(s->plan->part, step), s->number);
+    for (unsigned kind = 0; kind < WATCH_KINDS; kind++)
+        for (uint64_t n = 1; n <= s->plan->step[step].counts[kind]; n++) {
+            struct call at = {step, kind, n, s->plan->step[step].env_sites[kind].ids[n - 1]};
+            fail_everything(s, &at);
+        }
+    fill_disk(s, step);
+}
+
+static void sweep_part(enum script_part part) {
+    static struct sweep_plan plan;
+    struct sweep s = {.only = o.only,
+                      .show = o.show,
+                      .program = part == SCRIPT_ENGINE ? "io --part engine" : "io --part sql"};
+    sweep_plan_make(&plan, part, o.seed);
+    printf("%s: %u steps, %" PRIu64 " calls, %" PRIu64 " dumps, %" PRIu64 " compactions, %" PRIu64
+           " moves\n",
+           s.program, plan.steps, plan.env_calls, plan.done.dumps, plan.done.compactions,
+           plan.done.trivial_moves);
+    sweep_run(&s, &plan, visit, NULL);
+    printf("%s: %" PRIu64 " cases, %" PRIu64 " failed\n", s.program, s.run, s.failures);
+    sweep_plan_fini(&plan);
+}
+
+static void parse(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--long") == 0)
+            o.long_run = true;
+        else if (strcmp(argv[i], "--list") == 0)
+            o.list = true;
+        else if (i + 1 < argc && strcmp(argv[i], "--part") == 0)
+            o.part = strcmp(argv[++i], "sql") == 0 ? SCRIPT_SQL : SCRIPT_ENGINE;
+        else if (i + 1 < argc && strcmp(argv[i], "--show") == 0)
+            o.show = strtoull(argv[++i], NULL, 10);
+        else if (i + 1 < argc && strcmp(argv[i], "--stride") == 0)
+            o.stride = strtoull(argv[++i], NULL, 10);
+        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
+            o.seed = strtoull(argv[++i], NULL, 16);
+        else if (i + 1 < argc && strcmp(argv[i], "--only") == 0)
+            o.only = strtoull(argv[++i], NULL, 10);
+        else
+            fprintf(stderr, "io: %s is unknown\n", argv[i]), exit(2);
+    }
+}
+
+int main(int argc, char **argv) {
+    bool ok = true;
+    parse(argc, argv);
+    heap_install(0xA5);
+    sites_init();
+    heap_set_lazy(true);
+    for (int part = 0; part < SCRIPT_PARTS; part++)
+        if (o.part < 0 || o.part == part)
+            sweep_part((enum script_part)part);
+    for (int g = 0; g < GATES; g++)
+        ok &= gate_report(gate_names[g], o.reached[g], o.reached[g], o.failed[g], o.seed);
+    struct sites_totals sites = sites_count(SITES_ENV);
+    ok &= gate_report("call sites failed", sites.reached, sites.failed, 0, o.seed);
+    if (sites.failed < sites.reached)
+        sites_print_missed(SITES_ENV);
+    return ok ? 0 : 1;
+}

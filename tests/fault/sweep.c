@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The dry run, the run that forks, and the book of cases. */
+#include "tests/fault/sweep.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/fault/heap.h"
+#include "tests/fault/sweep_impl.h"
+#include "tests/sim/tuning.h"
+#include "tests/support/gate.h"
+
+/* A case that takes longer hangs. */
+#define CASE_SECONDS 120
+
+/* --- worlds --------------------------------------------------------------------------------- */
+
+/* A fault that was armed before the machine died is armed on the next, less what it has seen. */
+static void carry_fault(struct watch *w, struct simfs *from, struct simfs *to) {
+    bool armed = w->fault_armed;
+    struct simfs_fault fault = w->fault;
+    uint64_t seen = armed ? simfs_seen(from, 0) : 0, fired = watch_fired(w);
+    watch_set_fs(w, to);
+    if (!armed)
+        return;
+    if (seen < fault.nth)
+        fault.nth -= seen;
+    else if (fault.sticky)
+        fault.nth = 1;
+    else
+        fault.nth = 0;
+    watch_arm(w, &fault);
+    w->fired_before = fired;
+}
+
+static void die(void *arg, bool power) {
+    struct sweep_world *w = arg;
+    struct simfs *old = w->fs;
+    simfs_abandon(old);
+    watch_forget_tasks(&w->watch);
+    w->fs = simfs_crash(old, power ? SIMFS_POWER : SIMFS_KILL, &w->choice);
+    carry_fault(&w->watch, old, w->fs);
+    simfs_free(old);
+}
+
+static void advance(void *arg, int64_t us) {
+    struct sweep_world *w = arg;
+    simfs_advance_us(w->fs, us);
+    watch_run_due(&w->watch);
+}
+
+/* The engine is to do all it can do in a few dozen writes; under SQL it does so now and then. */
+static const struct db_tuning tunings[SCRIPT_PARTS] = {
+    [SCRIPT_ENGINE] = {.rotate_bytes = 6000,
+                       .segment_bytes = 8192,
+                       .base_bytes = 4096,
+                       .dump_file_bytes = 2048,
+                       .close_dump_bytes = 3000,
+                       .manifest_rewrite_bytes = 1500},
+    [SCRIPT_SQL] = {.rotate_bytes = 40000,
+                    .segment_bytes = 32768,
+                    .base_bytes = 16384,
+                    .dump_file_bytes = 8192,
+                    .close_dump_bytes = 6000,
+                    .manifest_rewrite_bytes = 6000},
+};
+
+void sweep_world_init(struct sweep_world *w, enum script_part part, uint64_t seed) {
+    struct simfs_options o = {.granule = 512};
+    memset(w, 0, sizeof *w);
+    choice_seed(&w->choice, seed);
+    w->fs = simfs_new(&o, &w->choice);
+    watch_init(&w->watch, w->fs);
+    script_init(&w->script, part, &w->watch.base);
+    w->script.hooks = (struct script_hooks){die, advance, w};
+    sim_tuning_set(&tunings[part]);
+}
+
+void sweep_world_fini(struct sweep_world *w) {
+    script_fini(&w->script);
+    simfs_free(w->fs);
+    choice_fini(&w->choice);
+}
+
+/* --- the dry run ---------------------------------------------------------------------------- */
+
+static void note_allocation(bool fails) {
+    sites_note(SITES_HEAP, 0, fails);
+}
+
+static void must(struct sweep_world *w, unsigned step, enum lam_code rc) {
+    if (rc == LAM_OK)
+        return;
+    fprintf(stderr, "step %u (%s) without any failure: %s: %s %s\n", step,
+            script_step_name(w->script.part, step), lam_code_name(rc), w->script.err.message,
+            w->script.err.sqlstate);
+    abort();
+}
+
+/* One log of all calls becomes one a kind. */
+static void sort_sites(struct sweep_step *p, const struct sites_log *all) {
+    for (size_t i = 0; i < all->count; i++)
+        sites_log_add(&p->env_sites[all->ids[i] >> 16], all->ids[i] & 0xffff);
+}
+
+static void dry_step(struct sweep_plan *plan, struct sweep_world *w, unsigned step) {
+    struct sweep_step *p = &plan->step[step];
+    memset(w->watch.counts, 0, sizeof w->watch.counts);
+    p->used_before = w->watch.used_most = simfs_used(w->fs);
+    heap_arm(0, 0);
+    struct sites_log all = {0};
+    sites_log(SITES_HEAP, &p->heap_sites);
+    sites_log(SITES_ENV, &all);
+    sites_record(true);
+    sites_set_top(__builtin_frame_address(0));
+    must(w, step, script_step(&w->script, step));
+    sites_record(false);
+    sites_log(SITES_HEAP, NULL);
+    sites_log(SITES_ENV, NULL);
+    sort_sites(p, &all);
+    free(all.ids);
+    memcpy(p->counts, w->watch.counts, sizeof p->counts);
+    p->allocations = heap_seen();
+    p->used_most = w->watch.used_most;
+    p->hash = simfs_hash(w->fs);
+    for (unsigned i = 0; i < WATCH_KINDS; i++)
+        plan->env_calls += p->counts[i];
+    plan->allocations += p->allocations;
+}
+
+/* Looking is apart from the step: it reads, and opens files for it. */
+static void look_after(struct sweep_plan *plan, struct sweep_world *w, unsigned step) {
+    struct sweep_step *p = &plan->step[step];
+    if (w->script.db) {
+        p->seen = script_dump(&w->script);
+        if (!p->seen)
+            must(w, step, w->script.err.code);
+    } else {
+        LAM_ASSERT(step > 0);
+        p->seen = strdup(plan->step[step - 1].seen);
+    }
+}
+
+void sweep_plan_make(struct sweep_plan *plan, enum script_part part, uint64_t seed) {
+    struct sweep_world w;
+    memset(plan, 0, sizeof *plan);
+    plan->part = part;
+    plan->seed = seed;
+    plan->steps = script_steps(part);
+    LAM_ASSERT(plan->steps <= SWEEP_STEPS_MAX);
+    sweep_world_init(&w, part, seed);
+    heap_observe(note_allocation);
+    for (unsigned step = 0; step < plan->steps; step++) {
+        dry_step(plan, &w, step);
+        look_after(plan, &w, step);
+    }
+    heap_observe(NULL);
+    must(&w, plan->steps - 1, script_close(&w.script));
+    plan->done = w.script.done;
+    plan->trace = simfs_trace(w.fs);
+    if (w.script.leaked || simfs_violation(w.fs)) {
+        fprintf(stderr, "without any failure: %" PRIu64 " blocks leaked; %s\n", w.script.leaked,
+                simfs_violation(w.fs) ? simfs_violation(w.fs) : "");
+        abort();
+    }
+    sweep_world_fini(&w);
+}
+
+void sweep_plan_fini(struct sweep_plan *plan) {
+    for (unsigned i = 0; i < plan->steps; i++) {
+        free(plan->step[i].seen);
+        free(plan->step[i].heap_sites.ids);
+        for (unsigned kind = 0; kind < WATCH_KINDS; kind++)
+            free(plan->step[i].env_sites[kind].ids);
+    }
+}
+
+/* --- the run with cases --------------------------------------------------------------------- */
+
+void sweep_run(struct sweep *s, const struct sweep_plan *plan, sweep_visitor visit, void *arg) {
+    s->plan = plan;
+    sweep_world_init(&s->world, plan->part, plan->seed);
+    for (unsigned step = 0; step < plan->steps; step++) {
+        visit(arg, s, step);
+        must(&s->world, step, script_step(&s->world.script, step));
+        if (s->world.script.db)
+            free(script_dump(&s->world.script)); /* as the dry run did */
+    }
+    must(&s->world, plan->steps - 1, script_close(&s->world.script));
+    sweep_world_fini(&s->world);
+}
+
+static void describe(const struct sweep *s, const struct sweep_case *c) {
+    static const char *const effects[] = {"fails",
+                                          "is short",
+                                          "fails after it was done",
+                                          "fails as on ext4",
+                                          "fails as on Btrfs",
+                                          "is skipped",
+                                          "is misdirected",
+                                          "has a bit flipped"};
+    printf("step %u (%s): ", c->step, script_step_name(s->plan->part, c->step));
+    if (c->what == SWEEP_HEAP)
+        printf("allocation %" PRIu64 " and %" PRIu64 " after it fail", c->nth, c->count - 1);
+    else if (c->what == SWEEP_QUOTA)
+        printf("%" PRIu64 " bytes of disk", c->quota);
+    else
+        printf("%s %" PRIu64 "%s %s, %s", watch_kind_name((unsigned)__builtin_ctz(c->fault.ops)),
+               c->fault.nth, c->fault.sticky ? " and all after it" : "", effects[c->fault.effect],
+               lam_code_name(c->fault.code));
+    printf("%s\n", c->power ? ", then the power" : "");
+}
+
+static bool in_child(struct sweep *s, const struct sweep_case *c) {
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid < 0)
+        abort();
+    if (pid == 0) {
+        alarm(CASE_SECONDS);
+        bool holds = case_holds(s, c, s->failures < s->show);
+        fflush(stdout);
+        _exit(holds ? 0 : 1);
+    }
+    int status;
+    if (waitpid(pid, &status, 0) != pid)
+        abort();
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    if (WIFSIGNALED(status) && s->failures < s->show)
+        printf("killed by signal %d\n", WTERMSIG(status));
+    return false;
+}
+
+bool sweep_case(struct sweep *s, const struct sweep_case *c, bool skip) {
+    uint64_t number = s->number++;
+    if (s->only != UINT64_MAX) {
+        if (number != s->only)
+            return true;
+        describe(s, c);
+        s->run++;
+        bool holds = case_holds(s, c, true);
+        printf("%s\n", holds ? "holds" : "FAILED");
+        fflush(stdout);
+        _exit(holds ? 0 : 1);
+    }
+    if (skip)
+        return true;
+    s->run++;
+    if (in_child(s, c))
+        return true;
+    if (s->failures++ < s->show) {
+        printf("FAILED ");
+        describe(s, c);
+        gate_replay("make sim-programs && build/release/fault/%s --only %" PRIu64, s->program,
+                    number);
+    }
+    return false;
+}

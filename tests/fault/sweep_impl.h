@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Between sweep.c and sweep_case.c. */
+#ifndef LAMINA_TESTS_FAULT_SWEEP_IMPL_H
+#define LAMINA_TESTS_FAULT_SWEEP_IMPL_H
+
+#include "base/assert.h"
+#include "tests/fault/sweep.h"
+
+/* Runs the case in this process, which is of no use for anything else after it. `show`: says what
+ * is wrong. */
+bool case_holds(struct sweep *s, const struct sweep_case *c, bool show);
+
+#endif
