@@ -321,6 +321,15 @@ bool model_exists(const struct model *m, size_t prefix, unsigned partition) {
     return false;
 }
 
+size_t model_born(const struct model *m, size_t prefix, unsigned partition) {
+    const struct part *p = &m->parts[partition];
+    LAM_ASSERT(model_exists(m, prefix, partition));
+    for (size_t i = p->turn_count; i-- > 0;)
+        if (p->turns[i].commit <= prefix)
+            return p->turns[i].commit;
+    return 0;
+}
+
 bool model_get(const struct model *m, size_t prefix, unsigned partition, struct lam_slice key,
                struct lam_slice *value_out) {
     const struct key *k = find_key(&m->parts[partition], key);
@@ -354,7 +363,6 @@ static bool show(struct model_cursor *c, size_t at) {
     const struct version *v = seen(k, c->prefix);
     if (!v)
         return false;
-    c->at = at;
     c->valid = true;
     c->key = lam_slice_of(k->bytes, k->size);
     c->value = lam_slice_of(v->bytes, v->size);
@@ -396,12 +404,13 @@ void model_cursor_seek_for_prev(struct model_cursor *c, struct lam_slice key) {
 
 void model_cursor_next(struct model_cursor *c) {
     LAM_ASSERT(c->valid);
-    forward(c, c->at + 1);
+    /* Keys may have come since. */
+    forward(c, lower_bound(&c->m->parts[c->partition], c->key) + 1);
 }
 
 void model_cursor_prev(struct model_cursor *c) {
     LAM_ASSERT(c->valid);
-    backward(c, c->at);
+    backward(c, lower_bound(&c->m->parts[c->partition], c->key));
 }
 
 /* --- comparing ------------------------------------------------------------------------------- */

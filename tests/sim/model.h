@@ -62,6 +62,8 @@ const struct model_hash *model_hashes(const struct model *m);
 /* --- reading --------------------------------------------------------------------------------- */
 
 bool model_exists(const struct model *m, size_t prefix, unsigned partition);
+/* The prefix with which the partition that is there at `prefix` began, empty. */
+size_t model_born(const struct model *m, size_t prefix, unsigned partition);
 /* False: no such row. The value is the model's, until it is truncated. */
 bool model_get(const struct model *m, size_t prefix, unsigned partition, struct lam_slice key,
                struct lam_slice *value_out);
@@ -70,12 +72,11 @@ uint64_t model_sequence(const struct model *m, size_t prefix, unsigned partition
                         struct lam_slice key);
 size_t model_rows(const struct model *m, size_t prefix, unsigned partition);
 
-/* A place among the rows of a partition at a prefix, in order of keys. */
+/* A place among the rows of a partition at a prefix, in order of keys; commits may follow. */
 struct model_cursor {
     const struct model *m;
     size_t prefix;
     unsigned partition;
-    size_t at;
     bool valid;
     struct lam_slice key, value; /* while valid; the model's */
 };

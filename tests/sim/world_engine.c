@@ -119,6 +119,7 @@ static void live(void *arg) {
     for (unsigned p = 0; ok && p < w->config.partitions && !w->chosen; p++)
         if (w->options->mode == WORLD_SCRIPT ? p == 0 : !choose_one_in(w->choice, 3))
             ok = ew_ops_create(w, p);
+    ok = ok && ew_ops_crash(w);
     struct step s;
     for (w->step_number = 1; ok && w->step_number <= w->config.steps && !is_done(w);
          w->step_number++) {

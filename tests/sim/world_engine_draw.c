@@ -88,8 +88,8 @@ static void draw_weights(struct choice *c, struct config *f) {
         [STEP_BATCH] = 10,   [STEP_SYNC] = 2,   [STEP_SCAN] = 4,   [STEP_SNAPSHOT] = 3,
         [STEP_ITERATOR] = 4, [STEP_VERIFY] = 2, [STEP_DUMP] = 3,   [STEP_COMPACT] = 2,
         [STEP_CREATE] = 2,   [STEP_DROP] = 1,   [STEP_REOPEN] = 3, [STEP_READ_ONLY] = 1,
-        [STEP_CRASH] = 2,    [STEP_CHECK] = 1,  [STEP_CLOCK] = 1,  [STEP_FAULT] = 3,
-        [STEP_QUOTA] = 2,    [STEP_TASKS] = 4};
+        [STEP_CRASH] = 2,    [STEP_CHECK] = 1,  [STEP_CLOCK] = 1,  [STEP_FAULT] = 9,
+        [STEP_QUOTA] = 4,    [STEP_TASKS] = 4};
     for (int i = 0; i < STEP_KINDS; i++) {
         unsigned how = choose(c, 4); /* usual, usual, absent, often */
         f->weights[i] = how == 2 ? 0 : how == 3 ? usual[i] * 3u : usual[i];
@@ -129,15 +129,15 @@ static void draw_swarm(struct choice *c, struct config *f) {
                     : background < 7 ? BACKGROUND_QUEUED
                                      : BACKGROUND_THREADS;
     /* Nobody runs the tasks that a waiting writer waits for when a dump has failed. */
-    f->faults = choose(c, 5) > 2 && f->background != BACKGROUND_QUEUED;
+    f->faults = choose(c, 5) > 1 && f->background != BACKGROUND_QUEUED;
     f->quota = choose(c, 6) > 4 && f->background != BACKGROUND_QUEUED;
     draw_fs(c, &f->fs);
     f->vary = true;
     ew_draw_open(c, f, &f->options, &f->tuning);
     f->vary = choose(c, 2);
-    static const unsigned one_in[] = {6, 2, 3, 12, 24};
+    static const unsigned one_in[] = {10, 3, 6, 20, 40};
     f->image_one_in = one_in[choose(c, 5)];
-    f->nested_one_in = 30u << choose(c, 3);
+    f->nested_one_in = 40u << choose(c, 3);
     draw_weights(c, f);
 }
 

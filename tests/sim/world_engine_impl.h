@@ -213,6 +213,7 @@ struct world {
     unsigned generations;       /* crashes gone on upon */
     bool crashed_session;       /* the session began with a crash */
     bool closed_clean;          /* the last close */
+    bool litter;                /* a fault may have left files that nobody needs */
     bool range_in_memory;       /* a range tombstone was written since the last dump */
     bool clean_failure;         /* in this session */
     bool out_of_space;          /* in this session */
@@ -281,11 +282,14 @@ bool ew_drain(struct world *w);
 /* A sync has failed in the manner that takes written bytes back. */
 bool ew_lossy(const struct world *w);
 void ew_faults_arm(struct world *w);
+void ew_faults_rearm(struct world *w); /* the same one again */
 void ew_faults_off(struct world *w);
 
 /* --- _ops, _read ----------------------------------------------------------------------------- */
 
 bool ew_ops_step(struct world *w, const struct step *s);
+/* Goes on upon the chosen image, if there is one. */
+bool ew_ops_crash(struct world *w);
 bool ew_ops_create(struct world *w, unsigned partition);
 bool ew_read_get(struct world *w, unsigned partition, unsigned key, unsigned slot);
 bool ew_read_scan(struct world *w, const struct step *s);

@@ -93,7 +93,7 @@ static void draw_fault(struct choice *c, struct simfs_fault *f) {
     static const char *const patterns[] = {NULL, ".wal", ".sst", "MANIFEST", "ROOT", ".wal"};
     *f = (struct simfs_fault){.ops = ops[choose(c, 14)]};
     f->pattern = f->ops == SIMFS_SUBMIT || f->ops == SIMFS_DIR_SYNC ? NULL : patterns[choose(c, 6)];
-    f->nth = 1 + choose(c, choose_one_in(c, 3) ? 40 : 5);
+    f->nth = 1 + choose(c, choose_one_in(c, 4) ? 30 : 3);
     f->sticky = choose_one_in(c, 4);
     f->code = choose_one_in(c, 2) ? LAM_NO_SPACE : LAM_IO;
     unsigned how = choose(c, 3);
@@ -107,12 +107,16 @@ static void draw_fault(struct choice *c, struct simfs_fault *f) {
         f->effect = how < 2 ? SIMFS_FAIL : SIMFS_SHORT;
 }
 
-void ew_faults_arm(struct world *w) {
-    draw_fault(w->choice, &w->fault);
+void ew_faults_rearm(struct world *w) {
     simfs_arm(w->fs, 0, &w->fault);
     w->armed = true;
     w->fired_before = 0;
     w->healing = 0;
+}
+
+void ew_faults_arm(struct world *w) {
+    draw_fault(w->choice, &w->fault);
+    ew_faults_rearm(w);
     ew_say(w, "    fault: ops %u of %s, number %llu%s, effect %d", w->fault.ops,
            w->fault.pattern ? w->fault.pattern : "any", (unsigned long long)w->fault.nth,
            w->fault.sticky ? " and on" : "", (int)w->fault.effect);
@@ -225,13 +229,13 @@ static void note_recovery(struct world *w, size_t prefix) {
         ew_reach(w, REACHED_UNKNOWN_GONE);
 }
 
-/* What is there must be a state between `low` and all that was tried; it is the state now. */
-static bool settle(struct world *w, size_t low) {
+/* What is there must be a state between `low` and all that was tried. */
+static bool find_state(struct world *w, size_t low, size_t *prefix) {
     struct model_view view;
-    size_t high = model_commits(w->model), prefix;
+    size_t high = model_commits(w->model);
     model_view_init(&view, false);
     enum lam_code rc = ew_scan_database(w->db, &view, &w->err);
-    bool found = rc == LAM_OK && model_find(w->model, &view, low, high, &prefix);
+    bool found = rc == LAM_OK && model_find(w->model, &view, low, high, prefix);
     if (rc == LAM_OK && !found)
         ew_report_state(w, w->db, w->model, low, high, "after an open");
     model_view_fini(&view);
@@ -239,32 +243,40 @@ static bool settle(struct world *w, size_t low) {
         return ew_fail(w, "scan", "after an open: %s: %s", lam_code_name(rc), w->err.message);
     if (!found)
         return false;
-    note_recovery(w, prefix);
     struct lam_stats s;
     lam_db_stats(w->db, &s);
     if (s.sequence < w->sequence)
         return ew_fail(w, "sequence", "sequence %llu after an open, %llu was given out before",
                        (unsigned long long)s.sequence, (unsigned long long)w->sequence);
-    size_t other;
-    struct model_hash hash = model_hash_at(w->model, prefix);
-    for (other = low; other < prefix; other++)
-        if (model_hash_eq(model_hash_at(w->model, other), hash))
-            w->safe_upto = s.sequence;
-    ew_say(w, "    state %zu of %zu to %zu, sequence %llu", prefix, low, high,
+    ew_say(w, "    state %zu of %zu to %zu, sequence %llu", *prefix, low, high,
            (unsigned long long)s.sequence);
+    return true;
+}
+
+/* It is the state from now on. */
+static bool settle(struct world *w, size_t low, size_t prefix) {
+    struct lam_stats s;
+    lam_db_stats(w->db, &s);
+    note_recovery(w, prefix);
+    for (size_t other = low; other < prefix; other++)
+        if (model_hash_eq(model_hash_at(w->model, other), model_hash_at(w->model, prefix)))
+            w->safe_upto = s.sequence;
     model_truncate(w->model, prefix);
     w->sequence = s.sequence;
     w->acked = w->live = w->live2 = prefix;
     w->synced = w->read_only && w->synced < prefix ? w->synced : prefix;
     w->unknown = false;
     w->exists = true;
+    w->fired = w->sticky = w->lossy = w->clean_failure = w->out_of_space = false;
+    w->range_in_memory = false;
+    w->writes_waiting = 0;
     return open_handles(w);
 }
 
 /* Images of a recovery from wholly durable files show what it exposed. */
-static void narrow(struct world *w) {
+static void narrow(struct world *w, size_t prefix) {
     for (size_t i = 0; i < w->queue.count; i++)
-        w->queue.list[i]->low = w->queue.list[i]->high = w->live;
+        w->queue.list[i]->low = w->queue.list[i]->high = prefix;
 }
 
 static bool open_and_settle(struct world *w, size_t low, bool read_only, bool was_clean,
@@ -289,16 +301,17 @@ static bool open_and_settle(struct world *w, size_t low, bool read_only, bool wa
     /* Reads may fail by a fault; what is there is asked in peace. */
     if (armed)
         ew_faults_off(w);
-    if (!settle(w, low))
+    size_t prefix;
+    if (!find_state(w, low, &prefix))
         return false;
     if (all_durable && !fired)
-        narrow(w);
+        narrow(w, prefix);
     if (!fired && !read_only && !ew_listing_check_open(w, &before, w->fs, w->db, was_clean))
         return false;
-    w->fired = w->sticky = w->lossy = w->clean_failure = w->out_of_space = false;
-    w->range_in_memory = false;
-    w->writes_waiting = 0;
-    return ew_drain(w);
+    w->litter = fired || (read_only && w->litter);
+    if (!ew_drain(w))
+        return false;
+    return w->chosen || settle(w, low, prefix);
 }
 
 bool ew_life_start(struct world *w) {
@@ -349,7 +362,7 @@ bool ew_life_reopen(struct world *w, bool read_only) {
     w->crashed_session = false;
     if (read_only)
         ew_reach(w, REACHED_READ_ONLY);
-    return open_and_settle(w, low, read_only, clean, clean);
+    return open_and_settle(w, low, read_only, clean && !w->litter, clean);
 }
 
 /* --- crashing -------------------------------------------------------------------------------- */

@@ -262,7 +262,7 @@ static bool holds_anything(const struct world *w) {
 
 /* INV-9: the files there are the database's, when nobody reads older ones. */
 static bool check_tidy(struct world *w, const char *what) {
-    if (w->fired || holds_anything(w) || w->config.background == BACKGROUND_QUEUED ||
+    if (w->fired || w->litter || holds_anything(w) || w->config.background == BACKGROUND_QUEUED ||
         w->config.background == BACKGROUND_THREADS)
         return true;
     struct listing l;
@@ -366,6 +366,21 @@ static bool fault_step(struct world *w, const struct step *s) {
         return true;
     }
     ew_faults_arm(w);
+    if (!(w->fault.ops & SIMFS_READ))
+        return true;
+    /* What is read now must not be in memory. */
+    ew_faults_off(w);
+    if (!w->unknown && (!upkeep(w, STEP_DUMP, 0) || w->chosen))
+        return !ew_failed(w);
+    ew_faults_rearm(w);
+    struct step scan = *s;
+    for (unsigned i = 0; i < 6; i++) {
+        scan.what = choose(w->choice, 64);
+        scan.partition = i % w->config.partitions;
+        if (i % 2 ? !ew_read_scan(w, &scan)
+                  : !ew_read_get(w, scan.partition, scan.what % w->config.keys, s->slot))
+            return false;
+    }
     return true;
 }
 
@@ -409,6 +424,8 @@ static bool reopen_step(struct world *w, const struct step *s) {
     ew_say(w, "  %s", ew_step_name(s->kind));
     if (s->what % 4 == 1 && !close_refused(w))
         return false;
+    if (w->chosen)
+        return true;
     if (s->kind == STEP_REOPEN)
         return ew_life_reopen(w, false);
     if (!ew_life_reopen(w, true))
@@ -471,28 +488,25 @@ static bool do_step(struct world *w, const struct step *s) {
     return true;
 }
 
+bool ew_ops_crash(struct world *w) {
+    while (w->chosen)
+        if (!ew_life_crash(w))
+            return false;
+    return true;
+}
+
 bool ew_ops_step(struct world *w, const struct step *s) {
-    if (!do_step(w, s))
+    if (!do_step(w, s) || !ew_ops_crash(w))
         return false;
-    while (w->chosen)
-        if (!ew_life_crash(w))
-            return false;
     /* A writer must not wait for a task that nobody runs. */
-    if (w->writes_waiting >= 2 && !run_tasks(w))
+    if (w->writes_waiting >= 2 && (!run_tasks(w) || !ew_ops_crash(w)))
         return false;
-    while (w->chosen)
-        if (!ew_life_crash(w))
-            return false;
     /* A database that has failed is of little use. */
     if (w->sticky && choose(w->choice, 3) == 0) {
         if (choose_one_in(w->choice, 2))
             ew_faults_off(w);
         ew_say(w, "  reopen after a failure");
-        if (!ew_life_reopen(w, false))
-            return false;
+        return ew_life_reopen(w, false) && ew_ops_crash(w);
     }
-    while (w->chosen)
-        if (!ew_life_crash(w))
-            return false;
     return true;
 }

@@ -25,6 +25,12 @@ static bool read_failed(struct world *w, enum lam_code rc, const char *what) {
     return ew_fail(w, "read-error", "%s: %s: %s", what, lam_code_name(rc), w->err.message);
 }
 
+/* What a snapshot shows of the partition that is there now: of one made since, nothing. */
+static size_t seen_at(const struct world *w, const struct held_snapshot *h, unsigned partition) {
+    size_t born = model_born(w->model, w->live, partition);
+    return born > h->prefix ? born : h->prefix;
+}
+
 /* --- gets ------------------------------------------------------------------------------------ */
 
 static bool get_matches(const struct world *w, size_t prefix, unsigned partition,
@@ -61,10 +67,11 @@ static bool check_get(struct world *w, const struct lam_read_options *o, size_t 
 bool ew_read_get(struct world *w, unsigned partition, unsigned key, unsigned slot) {
     if (slot < WORLD_HELD && w->snapshots[slot].snapshot) {
         const struct held_snapshot *h = &w->snapshots[slot];
-        if (!w->handles[partition] || !model_exists(w->model, h->prefix, partition))
+        if (!w->handles[partition])
             return true;
         struct lam_read_options o = {.snapshot = h->snapshot};
-        return check_get(w, &o, h->prefix, h->prefix, partition, key);
+        size_t prefix = seen_at(w, h, partition);
+        return check_get(w, &o, prefix, prefix, partition, key);
     }
     if (!w->handles[partition])
         return true;
@@ -212,10 +219,8 @@ bool ew_read_scan(struct world *w, const struct step *step) {
         return true;
     const struct held_snapshot *h = &w->snapshots[step->slot];
     if (h->snapshot && step->what & 4) {
-        if (!model_exists(w->model, h->prefix, s.partition))
-            return true;
         s.snapshot = h->snapshot;
-        s.prefix = other = h->prefix;
+        s.prefix = other = seen_at(w, h, s.partition);
     }
     struct lam_slice a = ew_key(w, step->key), b = ew_key(w, (step->key + 3) % w->config.keys);
     s.start = ew_key(w, (step->key + step->what) % w->config.keys);
@@ -262,14 +267,14 @@ bool ew_read_snapshot(struct world *w, const struct step *s) {
     if (stats.compactions > h->compactions)
         ew_reach(w, REACHED_SNAPSHOT_OVER_COMPACTION);
     for (unsigned p = 0; p < w->config.partitions; p++) {
-        if (!w->handles[p] || !model_exists(w->model, h->prefix, p))
+        if (!w->handles[p])
             continue;
         struct scan all = {.partition = p,
-                           .prefix = h->prefix,
+                           .prefix = seen_at(w, h, p),
                            .snapshot = h->snapshot,
                            .how = s->what % 2,
                            .moves = 100000};
-        if (!run_scan(w, &all, h->prefix))
+        if (!run_scan(w, &all, all.prefix))
             return false;
     }
     return true;
