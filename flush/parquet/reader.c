@@ -297,6 +297,9 @@ static enum lam_code load_index_tail(struct parquet_reader *r, struct tail *t,
                 first = (uint64_t)offsets[k];
         sum += (uint64_t)(c->offset_index_offset ? c->offset_index_bytes : 0) +
                (uint64_t)(c->column_index_offset ? c->column_index_bytes : 0);
+        /* Many chunks that share one index would take memory out of proportion to the file. */
+        if (sum > r->footer_offset)
+            return pq_corrupt(r, first, err, "Parquet page indexes overlap");
     }
     if (r->footer_offset - first > sum + SLACK_BYTES)
         return LAM_OK;

@@ -230,6 +230,34 @@ START_TEST(damaged_footer_of_a_known_file_is_corrupt) {
 }
 END_TEST
 
+/* Small enough as a file, the indexes of all its chunks would fill any memory. */
+START_TEST(page_indexes_that_overlap_are_refused) {
+    struct table t;
+    bool same;
+    small_table(&t, SAMPLE_FEW, true);
+    struct buf file = table_bytes(&t);
+    struct parquet_reader *r = table_open(&t);
+    struct pq_chunk *chunks = r->meta.groups[0].chunks;
+    ck_assert_uint_gt(r->meta.leaf_count, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        chunks[i].offset_index_offset = PQ_MAGIC_BYTES;
+        chunks[i].offset_index_bytes = (int64_t)r->footer_offset - PQ_MAGIC_BYTES;
+    }
+    file.size = (size_t)r->footer_offset;
+    ck_ok(pq_meta_encode(&r->meta, &file, &err), &err);
+    size_t footer = file.size - (size_t)r->footer_offset;
+    ck_ok(buf_append_le32(&file, (uint32_t)footer, &err), &err);
+    ck_ok(buf_append_str(&file, PQ_MAGIC, &err), &err);
+    parquet_reader_close(r);
+    put_bytes(t.env, table_path, buf_slice(&file));
+    ck_code(read_claimed(t.env, &t, &same), LAM_CORRUPT);
+    ck_contains(err.message, "overlap");
+    buf_fini(&file);
+    table_fini(&t);
+}
+END_TEST
+
 TEST_MAIN("parquet/corrupt", every_changed_byte_is_noticed_or_harmless, every_cut_file_is_refused,
           random_damage_is_survived, damaged_page_is_named_with_file_and_offset,
-          changed_page_header_is_corrupt_or_harmless, damaged_footer_of_a_known_file_is_corrupt)
+          changed_page_header_is_corrupt_or_harmless, damaged_footer_of_a_known_file_is_corrupt,
+          page_indexes_that_overlap_are_refused)
