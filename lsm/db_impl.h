@@ -316,6 +316,8 @@ MUST_CHECK enum lam_code db_wal_roll_locked(lam_db *db, uint64_t payload_bytes,
 void db_wal_release(lam_db *db, uint64_t floor);
 /* Waits until all up to `sequence` is durable; UNKNOWN_OUTCOME if that failed. */
 MUST_CHECK enum lam_code db_sync_to(lam_db *db, uint64_t sequence, struct lam_error *err);
+/* All commits up to `sequence` are durable by other means than the log. */
+void db_sync_note(lam_db *db, uint64_t sequence);
 /* Makes the database take no more writes. */
 void db_fail(lam_db *db, const struct lam_error *failure);
 

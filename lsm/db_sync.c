@@ -87,6 +87,14 @@ enum lam_code db_sync_to(lam_db *db, uint64_t sequence, struct lam_error *err) {
     return rc;
 }
 
+void db_sync_note(lam_db *db, uint64_t sequence) {
+    mutex_lock(&db->sync);
+    if (sequence > atomic_load(&db->durable))
+        atomic_store(&db->durable, sequence);
+    cond_broadcast(&db->synced);
+    mutex_unlock(&db->sync);
+}
+
 enum lam_code lam_sync(lam_db *db, uint64_t sequence, struct lam_error *err) {
     if (!db)
         return ERR(err, LAM_INVALID, "lam_sync: db must not be NULL");

@@ -3,8 +3,9 @@
  * Dumps: a set of memtables sealed together becomes SSTs of level 0, published by one manifest edit
  * that also lets go of the log segments they were in.
  *
- * Order: SSTs written and synced, their directory synced, the log synced up to the set's newest
- * sequence, the edit appended and synced, then the read states swapped and segments released. */
+ * Order: SSTs written and synced, their directory synced, the edit appended and synced, then the
+ * read states swapped and segments released. The log need not be synced before: all memtables are
+ * sealed together, so the SSTs hold every commit up to the set's newest sequence. */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lsm/db_impl.h"
@@ -215,8 +216,6 @@ static enum lam_code dump_set(lam_db *db, struct sealed_set *set, struct lam_err
     if (!d.items)
         return mem_fail(err, n * sizeof *d.items);
     enum lam_code rc = write_files(&d, err);
-    if (rc == LAM_OK)
-        rc = db_sync_to(db, set->last_sequence, err);
     if (rc == LAM_OK) {
         mutex_lock(&db->manifest);
         rc = publish_locked(db, &d, err);
@@ -229,6 +228,7 @@ static enum lam_code dump_set(lam_db *db, struct sealed_set *set, struct lam_err
         db_state(db)->stats.dumps++;
         db_state(db)->stats.dump_bytes += d.bytes;
         mutex_unlock(&db->state);
+        db_sync_note(db, set->last_sequence);
         db_wal_release(db, set->next_wal);
     }
     dump_fini(&d);

@@ -25,7 +25,6 @@ struct recovery {
     struct recovered found;
     struct recovered_log log;
     bool copy_log;       /* records go to a fresh segment, else to SSTs */
-    bool wrote_files;    /* SSTs whose names are not durable */
     lam_partition *last; /* of the last operation replayed */
 };
 
@@ -214,7 +213,6 @@ static enum lam_code dump_active_locked(lam_db *db, struct recovery *v, struct l
         p->is_active = false;
         c->active_count--;
         db_partition_unref(p);
-        v->wrote_files = true;
     }
     c->active_bytes = 0;
     return LAM_OK;
@@ -383,8 +381,6 @@ static enum lam_code go_live(struct recovery *v, struct lam_error *err) {
         enum lam_code rc = dump_active_locked(db, v, err);
         mutex_unlock(&db->commit);
         TRY(rc);
-        if (v->wrote_files)
-            TRY(env_dir_sync(db->env, db->path, err));
         if (!v->found.root.sealed)
             last += v->log.bytes / OPERATION_BYTES + 1;
         dumped = last;
@@ -393,6 +389,7 @@ static enum lam_code go_live(struct recovery *v, struct lam_error *err) {
     }
     publish(db, last);
     TRY(db_sync_to(db, last, err));
+    /* Syncs the directory for the SSTs, too, before ROOT is written. */
     TRY(publish_root(v, dumped, err));
     return remove_old(v, err);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Linked in place of lsm/tuning.c. */
-#define db_tuning_for product_tuning_for
-#include "lsm/tuning.c"
-#undef db_tuning_for
+#include "tests/sim/tuning.h"
 
 #include <stdbool.h>
 
-#include "tests/sim/tuning.h"
+static void product_tuning_for(uint64_t memory_budget, struct db_tuning *out);
+#define db_tuning_for product_tuning_for
+#include "lsm/tuning.c"
+#undef db_tuning_for
 
 static struct db_tuning set;
 static bool is_set;
@@ -34,4 +35,32 @@ void db_tuning_for(uint64_t memory_budget, struct db_tuning *out) {
         *out = set;
     else
         product_tuning_for(memory_budget, out);
+}
+
+/* --- flush ----------------------------------------------------------------------------------- */
+
+static struct flush_tuning flush_set;
+static bool flush_is_set;
+
+void sim_flush_tuning_set(const struct flush_tuning *tuning) {
+    flush_is_set = tuning != 0;
+    if (tuning)
+        flush_set = *tuning;
+}
+
+void sim_flush_tuning_draw(struct choice *c, struct flush_tuning *out) {
+    product_flush_tuning_get(out);
+    out->batch_rows = 1 + choose(c, 6);
+    out->cut_rows = choose_one_in(c, 3) ? out->cut_rows : 2 + choose(c, 12);
+    out->page_rows = 1 + choose(c, 8);
+    out->publish_files = 1 + choose(c, 4);
+    out->numbers_reserved = 1 + choose(c, 6);
+    out->lookups_max = choose(c, 6);
+}
+
+void flush_tuning_get(struct flush_tuning *out) {
+    if (flush_is_set)
+        *out = flush_set;
+    else
+        product_flush_tuning_get(out);
 }
