@@ -10,6 +10,9 @@
 
 /* Depth of expressions and of nested statements. */
 #define AST_DEPTH_MAX 200
+/* Result columns, after `*` was expanded; also entries of GROUP BY and of ORDER BY. Each costs a
+ * buffer of a whole batch. */
+#define SELECT_LIST_MAX 4096
 
 enum expr_kind {
     EXPR_LITERAL,   /* value; a string literal is TEXT with `untyped` */

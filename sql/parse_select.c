@@ -71,6 +71,14 @@ static enum lam_code parse_item(struct parser *p, struct select_item *item, stru
                                          : parse_alias(p, words_after_item, &item->alias, err);
 }
 
+/* `count` entries are too many already. */
+static enum lam_code check_room(const struct parser *p, uint32_t count, const char *what,
+                                struct lam_error *err) {
+    if (count <= SELECT_LIST_MAX)
+        return LAM_OK;
+    return ERR_SQL(err, "54011", p->tok.pos, "%s has at most %d entries", what, SELECT_LIST_MAX);
+}
+
 enum lam_code parse_select_items(struct parser *p, struct select_item **items_out,
                                  uint32_t *count_out, struct lam_error *err) {
     struct list items = {0};
@@ -81,6 +89,7 @@ enum lam_code parse_select_items(struct parser *p, struct select_item **items_ou
         TRY(parse_item(p, &item, err));
         TRY(list_add(p->arena, &items, sizeof item, &slot, err));
         *(struct select_item *)slot = item;
+        TRY(check_room(p, items.count, "a select list", err));
         TRY(parser_accept(p, TOK_COMMA, &more, err));
     }
     *items_out = items.items;
@@ -142,6 +151,7 @@ static enum lam_code parse_group(struct parser *p, struct select_stmt *s, struct
         TRY(parse_expr(p, &e, err));
         TRY(list_add(p->arena, &group, sizeof e, &slot, err));
         *(struct expr **)slot = e;
+        TRY(check_room(p, group.count, "GROUP BY", err));
         TRY(parser_accept(p, TOK_COMMA, &more, err));
     }
     s->group = group.items;
@@ -179,6 +189,7 @@ static enum lam_code parse_order(struct parser *p, struct select_stmt *s, struct
         TRY(parse_order_item(p, &item, err));
         TRY(list_add(p->arena, &order, sizeof item, &slot, err));
         *(struct order_item *)slot = item;
+        TRY(check_room(p, order.count, "ORDER BY", err));
         TRY(parser_accept(p, TOK_COMMA, &more, err));
     }
     s->order = order.items;

@@ -53,6 +53,9 @@ enum lam_code plan_expand_items(struct planner *pl, const struct table_ref *ref,
     size_t room = 0;
     for (uint32_t i = 0; i < count; i++)
         room += items[i].expr->kind == EXPR_STAR ? ref->scope.count + 1 : 1;
+    if (room > SELECT_LIST_MAX && count > 1)
+        return ERR_SQL(err, "54011", items[0].expr->pos, "a query has at most %d result columns",
+                       SELECT_LIST_MAX);
     *out = arena_calloc(pl->arena, room ? room : 1, sizeof **out);
     if (!*out)
         return plan_out_of_memory(err);
