@@ -25,6 +25,8 @@
 #define BIND_RUNS   512u   /* of so many runs ... */
 #define BIND_FREE   8u     /* ... so many are not bound to a CPU */
 #define SPURIOUS    32u    /* one wait in so many wakes without reason */
+#define STALLS      48u    /* STALL: one point in so many */
+#define STALL_BITS  12u    /* for up to 2^11 points */
 #define FAIR        20000u /* a runnable thread is passed over for at most so many points */
 #define LOW         (UINT64_C(1) << 32) /* priorities from here on were drawn, those below lowered */
 #define SETJMP(buf) _setjmp(buf)
@@ -282,6 +284,15 @@ static struct sim_thread *next_in_turn(struct sim_thread **ready, uint32_t count
     return after ? after : first;
 }
 
+/* Leaves those out that are held up if there is another. */
+static uint32_t without_stalled(struct sim_thread **ready, uint32_t count) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (ready[i]->stalled <= sim.points)
+            ready[kept++] = ready[i];
+    return kept ? kept : count;
+}
+
 /* Leaves the victim out if there is another. */
 static uint32_t without_victim(struct sim_thread **ready, uint32_t count) {
     for (uint32_t i = 0; i < count && count > 1; i++)
@@ -316,6 +327,13 @@ static struct sim_thread *pick(struct sim_thread **ready, uint32_t count, enum s
     case SCHED_STARVE:
         count = without_victim(ready, count);
         break;
+    case SCHED_STALL:
+        if (ready[0] == self && choose_one_in(sim.choice, STALLS))
+            self->stalled = sim.points + (UINT64_C(1) << choose(sim.choice, STALL_BITS));
+        count = without_stalled(ready, count);
+        if (count == 1)
+            return ready[0];
+        /* fall through */
     case SCHED_RANDOM:
         if (ready[0] == self && !leave && sim.options.one_in > 1 &&
             !choose_one_in(sim.choice, sim.options.one_in))

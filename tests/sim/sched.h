@@ -28,12 +28,13 @@ enum sched_policy {
     SCHED_PRIORITIES, /* PCT (Burckhardt et al. 2010): random priorities, `depth` changes of them */
     SCHED_ROUND_ROBIN,
     SCHED_STARVE, /* one thread runs only when no other can */
+    SCHED_STALL,  /* RANDOM, and one that runs may be held up for up to some thousand points */
     SCHED_POLICIES
 };
 
 struct sched_options {
     enum sched_policy policy;
-    uint32_t one_in;    /* RANDOM: 0 is 1 */
+    uint32_t one_in;    /* RANDOM, STALL: 0 is 1 */
     uint32_t depth;     /* PRIORITIES: number of change points */
     uint32_t length;    /* PRIORITIES: they lie in this many first switching points; 0: 1000 */
     uint64_t steps_max; /* livelock: more switching points than this is a failure; 0: 50 million */

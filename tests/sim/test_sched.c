@@ -341,6 +341,7 @@ START_TEST(a_seed_gives_one_schedule_and_another_seed_another) {
             distinct += hashes[i] != hashes[i - 1];
         /* Round robin leaves no choice but spurious wakes. */
         unsigned want = policy == SCHED_RANDOM       ? SEEDS
+                        : policy == SCHED_STALL      ? SEEDS
                         : policy == SCHED_PRIORITIES ? SEEDS / 2
                         : policy == SCHED_STARVE     ? SEEDS / 2
                                                      : 1;

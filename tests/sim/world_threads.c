@@ -165,10 +165,11 @@ static void draw_session(struct world *w) {
 static void draw_schedule(struct world *w, struct sched_options *out) {
     static const enum sched_policy policies[] = {
         SCHED_RANDOM,     SCHED_RANDOM,     SCHED_RUN_TO_BLOCK, SCHED_PRIORITIES,
-        SCHED_PRIORITIES, SCHED_PRIORITIES, SCHED_ROUND_ROBIN,  SCHED_STARVE};
+        SCHED_PRIORITIES, SCHED_PRIORITIES, SCHED_STALL,        SCHED_STALL,
+        SCHED_STALL,      SCHED_STALL,      SCHED_ROUND_ROBIN,  SCHED_STARVE};
     struct choice *c = &w->choice;
     *out = (struct sched_options){
-        .policy = policies[choose(c, 8)],
+        .policy = policies[choose(c, 12)],
         .one_in = 1u << choose(c, 6),
         .depth = 1 + choose(c, 5),
         .length = 500u << choose(c, 4),
@@ -178,6 +179,7 @@ static void draw_schedule(struct world *w, struct sched_options *out) {
 
 /* One call fails that the log makes, or another of the engine's. */
 static void draw_fault(struct world *w) {
+    static const char *const patterns[] = {".wal", ".wal", ".sst", NULL};
     static const enum simfs_effect on_write[] = {SIMFS_FAIL, SIMFS_SHORT, SIMFS_FAIL_DONE};
     static const enum simfs_effect on_sync[] = {SIMFS_FAIL, SIMFS_FSYNC_EXT4, SIMFS_FSYNC_BTRFS,
                                                 SIMFS_FAIL_DONE};
@@ -186,7 +188,7 @@ static void draw_fault(struct world *w) {
         return;
     struct simfs_fault fault = {
         .ops = choose(c, 2) ? SIMFS_SYNC : SIMFS_WRITE,
-        .pattern = choose(c, 3) ? ".wal" : NULL,
+        .pattern = patterns[choose(c, 4)],
         .nth = 1 + choose(c, 24),
         .sticky = choose_one_in(c, 4),
         .code = choose(c, 2) ? LAM_NO_SPACE : LAM_IO,
@@ -227,7 +229,7 @@ static void adopt(struct world *w, const struct vector *v) {
         }
     }
     w->synced_sequence = w->acked_sequence;
-    w->issued = w->acked = w->floor = *v;
+    w->issued = w->acked = w->synced = w->floor = *v;
     for (uint32_t i = 0; i < w->temp_count; i++) {
         struct temp *t = &w->temps[i];
         bool there = v->temps[i] != ABSENT;

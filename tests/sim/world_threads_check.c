@@ -84,6 +84,10 @@ static void check_writer(struct world *w, uint32_t writer, const struct vector *
     if (n < w->floor.n[writer])
         wt_fail(w, "%s: batch %u of writer %u is gone, which the session began with", what, n + 1,
                 writer);
+    uint32_t least = bound == BOUND_POWER ? w->synced.n[writer] : w->acked.n[writer];
+    if (n < least)
+        wt_fail(w, "%s: batch %u of writer %u is lost, which was acknowledged", what, least,
+                writer);
     if (bound == BOUND_EXACT && n != w->acked.n[writer])
         wt_fail(w, "%s: %u batches of writer %u are there, %u were acknowledged", what, n, writer,
                 w->acked.n[writer]);

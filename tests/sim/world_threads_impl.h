@@ -97,10 +97,11 @@ struct world {
     struct commit commits[WRITERS_MAX][BATCHES_MAX + 1];
     struct temp temps[TEMPS_MAX];
     uint32_t temp_count;
-    struct vector issued, acked, floor; /* floor: there when the session began */
-    uint64_t acked_sequence;            /* highest acknowledged */
-    uint64_t synced_sequence;           /* highest that a power loss must leave */
-    struct shot *shots;                 /* owned */
+    struct vector issued, acked, synced; /* synced: acknowledged as such */
+    struct vector floor;                 /* there when the session began */
+    uint64_t acked_sequence;             /* highest acknowledged */
+    uint64_t synced_sequence;            /* highest that a power loss must leave */
+    struct shot *shots;                  /* owned */
     size_t shot_count, shot_capacity;
 
     /* --- this session --- */
