@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 bool gate_report(const char *gate, uint64_t required, uint64_t reached, uint64_t failed,
                  uint64_t seed) {
@@ -15,6 +16,16 @@ bool gate_report(const char *gate, uint64_t required, uint64_t reached, uint64_t
            gate, required, reached, failed, seed, holds ? "true" : "false");
     fflush(stdout);
     return holds;
+}
+
+/* Of the compiler's coverage runtime, in programs that have it. */
+extern void __gcov_dump(void) __attribute__((weak));
+
+void gate_child_exit(int status) {
+    fflush(stdout);
+    if (__gcov_dump)
+        __gcov_dump();
+    _exit(status);
 }
 
 void gate_replay(const char *format, ...) {
