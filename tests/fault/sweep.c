@@ -224,7 +224,7 @@ static bool in_child(struct sweep *s, const struct sweep_case *c) {
         alarm(CASE_SECONDS);
         bool holds = case_holds(s, c, s->failures < s->show);
         fflush(stdout);
-        _exit(holds ? 0 : 1);
+        gate_child_exit(holds ? 0 : 1);
     }
     int status;
     if (waitpid(pid, &status, 0) != pid)
@@ -246,7 +246,7 @@ bool sweep_case(struct sweep *s, const struct sweep_case *c, bool skip) {
         bool holds = case_holds(s, c, true);
         printf("%s\n", holds ? "holds" : "FAILED");
         fflush(stdout);
-        _exit(holds ? 0 : 1);
+        gate_child_exit(holds ? 0 : 1);
     }
     if (skip)
         return true;
