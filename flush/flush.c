@@ -125,6 +125,7 @@ static enum lam_code open_layer(lam_db *db, void **object_out, struct lam_error 
     f->directory = db_path(db);
     f->read_only = db_is_read_only(db);
     db_identity(db, f->identity);
+    flush_tuning_get(&f->tuning);
     mutex_init(&f->jobs_mu, RANK_FLUSH);
     cond_init(&f->jobs_cond);
     mutex_init(&f->tables_mu, RANK_COLD);

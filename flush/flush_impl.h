@@ -13,6 +13,7 @@
 #include "flush/flush.h"
 #include "flush/parquet/parquet.h"
 #include "flush/segment.h"
+#include "flush/tuning.h"
 
 #define FLUSH_NEVER UINT64_MAX
 
@@ -37,6 +38,7 @@ struct flush {
     const char *directory; /* of the database */
     bool read_only;
     uint8_t identity[16]; /* of the database */
+    struct flush_tuning tuning;
 
     struct mutex jobs_mu; /* RANK_FLUSH */
     struct cond jobs_cond;

@@ -7,10 +7,6 @@
 
 #include "flush/cold_set.h"
 
-/* A file is cut after so many rows, or bytes written. */
-#define SEGMENT_CUT_ROWS  2000000u
-#define SEGMENT_CUT_BYTES (256u << 20)
-
 /* A file of the job; strings of its arena. Written under its temporary name, then published with
  * others: synced, closed, renamed, its directory synced. */
 struct flush_file {

@@ -10,14 +10,6 @@
 #include "flush/hot_scan.h"
 #include "flush/path.h"
 
-/* Numbers noted as taken at a time, so that a crash never lets one be used again. */
-#define NUMBERS_RESERVED 1024
-/* Finished files that wait, open, to be published together. */
-#define PUBLISH_FILES 128
-/* Most rows of a page. One row is read by decoding its pages up to it, so small columns get pages
- * smaller than their bytes would ask for. */
-#define PAGE_ROWS 8192
-
 /* The file being written. */
 struct file_writer {
     struct flush_job *job;
@@ -115,6 +107,7 @@ out:
 static enum lam_code take_number(struct flush_job *job, uint64_t *number_out,
                                  struct lam_error *err) {
     struct table_cold *t = job->table;
+    uint32_t reserved = job->flush->tuning.numbers_reserved;
     mutex_lock(&t->mu);
     struct table_cold_guarded *g = table_cold_state(t);
     uint64_t number = g->next_number;
@@ -123,7 +116,7 @@ static enum lam_code take_number(struct flush_job *job, uint64_t *number_out,
     /* One flush of a table runs at a time: nobody else takes numbers. */
     if (reserve) {
         uint8_t next[8];
-        put_le64(next, number + NUMBERS_RESERVED);
+        put_le64(next, number + reserved);
         TRY(lam_put(job->flush->db, NULL, job->provider->segments, segment_next_key(),
                     lam_slice_of(next, sizeof next), err));
     }
@@ -131,7 +124,7 @@ static enum lam_code take_number(struct flush_job *job, uint64_t *number_out,
     g = table_cold_state(t);
     g->next_number = number + 1;
     if (reserve)
-        g->reserved_number = number + NUMBERS_RESERVED;
+        g->reserved_number = number + reserved;
     mutex_unlock(&t->mu);
     *number_out = number;
     return LAM_OK;
@@ -272,7 +265,8 @@ static enum lam_code open_writer(struct file_writer *w, struct lam_error *err) {
         {lam_slice_str("lamina.user"), w->user},
     };
     struct parquet_write_options options = {.lz4 = p->options.lz4,
-                                            .page_rows = PAGE_ROWS,
+                                            .row_group_rows = job->flush->tuning.row_group_rows,
+                                            .page_rows = job->flush->tuning.page_rows,
                                             .sort = w->sort,
                                             .sort_count = w->sort_count,
                                             .pairs = pairs,
@@ -448,8 +442,8 @@ static enum lam_code close_file(struct file_writer *w, struct lam_error *err) {
     TRY(rc);
     job->rows += w->entry.rows;
     job->bytes += w->entry.bytes;
-    return job->file_count - job->published_count < PUBLISH_FILES ? LAM_OK
-                                                                  : publish_files(job, err);
+    bool wait = job->file_count - job->published_count < job->flush->tuning.publish_files;
+    return wait ? LAM_OK : publish_files(job, err);
 }
 
 void flush_remove_files(struct flush_job *job) {
@@ -491,8 +485,8 @@ static enum lam_code begin_user(struct file_writer *w, struct lam_slice key,
 }
 
 static bool is_cut_due(const struct file_writer *w) {
-    return w->entry.rows >= SEGMENT_CUT_ROWS ||
-           parquet_writer_bytes(w->writer) >= SEGMENT_CUT_BYTES;
+    const struct flush_tuning *t = &w->job->flush->tuning;
+    return w->entry.rows >= t->cut_rows || parquet_writer_bytes(w->writer) >= t->cut_bytes;
 }
 
 static enum lam_code add_row(struct file_writer *w, struct lam_slice key, struct lam_slice row,
@@ -515,7 +509,7 @@ static enum lam_code add_row(struct file_writer *w, struct lam_slice key, struct
     e->deleted_rows += header.deleted;
     e->min_seq = header.seq < e->min_seq ? header.seq : e->min_seq;
     e->max_seq = header.seq > e->max_seq ? header.seq : e->max_seq;
-    if (!colbatch_is_full(&w->batch))
+    if (!colbatch_is_full(&w->batch) && w->batch.rows < w->job->flush->tuning.batch_rows)
         return LAM_OK;
     TRY(put_batch(w, err));
     TRY(flush_check_stop(w->job, err));

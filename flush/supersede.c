@@ -6,9 +6,6 @@
 #include "flush/cold_keys.h"
 #include "flush/flush_job.h"
 
-/* Up to so many keys in a segment's range are looked up; more are merged. */
-#define LOOKUPS_MAX 64
-
 struct older {
     struct flush_job *job;
     const struct segment *segment;
@@ -52,7 +49,7 @@ static enum lam_code look_up(struct older *o, struct arena *arena, bool *many_ou
     unsigned count = 0;
     *many_out = false;
     for (lam_iter_seek_first(o->it); lam_iter_valid(o->it); lam_iter_next(o->it)) {
-        if (++count > LOOKUPS_MAX) {
+        if (++count > o->job->flush->tuning.lookups_max) {
             *many_out = true;
             return LAM_OK;
         }
