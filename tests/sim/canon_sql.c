@@ -189,7 +189,7 @@ static void compare_faulty(struct wsql_view *v, const struct wsql_image *form, b
     if (!found)
         return;
     if (wsql_match(form, found)) {
-        wsql_check_indexes(v, found, fresh);
+        wsql_check_indexes(v, found, fresh && choose_one_in(w->choice, 4));
         if (fresh)
             wsql_check_tidy(v, true);
     } else {

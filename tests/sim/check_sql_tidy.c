@@ -249,7 +249,8 @@ void wsql_check_tidy(struct wsql_view *v, bool fresh) {
     check_jobs(&t);
     if (fresh && catalog_each_doomed(c, note_doomed, v, &err) != LAM_OK)
         wsql_fail(v->w, "%s: files to be removed: %s", v->what, err.message);
-    if (fresh && lam_db_check(v->db, note_problem, v, &err) != LAM_OK)
+    if (fresh && choose_one_in(v->w->choice, 4) &&
+        lam_db_check(v->db, note_problem, v, &err) != LAM_OK)
         wsql_fail(v->w, "%s: check: %s", v->what, err.message);
     for (size_t i = 0; i < t.file_count; i++)
         free(t.files[i].path);

@@ -226,7 +226,8 @@ static void disarm(struct wsql *w) {
                               .pattern = w->options.skip_pattern,
                               .nth = 1,
                               .sticky = true,
-                              .effect = SIMFS_SKIP};
+                              .effect = SIMFS_SKIP,
+                              .code = LAM_IO};
     simfs_arm(w->live.fs, 3, &lie);
 }
 
@@ -603,6 +604,7 @@ struct wsql *wsql_new(struct choice *choice, struct choice *image_choice,
     if (!w)
         abort();
     struct db_tuning tuning;
+    struct flush_tuning flush_tuning;
     struct simfs_options fs = {.granule = 16u << 2 * choose(choice, 5),
                                .names = choose(choice, 2) ? SIMFS_SUBSET : SIMFS_PREFIX,
                                .garbage = choose(choice, 2)};
@@ -615,6 +617,8 @@ struct wsql *wsql_new(struct choice *choice, struct choice *image_choice,
     draw_owners(w);
     sim_tuning_draw(choice, &tuning);
     sim_tuning_set(options->plain ? NULL : &tuning);
+    sim_flush_tuning_draw(choice, &flush_tuning);
+    sim_flush_tuning_set(options->plain ? NULL : &flush_tuning);
     w->live = (struct wsql_view){.w = w, .fs = simfs_new(&fs, choice), .what = "live"};
     disarm(w);
     simfs_observe(w->live.fs, observe, w);
@@ -647,6 +651,7 @@ void wsql_free(struct wsql *w) {
     free(w->seen);
     free(w);
     sim_tuning_set(NULL);
+    sim_flush_tuning_set(NULL);
 }
 
 void wsql_draw(struct wsql *w, struct wsql_step *step) {
