@@ -50,23 +50,26 @@ enum lam_code plan_expand_items(struct planner *pl, const struct table_ref *ref,
                                 const struct select_item *items, uint32_t count,
                                 struct select_item **out, uint32_t *count_out,
                                 struct lam_error *err) {
-    size_t room = 0;
-    for (uint32_t i = 0; i < count; i++)
-        room += items[i].expr->kind == EXPR_STAR ? ref->scope.count + 1 : 1;
-    if (room > SELECT_LIST_MAX && count > 1)
-        return ERR_SQL(err, "54011", items[0].expr->pos, "a query has at most %d result columns",
-                       SELECT_LIST_MAX);
-    *out = arena_calloc(pl->arena, room ? room : 1, sizeof **out);
+    /* A star gives at most this many; the list is full before it can pass its end. */
+    size_t most = ref->scope.count + 1, room = 0;
+    for (uint32_t i = 0; i < count && room <= SELECT_LIST_MAX; i++)
+        room += items[i].expr->kind == EXPR_STAR ? most : 1;
+    *out = arena_calloc(pl->arena, room + most, sizeof **out);
     if (!*out)
         return plan_out_of_memory(err);
     *count_out = 0;
     for (uint32_t i = 0; i < count; i++) {
+        if (*count_out > SELECT_LIST_MAX)
+            break;
         if (items[i].expr->kind == EXPR_STAR)
             TRY(expand_star(pl, ref, items[i].expr, *out, count_out, err));
         else
             (*out)[(*count_out)++] = items[i];
     }
-    return LAM_OK;
+    if (*count_out <= SELECT_LIST_MAX)
+        return LAM_OK;
+    return ERR_SQL(err, "54011", items[0].expr->pos, "a query has at most %d result columns",
+                   SELECT_LIST_MAX);
 }
 
 /* The select being planned. */
