@@ -287,6 +287,26 @@ FUNC(reverse) {
     return LAM_OK;
 }
 
+/* Appends `n` copies, each time as much as is there already. */
+static enum lam_code append_times(struct call *c, struct lam_slice s, uint64_t n,
+                                  struct lam_error *err) {
+    if (n == 0 || s.size == 0)
+        return LAM_OK;
+    if (n > (FUNC_TEXT_MAX - c->scratch->size) / s.size)
+        return func_too_long(err);
+    size_t start = c->scratch->size, size = s.size * (size_t)n, done = s.size;
+    TRY(buf_reserve(c->scratch, size, err));
+    uint8_t *out = c->scratch->data + start;
+    memcpy(out, s.data, s.size);
+    while (done < size) {
+        size_t more = done < size - done ? done : size - done;
+        memcpy(out + done, out, more);
+        done += more;
+    }
+    c->scratch->size = start + size;
+    return LAM_OK;
+}
+
 FUNC(repeat) {
     struct lam_slice s = args[0].as.bytes;
     int64_t n = args[1].as.i64;
@@ -294,11 +314,7 @@ FUNC(repeat) {
         out->as.bytes = part(s, 0, 0);
         return LAM_OK;
     }
-    if ((uint64_t)n > FUNC_TEXT_MAX / s.size)
-        return func_too_long(err);
-    TRY(buf_reserve(c->scratch, s.size * (size_t)n, err));
-    for (int64_t i = 0; i < n; i++)
-        TRY(append(c, s, err));
+    TRY(append_times(c, s, (uint64_t)n, err));
     take_scratch(c, out);
     return LAM_OK;
 }
@@ -310,19 +326,16 @@ static enum lam_code pad_text(struct call *c, const struct value *args, bool lef
     int64_t want = args[1].as.i64 < 0 ? 0 : args[1].as.i64, length = (int64_t)utf8_length(s);
     if (want > FUNC_TEXT_MAX)
         return func_too_long(err);
-    if (want <= length || fill.size == 0) {
+    uint64_t characters = utf8_length(fill);
+    if (want <= length || characters == 0) {
         out->as.bytes = want < length ? substring(s, 1, want + 1) : s;
         return LAM_OK;
     }
     if (!left)
         TRY(append(c, s, err));
-    size_t at = 0;
-    for (int64_t i = length; i < want; i++) {
-        size_t from = at;
-        (void)utf8_next(fill, &at);
-        TRY(append(c, part(fill, from, at), err));
-        at = at == fill.size ? 0 : at;
-    }
+    uint64_t missing = (uint64_t)(want - length);
+    TRY(append_times(c, fill, missing / characters, err));
+    TRY(append(c, part(fill, 0, utf8_offset(fill, (size_t)(missing % characters))), err));
     if (left)
         TRY(append(c, s, err));
     take_scratch(c, out);
