@@ -72,6 +72,9 @@ enum lam_code parser_fail(struct parser *p, const char *what, struct lam_error *
     if (p->tok.kind == TOK_END)
         return ERR_SQL(err, "42601", p->tok.pos, "syntax error at end of statement: expected %s",
                        what);
+    /* What is in quotes may be a password, and errors end in logs. The position tells which. */
+    if (p->tok.kind == TOK_STRING || p->tok.kind == TOK_ESTRING)
+        return ERR_SQL(err, "42601", p->tok.pos, "syntax error at a string: expected %s", what);
     const char *more = text.size > SHOWN_BYTES ? "..." : "";
     enum lam_code rc = ERR_SQL(err, "42601", p->tok.pos, "syntax error at \"%.*s%s\": expected %s",
                                shown_size(text), (const char *)text.data, more, what);
