@@ -75,10 +75,10 @@ static void failed(void) {
     _exit(1);
 }
 
-/* An assert of the product's or a deadlock. */
-static void aborted(int sig) {
-    (void)sig;
-    signal(SIGABRT, SIG_DFL);
+/* An assert of the product's, a deadlock or worse. */
+static void crashed(int sig) {
+    signal(sig, SIG_DFL);
+    printf("signal %d\n", sig);
     failed();
 }
 
@@ -138,7 +138,10 @@ static void read_args(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     read_args(argc, argv);
-    signal(SIGABRT, aborted);
+    signal(SIGABRT, crashed);
+    signal(SIGSEGV, crashed);
+    signal(SIGBUS, crashed);
+    signal(SIGFPE, crashed);
     run.mask = 1023;
     while (run.mask < 4 * run.count)
         run.mask = 2 * run.mask + 1;

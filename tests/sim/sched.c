@@ -22,11 +22,12 @@
 #define START_NS    1000000000u
 #define VICTIMS     6u
 #define DEPTH_MAX   64u
-#define BIND_RUNS   512u   /* of so many runs ... */
-#define BIND_FREE   8u     /* ... so many are not bound to a CPU */
-#define SPURIOUS    32u    /* one wait in so many wakes without reason */
-#define STALLS      48u    /* STALL: one point in so many */
-#define STALL_BITS  12u    /* for up to 2^11 points */
+#define BIND_RUNS   512u /* of so many runs ... */
+#define BIND_FREE   8u   /* ... so many are not bound to a CPU */
+#define SPURIOUS    32u  /* one wait in so many wakes without reason */
+#define STALLS      16u  /* STALL: one point in so many, or in up to 2^4 times as many, as drawn */
+#define STALL_LEAST UINT64_C(16)
+#define STALL_BITS  11u    /* for up to 2^14 points */
 #define FAIR        20000u /* a runnable thread is passed over for at most so many points */
 #define LOW         (UINT64_C(1) << 32) /* priorities from here on were drawn, those below lowered */
 #define SETJMP(buf) _setjmp(buf)
@@ -43,7 +44,9 @@ static struct sim {
     uint32_t live_count;
     uint64_t now_ns;
     uint64_t points, switches, hash;
-    uint32_t victim;             /* STARVE: its index */
+    uint64_t stalled_until; /* STALL: the victim does not run before that point if another can */
+    uint32_t stalls;        /* STALL: one point in so many */
+    uint32_t victim;        /* STARVE, STALL: its index */
     uint64_t changes[DEPTH_MAX]; /* PRIORITIES: points at which the one that runs is lowered */
     uint32_t change_count;
     uint64_t lowest;                  /* PRIORITIES: below all given so far */
@@ -245,6 +248,9 @@ static void draw_policy(void) {
     sim.change_count = 0;
     if (o->policy == SCHED_STARVE)
         sim.victim = choose(sim.choice, VICTIMS);
+    if (o->policy == SCHED_STALL)
+        sim.stalls = STALLS << choose(sim.choice, 5);
+    sim.stalled_until = 0;
     if (o->policy != SCHED_PRIORITIES)
         return;
     LAM_ASSERT(o->depth <= DEPTH_MAX);
@@ -284,23 +290,24 @@ static struct sim_thread *next_in_turn(struct sim_thread **ready, uint32_t count
     return after ? after : first;
 }
 
-/* Leaves those out that are held up if there is another. */
-static uint32_t without_stalled(struct sim_thread **ready, uint32_t count) {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (ready[i]->stalled <= sim.points)
-            ready[kept++] = ready[i];
-    return kept ? kept : count;
-}
-
-/* Leaves the victim out if there is another. */
-static uint32_t without_victim(struct sim_thread **ready, uint32_t count) {
+/* Leaves a thread out if there is another. */
+static uint32_t without(uint32_t index, struct sim_thread **ready, uint32_t count) {
     for (uint32_t i = 0; i < count && count > 1; i++)
-        if (ready[i]->index == sim.victim) {
+        if (ready[i]->index == index) {
             memmove(&ready[i], &ready[i + 1], (count - i - 1) * sizeof *ready);
             return count - 1;
         }
     return count;
+}
+
+/* Before a lock or a call: after an unlock is the same as before what comes next. */
+static bool stalls(enum sim_kind kind) {
+    return (kind == POINT_LOCK || kind == POINT_ENV) && choose_one_in(sim.choice, sim.stalls);
+}
+
+static void stall(const struct sim_thread *t) {
+    sim.victim = t->index;
+    sim.stalled_until = sim.points + (STALL_LEAST << choose(sim.choice, STALL_BITS));
 }
 
 /* One of the runnable threads; the first is the present one if that is among them. */
@@ -325,12 +332,13 @@ static struct sim_thread *pick(struct sim_thread **ready, uint32_t count, enum s
     case SCHED_ROUND_ROBIN:
         return next_in_turn(ready, count);
     case SCHED_STARVE:
-        count = without_victim(ready, count);
+        count = without(sim.victim, ready, count);
         break;
     case SCHED_STALL:
-        if (ready[0] == self && choose_one_in(sim.choice, STALLS))
-            self->stalled = sim.points + (UINT64_C(1) << choose(sim.choice, STALL_BITS));
-        count = without_stalled(ready, count);
+        if (sim.points >= sim.stalled_until && ready[0] == self && stalls(kind))
+            stall(self);
+        if (sim.points < sim.stalled_until)
+            count = without(sim.victim, ready, count);
         if (count == 1)
             return ready[0];
         /* fall through */

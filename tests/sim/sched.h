@@ -28,7 +28,7 @@ enum sched_policy {
     SCHED_PRIORITIES, /* PCT (Burckhardt et al. 2010): random priorities, `depth` changes of them */
     SCHED_ROUND_ROBIN,
     SCHED_STARVE, /* one thread runs only when no other can */
-    SCHED_STALL,  /* RANDOM, and one that runs may be held up for up to some thousand points */
+    SCHED_STALL, /* RANDOM, and now and then one is held up, for a few or for thousands of points */
     SCHED_POLICIES
 };
 

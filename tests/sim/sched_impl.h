@@ -64,7 +64,6 @@ struct sim_thread {
     uint64_t deadline_ns; /* WAITING; SIM_NEVER: none */
     struct sim_thread *join;
     uint64_t priority; /* PRIORITIES: the highest runs */
-    uint64_t stalled;  /* STALL: held up until that point if another can run */
     uint64_t ran;      /* the point at which it last got or kept the baton */
     void (*fn)(void *arg);
     void *arg;

@@ -9,7 +9,8 @@
 #include "base/bytes.h"
 #include "tests/sim/world_threads_impl.h"
 
-#define ATTEMPTS 3
+#define ATTEMPTS      3
+#define SNAPSHOTS_MAX 6
 
 static uint32_t pick(struct world *w, uint32_t n) {
     return choose(&w->choice, n);
@@ -189,9 +190,29 @@ static void get_at(struct world *w, const lam_snapshot *snapshot, const struct v
     w->report->operations++;
 }
 
-static void read_snapshot(struct world *w) {
+/* A counter only grows, so it lies between what was acknowledged before and what is issued. */
+static void read_counter(struct world *w, uint32_t writer, const lam_snapshot *snapshot,
+                         const struct vector *acked) {
+    uint32_t before = acked->n[writer], got = 0;
+    char room[24];
+    struct lam_read_options options = {.snapshot = snapshot};
     struct lam_error err = {0};
-    struct vector acked = w->acked;
+    struct lam_value value = {0};
+    enum lam_code rc = lam_get(w->db, &options, w->parts[pick(w, w->part_count)],
+                               wt_key(writer, 0, room), &value, &err);
+    if (rc == LAM_OK && value.bytes.size >= 4)
+        got = get_le32(value.bytes.data);
+    else if (rc != LAM_NOT_FOUND)
+        wt_must(w, rc, &err, "lam_get");
+    if (got < before || got > w->issued.n[writer])
+        wt_fail(w, "a get shows batch %u of writer %u; %u were acknowledged before, %u issued", got,
+                writer, before, w->issued.n[writer]);
+    lam_value_release(&value);
+    w->report->operations++;
+}
+
+static lam_snapshot *take_snapshot(struct world *w) {
+    struct lam_error err = {0};
     uint64_t before = w->acked_sequence;
     lam_snapshot *snapshot = NULL;
     wt_must(w, lam_snapshot_new(w->db, &snapshot, &err), &err, "lam_snapshot_new");
@@ -199,9 +220,15 @@ static void read_snapshot(struct world *w) {
     if (sequence < before)
         wt_fail(w, "T2: a snapshot of sequence %" PRIu64 " after %" PRIu64 " was acknowledged",
                 sequence, before);
+    return snapshot;
+}
+
+static void read_snapshot(struct world *w, const lam_snapshot *snapshot,
+                          const struct vector *acked) {
+    uint64_t sequence = lam_snapshot_sequence(snapshot);
     wt_content_read(w, &w->reader_content, w->db, w->parts, snapshot);
     struct vector v = wt_content_vector(w, &w->reader_content, 0, w->part_count);
-    check_seen(w, &v, &acked, "a snapshot");
+    check_seen(w, &v, acked, "a snapshot");
     wt_note_shot(w, sequence, &v);
     for (uint32_t again = pick(w, 3); again > 0; again--) {
         uint64_t reorganised = w->reorganised;
@@ -217,37 +244,36 @@ static void read_snapshot(struct world *w) {
         if (reorganised != w->reorganised)
             wt_reached(w, THREADS_SNAPSHOT_AGAIN);
     }
-    lam_snapshot_free(snapshot);
 }
 
-/* Without a snapshot a counter only grows. */
-static void read_newest(struct world *w) {
-    uint32_t writer = pick(w, w->writers);
-    uint32_t before = w->acked.n[writer], got = 0;
-    char room[24];
-    struct lam_error err = {0};
-    struct lam_value value = {0};
-    enum lam_code rc = lam_get(w->db, NULL, w->parts[pick(w, w->part_count)],
-                               wt_key(writer, 0, room), &value, &err);
-    if (rc == LAM_OK && value.bytes.size >= 4)
-        got = get_le32(value.bytes.data);
-    else if (rc != LAM_NOT_FOUND)
-        wt_must(w, rc, &err, "lam_get");
-    if (got < before || got > w->issued.n[writer])
-        wt_fail(w, "a get shows batch %u of writer %u; %u were acknowledged before, %u issued", got,
-                writer, before, w->issued.n[writer]);
-    lam_value_release(&value);
-    w->report->operations++;
+/* Takes some and reads one of them to the end. */
+static void read_snapshots(struct world *w) {
+    lam_snapshot *taken[SNAPSHOTS_MAX];
+    struct vector acked[SNAPSHOTS_MAX];
+    uint32_t count = 1 + pick(w, SNAPSHOTS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        acked[i] = w->acked;
+        taken[i] = take_snapshot(w);
+    }
+    uint32_t one = pick(w, count);
+    read_snapshot(w, taken[one], &acked[one]);
+    for (uint32_t i = 0; i < count; i++)
+        lam_snapshot_free(taken[i]);
 }
 
 static void run_reader(void *arg) {
     struct world *w = arg;
     for (uint32_t i = 0; i < w->rounds; i++) {
         linger(w);
-        for (uint32_t n = pick(w, 6); n > 0; n--)
-            read_newest(w);
+        for (uint32_t n = pick(w, 24); n > 0; n--) {
+            struct vector acked = w->acked;
+            lam_snapshot *snapshot = pick(w, 2) ? take_snapshot(w) : NULL;
+            for (uint32_t i = snapshot ? 0 : pick(w, w->writers); i < w->writers; i++)
+                read_counter(w, i, snapshot, &acked);
+            lam_snapshot_free(snapshot);
+        }
         if (pick(w, 3))
-            read_snapshot(w);
+            read_snapshots(w);
     }
 }
 
