@@ -30,6 +30,7 @@ void pq_chunk_encoder_fini(struct pq_chunk_encoder *e) {
     mem_free(e->levels);
     buf_fini(&e->body);
     buf_fini(&e->packed);
+    buf_fini(&e->page_hashes);
     *e = (struct pq_chunk_encoder){0};
 }
 
@@ -171,6 +172,13 @@ static enum lam_code put_page(struct pq_chunk_encoder *e, struct pq_page_header 
     return buf_append_slice(&e->out, stored, err);
 }
 
+/* Of the page that was put last, at `start` of the output. */
+static enum lam_code put_page_hash(struct pq_chunk_encoder *e, uint64_t offset, size_t start,
+                                   struct lam_error *err) {
+    struct lam_slice page = lam_slice_of(e->out.data + start, e->out.size - start);
+    return buf_append_le64(&e->page_hashes, pq_page_hash(page, offset + start), err);
+}
+
 static enum lam_code put_dictionary(struct pq_chunk_encoder *e, enum pq_codec codec,
                                     uint64_t offset, struct lam_error *err) {
     struct pq_page_header h = {
@@ -178,7 +186,8 @@ static enum lam_code put_dictionary(struct pq_chunk_encoder *e, enum pq_codec co
     e->chunk.dictionary_offset = (int64_t)offset;
     buf_reset(&e->body);
     TRY(buf_append_slice(&e->body, buf_slice(&e->dict.plain), err));
-    return put_page(e, &h, codec, err);
+    TRY(put_page(e, &h, codec, err));
+    return put_page_hash(e, offset, 0, err);
 }
 
 static bool gains(const struct pq_chunk_encoder *e) {
@@ -192,6 +201,7 @@ static enum lam_code put_pages(struct pq_chunk_encoder *e, const struct pq_chunk
                                enum pq_codec codec, uint64_t offset, bool *gained_out,
                                struct lam_error *err) {
     buf_reset(&e->out);
+    buf_reset(&e->page_hashes);
     e->chunk.uncompressed_bytes = 0;
     *gained_out = false;
     if (encoding == PQ_RLE_DICTIONARY)
@@ -207,6 +217,7 @@ static enum lam_code put_pages(struct pq_chunk_encoder *e, const struct pq_chunk
             TRY(put_levels(e, c, page, err));
         TRY(put_values(e, encoding, page, err));
         TRY(put_page(e, &h, codec, err));
+        TRY(put_page_hash(e, offset, start, err));
         e->refs[i] =
             (struct pq_page_ref){offset + start, (uint32_t)(e->out.size - start), page->first_row};
         if (codec == PQ_LZ4_RAW && e->chunk.uncompressed_bytes >= TRIAL_BYTES && !gains(e))

@@ -34,6 +34,7 @@ struct pq_chunk_encoder {
     struct buf bloom;        /* result: the filter with its header; empty if there is none */
     struct buf offset_index; /* result */
     struct buf column_index; /* result; empty if there is none */
+    struct buf page_hashes;  /* result: pq_page_hash of the pages, the dictionary's first */
     struct pq_chunk chunk;   /* result; offsets are those in the file, indexes' and bloom's unset */
     struct pq_bounds bounds; /* result: of the chunk, settled */
     uint32_t null_count;     /* result */

@@ -77,7 +77,7 @@ static enum lam_code load_dictionary(struct parquet_cursor *c, struct lam_error 
     if (m->dictionary_offset && m->dictionary_offset < m->data_offset)
         bytes = (uint64_t)(m->data_offset - m->dictionary_offset);
     TRY(pq_page_load(c->reader, m->codec, offset, bytes <= UINT32_MAX ? (uint32_t)bytes : 0, limit,
-                     &d->page, err));
+                     m->dictionary_offset ? c->chunk->page_hashes : NULL, &d->page, err));
     TRY(pq_dictionary_take(d, c->leaf, &good, err));
     if (!good)
         return pq_corrupt(c->reader, offset, err, "malformed Parquet dictionary");
@@ -170,8 +170,12 @@ static enum lam_code load_page(struct parquet_cursor *c, struct lam_error *err) 
     const struct pq_page_ref *p = &c->pages[index];
     const struct pq_chunk *m = c->chunk->meta;
     const struct pq_page_header *h = &c->page.header;
+    const uint8_t *hash = c->chunk->page_hashes;
+    if (hash)
+        hash += 8 * ((size_t)index + (m->dictionary_offset != 0));
     c->has_page = false;
-    TRY(pq_page_load(c->reader, m->codec, p->offset, p->bytes, pq_chunk_end(m), &c->page, err));
+    TRY(pq_page_load(c->reader, m->codec, p->offset, p->bytes, pq_chunk_end(m), hash, &c->page,
+                     err));
     c->page_first = p->first_row;
     c->page_end = index + 1 < c->page_count ? c->pages[index + 1].first_row : c->rows;
     if (h->type != PQ_DATA_PAGE && h->type != PQ_DATA_PAGE_V2)

@@ -18,6 +18,7 @@
 #define PQ_MAX_PAGE     0x7e000000u /* a page's size either way; LZ4's own limit */
 #define PQ_CHUNK_VALUES 1024        /* values that decoders hand over at a time */
 #define PQ_KEY_INDEX    "lamina.index"
+#define PQ_KEY_PAGES    "lamina.pages"
 #define PQ_KEY_BLOOM    "lamina.bloom"
 
 enum pq_physical {

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/hash.h"
 #include "flush/parquet/format.h"
 
 MUST_CHECK enum lam_code pq_meta_encode(const struct pq_meta *m, struct buf *out,
@@ -42,5 +43,10 @@ MUST_CHECK enum lam_code pq_bloom_header_encode(uint32_t bytes, struct buf *out,
                                                 struct lam_error *err);
 /* False if this is no header of a split-block, xxHash, uncompressed filter. */
 bool pq_bloom_header_decode(struct lam_slice bytes, uint32_t *bytes_out, size_t *size_out);
+
+/* What PQ_KEY_PAGES's hashes are: of a page with its header, bound to its place in the file. */
+static inline uint64_t pq_page_hash(struct lam_slice page, uint64_t offset) {
+    return hash_xxh3(page.data, page.size, offset);
+}
 
 #endif

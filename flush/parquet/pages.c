@@ -101,7 +101,8 @@ enum lam_code pq_page_unpack(const struct parquet_reader *r, enum pq_codec codec
     TRY(check_sizes(r, codec, p, p->raw.size - header_bytes, err));
     struct lam_slice stored = lam_slice_of(p->raw.data + header_bytes, p->header.compressed_bytes);
     p->end = p->offset + header_bytes + stored.size;
-    if (p->header.has_crc && hash_crc32(0, stored.data, stored.size) != p->header.crc)
+    if (p->header.has_crc && !p->is_proven &&
+        hash_crc32(0, stored.data, stored.size) != p->header.crc)
         return pq_corrupt(r, p->offset, err, "checksum mismatch in a Parquet page");
     TRY(split_levels(r, p, &stored, err));
     return decompress(r, codec, p, stored, err);
@@ -128,7 +129,7 @@ static enum lam_code measure(const struct parquet_reader *r, uint64_t offset, ui
 }
 
 enum lam_code pq_page_load(const struct parquet_reader *r, enum pq_codec codec, uint64_t offset,
-                           uint32_t bytes, uint64_t limit, struct pq_page *out,
+                           uint32_t bytes, uint64_t limit, const uint8_t *hash, struct pq_page *out,
                            struct lam_error *err) {
     if (offset >= limit || limit > r->footer_offset || bytes > limit - offset)
         return pq_corrupt(r, offset, err, "Parquet page lies outside of its column chunk");
@@ -136,6 +137,9 @@ enum lam_code pq_page_load(const struct parquet_reader *r, enum pq_codec codec, 
         TRY(measure(r, offset, limit, &out->raw, &out->header, &bytes, err));
     out->offset = offset;
     TRY(pq_read_bytes(r, offset, bytes, &out->raw, err));
+    if (hash && pq_page_hash(buf_slice(&out->raw), offset) != get_le64(hash))
+        return pq_corrupt(r, offset, err, "not the Parquet page that was written");
+    out->is_proven = hash != NULL;
     return pq_page_unpack(r, codec, out, err);
 }
 

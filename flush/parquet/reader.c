@@ -260,14 +260,15 @@ static enum lam_code load_column_index(struct parquet_reader *r, struct pq_reade
     return LAM_OK;
 }
 
-/* Lamina's files name the start of their page indexes and the hash of all bytes from there to the
- * footer. */
+/* Lamina's files name the start of their page hashes and indexes and the hash of all bytes from
+ * there to the footer. `*hashed_out`: these bytes; empty if there are none. */
 static enum lam_code check_index_hash(struct parquet_reader *r, struct tail *t,
-                                      struct lam_error *err) {
+                                      struct lam_slice *hashed_out, struct lam_error *err) {
     struct lam_slice value;
     char text[64] = {0};
     unsigned long long start = 0, hash = 0;
     int used = 0;
+    *hashed_out = SLICE_EMPTY;
     /* Other writers copy metadata of files they rewrite. */
     if (!r->is_ours || !parquet_reader_pair(r, PQ_KEY_INDEX, &value))
         return LAM_OK;
@@ -280,6 +281,34 @@ static enum lam_code check_index_hash(struct parquet_reader *r, struct tail *t,
     struct lam_slice bytes = tail_slice(t, start, (size_t)(r->footer_offset - start));
     if (hash_xxh3(bytes.data, bytes.size, 0) != hash)
         return pq_corrupt(r, start, err, "checksum mismatch in the Parquet page indexes");
+    *hashed_out = bytes;
+    return LAM_OK;
+}
+
+/* Gives each chunk its pages' hashes, which stand first in the hashed bytes. A page's own CRC says
+ * only that it is whole, not that it belongs there, and leaves out its header. */
+static enum lam_code load_page_hashes(struct parquet_reader *r, struct lam_slice hashed,
+                                      struct lam_error *err) {
+    struct lam_slice value, kept = SLICE_EMPTY;
+    char text[24] = {0};
+    unsigned long long count = 0, pages = 0;
+    size_t chunks = (size_t)r->meta.group_count * r->meta.leaf_count;
+    int used = 0;
+    if (!r->is_ours || !parquet_reader_pair(r, PQ_KEY_PAGES, &value))
+        return LAM_OK;
+    if (value.size > 0 && value.size < sizeof text)
+        memcpy(text, value.data, value.size);
+    for (size_t i = 0; i < chunks; i++)
+        pages += r->chunks[i].page_count + (r->chunks[i].meta->dictionary_offset != 0);
+    if (sscanf(text, "%20llu%n", &count, &used) != 1 || text[used] != 0 || count != pages ||
+        hashed.size / 8 < pages)
+        return pq_corrupt(r, r->footer_offset, err, "malformed metadata \"" PQ_KEY_PAGES "\"");
+    TRY(keep_bytes(r, lam_slice_of(hashed.data, (size_t)pages * 8), &kept, err));
+    for (size_t i = 0; i < chunks; i++) {
+        struct pq_reader_chunk *c = &r->chunks[i];
+        c->page_hashes = kept.data;
+        kept.data += 8 * (c->page_count + (c->meta->dictionary_offset != 0 ? 1u : 0u));
+    }
     return LAM_OK;
 }
 
@@ -321,10 +350,10 @@ static enum lam_code index_bytes(const struct parquet_reader *r, const struct ta
 
 static enum lam_code load_indexes(struct parquet_reader *r, struct tail *t, struct lam_error *err) {
     struct buf scratch = {0};
-    struct lam_slice bytes;
+    struct lam_slice bytes, hashed;
     enum lam_code rc;
     TRY_GOTO(load_index_tail(r, t, err));
-    TRY_GOTO(check_index_hash(r, t, err));
+    TRY_GOTO(check_index_hash(r, t, &hashed, err));
     for (uint32_t g = 0; g < r->meta.group_count; g++) {
         for (uint32_t i = 0; i < r->meta.leaf_count; i++) {
             struct pq_reader_chunk *c = &r->chunks[(size_t)g * r->meta.leaf_count + i];
@@ -341,6 +370,7 @@ static enum lam_code load_indexes(struct parquet_reader *r, struct tail *t, stru
             TRY_GOTO(load_column_index(r, c, i, bytes, err));
         }
     }
+    rc = load_page_hashes(r, hashed, err);
 out:
     buf_fini(&scratch);
     return rc;

@@ -23,6 +23,7 @@ struct pq_reader_chunk {
     struct parquet_bounds bounds;
     struct pq_page_ref *pages;          /* data pages by rising row; NULL without an offset index */
     uint32_t page_count;                /* of `pages` */
+    const uint8_t *page_hashes;         /* 8 bytes a page, the dictionary's first; NULL: unknown */
     struct pq_page_bounds *page_bounds; /* by page; NULL without a column index */
 };
 
@@ -70,13 +71,16 @@ struct pq_page {
     struct lam_slice body;   /* the rest; valid as long as the buffers */
     struct buf raw;          /* as read; owned */
     struct buf plain;        /* decompressed; owned */
+    bool is_proven;          /* its hash was right: its CRC need not be looked at */
 };
 void pq_page_fini(struct pq_page *p);
-/* Reads the page at `offset`, of `bytes` with its header, or 0 if that is not known. Checks sizes
- * and CRC and decompresses. It must end by `limit`. */
+/* Reads the page at `offset`, of `bytes` with its header, or 0 if that is not known. Checks its
+ * hash (8 bytes; NULL if it is not known), sizes and CRC and decompresses. It must end by `limit`.
+ */
 MUST_CHECK enum lam_code pq_page_load(const struct parquet_reader *r, enum pq_codec codec,
                                       uint64_t offset, uint32_t bytes, uint64_t limit,
-                                      struct pq_page *out, struct lam_error *err);
+                                      const uint8_t *hash, struct pq_page *out,
+                                      struct lam_error *err);
 /* What pq_page_load does once the bytes are in `p->raw`; `p->offset` is set. For fuzzers, too. */
 MUST_CHECK enum lam_code pq_page_unpack(const struct parquet_reader *r, enum pq_codec codec,
                                         struct pq_page *p, struct lam_error *err);

@@ -33,10 +33,11 @@ struct parquet_writer {
     uint64_t *null_counts;     /* by field; of the arena */
     struct buf column_indexes; /* of all chunks so far; their offsets count from here */
     struct buf offset_indexes;
+    struct buf page_hashes; /* of all pages so far */
     struct pq_chunk_encoder encoder;
     const uint32_t *sort; /* of the arena */
     uint32_t sort_count;
-    struct parquet_pair *pairs; /* of the arena; one free place at the end */
+    struct parquet_pair *pairs; /* of the arena; two free places at the end */
     uint32_t pair_count;
     bool failed; /* an append failed: only abort is left */
 };
@@ -45,6 +46,7 @@ static void writer_free(struct parquet_writer *w) {
     colbatch_fini(&w->staging);
     buf_fini(&w->column_indexes);
     buf_fini(&w->offset_indexes);
+    buf_fini(&w->page_hashes);
     pq_chunk_encoder_fini(&w->encoder);
     mem_free(w->groups);
     arena_fini(&w->arena);
@@ -85,14 +87,19 @@ static enum lam_code check_fields(const struct parquet_field *fields, uint32_t c
     return LAM_OK;
 }
 
+static bool is_own_key(struct lam_slice key) {
+    return slice_eq_str(key, PQ_KEY_INDEX) || slice_eq_str(key, PQ_KEY_PAGES);
+}
+
 static enum lam_code check_options(const struct parquet_write_options *o, uint32_t count,
                                    struct lam_error *err) {
     for (uint32_t i = 0; i < o->sort_count; i++)
         if (o->sort[i] >= count)
             return ERR(err, LAM_INVALID, "Parquet sort field %u of %u fields", o->sort[i], count);
     for (uint32_t i = 0; i < o->pair_count; i++)
-        if (slice_eq_str(o->pairs[i].key, PQ_KEY_INDEX))
-            return ERR(err, LAM_INVALID, "Parquet metadata key \"" PQ_KEY_INDEX "\" is reserved");
+        if (is_own_key(o->pairs[i].key))
+            return ERR(err, LAM_INVALID, "Parquet metadata key \"%.*s\" is reserved",
+                       (int)o->pairs[i].key.size, (const char *)o->pairs[i].key.data);
     return LAM_OK;
 }
 
@@ -154,7 +161,7 @@ static enum lam_code copy_options(struct parquet_writer *w, const struct parquet
         memcpy(sort, o->sort, o->sort_count * sizeof *sort);
     w->sort = sort;
     w->sort_count = o->sort_count;
-    w->pairs = take(w, (size_t)o->pair_count + 1, sizeof *w->pairs, &rc, err);
+    w->pairs = take(w, (size_t)o->pair_count + 2, sizeof *w->pairs, &rc, err);
     w->pair_count = o->pair_count;
     for (uint32_t i = 0; i < o->pair_count && rc == LAM_OK; i++) {
         w->pairs[i].key = keep(w, o->pairs[i].key, &rc, err);
@@ -207,13 +214,13 @@ out:
 enum lam_code parquet_writer_add_pair(struct parquet_writer *w, struct lam_slice key,
                                       struct lam_slice value, struct lam_error *err) {
     size_t count = w->pair_count;
-    /* Two more: this one, and the free place for the writer's own. */
-    struct parquet_pair *pairs = arena_calloc(&w->arena, count + 2, sizeof *pairs);
+    /* Three more: this one, and the free places for the writer's own. */
+    struct parquet_pair *pairs = arena_calloc(&w->arena, count + 3, sizeof *pairs);
     const void *key_copy = arena_dup(&w->arena, key.data, key.size);
     const void *value_copy = arena_dup(&w->arena, value.data, value.size);
     if (!pairs || !key_copy || !value_copy)
-        return mem_fail(err, key.size + value.size + (count + 2) * sizeof *pairs);
-    LAM_ASSERT(key.size > 0 && !slice_eq_str(key, PQ_KEY_INDEX));
+        return mem_fail(err, key.size + value.size + (count + 3) * sizeof *pairs);
+    LAM_ASSERT(key.size > 0 && !is_own_key(key));
     if (count)
         memcpy(pairs, w->pairs, count * sizeof *pairs);
     pairs[count] = (struct parquet_pair){lam_slice_of(key_copy, key.size),
@@ -271,6 +278,7 @@ static enum lam_code keep_chunk(struct parquet_writer *w, uint32_t field, struct
     out->offset_index_offset = (int64_t)w->offset_indexes.size;
     out->offset_index_bytes = (int64_t)e->offset_index.size;
     TRY(buf_append_slice(&w->offset_indexes, buf_slice(&e->offset_index), err));
+    TRY(buf_append_slice(&w->page_hashes, buf_slice(&e->page_hashes), err));
     out->column_index_offset = (int64_t)w->column_indexes.size;
     out->column_index_bytes = (int64_t)e->column_index.size;
     return buf_append_slice(&w->column_indexes, buf_slice(&e->column_index), err);
@@ -398,10 +406,12 @@ enum lam_code parquet_writer_append(struct parquet_writer *w, const struct colba
     return rc;
 }
 
-/* Writes the page indexes and turns the chunks' places among them into places in the file. */
+/* Writes the pages' hashes and indexes and turns the chunks' places among these into places in the
+ * file. */
 static enum lam_code put_indexes(struct parquet_writer *w, struct lam_error *err) {
     uint64_t start = w->offset;
-    uint64_t column_start = w->offset;
+    uint64_t column_start = start + w->page_hashes.size;
+    unsigned long long pages = w->page_hashes.size / 8;
     uint64_t offset_start = column_start + w->column_indexes.size;
     for (uint32_t g = 0; g < w->group_count; g++) {
         for (uint32_t i = 0; i < w->field_count; i++) {
@@ -411,16 +421,19 @@ static enum lam_code put_indexes(struct parquet_writer *w, struct lam_error *err
                 c->column_index_bytes ? c->column_index_offset + (int64_t)column_start : 0;
         }
     }
-    TRY(buf_append_slice(&w->column_indexes, buf_slice(&w->offset_indexes), err));
-    TRY(put_bytes(w, buf_slice(&w->column_indexes), err));
+    struct buf *all = &w->page_hashes;
+    TRY(buf_append_slice(all, buf_slice(&w->column_indexes), err));
+    TRY(buf_append_slice(all, buf_slice(&w->offset_indexes), err));
+    TRY(put_bytes(w, buf_slice(all), err));
     /* Page indexes have no checksum; a wrong one would hide rows. */
-    char *text = arena_format(
-        &w->arena, "%llu:%016llx", (unsigned long long)start,
-        (unsigned long long)hash_xxh3(w->column_indexes.data, w->column_indexes.size, 0));
-    if (!text)
+    char *index = arena_format(&w->arena, "%llu:%016llx", (unsigned long long)start,
+                               (unsigned long long)hash_xxh3(all->data, all->size, 0));
+    char *count = arena_format(&w->arena, "%llu", pages);
+    if (!index || !count)
         return mem_fail(err, 40);
-    w->pairs[w->pair_count].key = lam_slice_str(PQ_KEY_INDEX);
-    w->pairs[w->pair_count].value = lam_slice_str(text);
+    struct parquet_pair *own = w->pairs + w->pair_count;
+    own[0] = (struct parquet_pair){lam_slice_str(PQ_KEY_INDEX), lam_slice_str(index)};
+    own[1] = (struct parquet_pair){lam_slice_str(PQ_KEY_PAGES), lam_slice_str(count)};
     return LAM_OK;
 }
 
@@ -438,7 +451,7 @@ static enum lam_code put_footer(struct parquet_writer *w, uint64_t *hash_out,
                         .group_count = w->group_count,
                         .rows = (int64_t)w->rows,
                         .pairs = w->pairs,
-                        .pair_count = w->pair_count + (w->group_count > 0),
+                        .pair_count = w->pair_count + (w->group_count > 0 ? 2 : 0),
                         .created_by = lam_slice_str(PQ_CREATED_BY),
                         .sort = w->sort,
                         .sort_count = w->sort_count};

@@ -109,6 +109,8 @@ static void locate(struct good *g) {
     REQUIRE(sscanf(text, "%llu:", &start) == 1);
     g->index_start = start;
     g->index_hash_at = find_text(&g->bytes, (size_t)r->footer_offset, text, 0) - 16;
+    /* Another name for the pages' hashes: decoding is what damage is to reach. */
+    g->bytes.data[find_text(&g->bytes, (size_t)r->footer_offset, PQ_KEY_PAGES, 0) - 1] ^= 1;
     size_t at = (size_t)r->footer_offset;
     for (uint32_t i = 0; i < r->meta.group_count * r->meta.leaf_count; i++) {
         const struct pq_chunk *c = r->chunks[i].meta;

@@ -202,6 +202,40 @@ START_TEST(changed_page_header_is_corrupt_or_harmless) {
 }
 END_TEST
 
+/* A page's CRC says that it is whole, not that it is the one that was written there. */
+START_TEST(page_of_another_place_is_corrupt) {
+    struct table t;
+    struct rng rng;
+    rng_init(&rng, 8);
+    table_sample(&t, &rng, SAMPLE_WILD, 56);
+    table_save(&t, &(struct parquet_write_options){.page_rows = 7}, 56);
+    struct buf file = table_bytes(&t);
+    struct parquet_reader *r = table_open(&t);
+    unsigned tried = 0;
+    for (uint32_t f = 0; f < t.field_count; f++) {
+        const struct pq_reader_chunk *c = pq_reader_chunk(r, 0, f);
+        for (uint32_t i = 1; i < c->page_count; i++) {
+            const struct pq_page_ref *to = &c->pages[i - 1], *from = &c->pages[i];
+            uint8_t was[4096];
+            if (to->bytes != from->bytes || to->bytes > sizeof was ||
+                memcmp(file.data + to->offset, file.data + from->offset, to->bytes) == 0)
+                continue;
+            memcpy(was, file.data + to->offset, to->bytes);
+            memcpy(file.data + to->offset, file.data + from->offset, to->bytes);
+            put_bytes(t.env, table_path, buf_slice(&file));
+            ck_code(read_known(&t, f), LAM_CORRUPT);
+            ck_contains(err.message, "not the Parquet page that was written");
+            memcpy(file.data + to->offset, was, to->bytes);
+            tried++;
+        }
+    }
+    ck_assert_uint_gt(tried, 20);
+    parquet_reader_close(r);
+    buf_fini(&file);
+    table_fini(&t);
+}
+END_TEST
+
 /* What a damaged footer claims - encryption, nesting, unknown types - is not told as a feature that
  * is missing. */
 START_TEST(damaged_footer_of_a_known_file_is_corrupt) {
@@ -259,5 +293,5 @@ END_TEST
 
 TEST_MAIN("parquet/corrupt", every_changed_byte_is_noticed_or_harmless, every_cut_file_is_refused,
           random_damage_is_survived, damaged_page_is_named_with_file_and_offset,
-          changed_page_header_is_corrupt_or_harmless, damaged_footer_of_a_known_file_is_corrupt,
-          page_indexes_that_overlap_are_refused)
+          changed_page_header_is_corrupt_or_harmless, page_of_another_place_is_corrupt,
+          damaged_footer_of_a_known_file_is_corrupt, page_indexes_that_overlap_are_refused)
