@@ -34,10 +34,10 @@ struct pair {
 
 struct corrupt_target {
     struct simfs *now; /* borrowed, as are the others */
-    struct files files, old_files, other_files;
+    struct files files, old_files, sibling_files, foreign_files;
     uint64_t bytes; /* of all files */
-    struct pair *swaps, *stale, *foreign;
-    size_t swap_count, stale_count, foreign_count;
+    struct pair *swaps, *stale, *siblings, *foreign;
+    size_t swap_count, stale_count, sibling_count, foreign_count;
     char directories[16][200]; /* below the database's */
     size_t directory_count;
 };
@@ -102,6 +102,20 @@ static size_t pair_up(const struct files *to, const struct files *from, bool ord
     return n;
 }
 
+/* Pairs of files of one name with different bytes. */
+static size_t pair_names(const struct files *to, const struct files *from, struct pair **out) {
+    size_t n = 0;
+    *out = calloc(to->count + 1, sizeof **out);
+    if (!*out)
+        abort();
+    for (size_t a = 0; a < to->count; a++)
+        for (size_t b = 0; b < from->count; b++)
+            if (strcmp(to->items[a].path, from->items[b].path) == 0 &&
+                !same_bytes(&to->items[a], &from->items[b]))
+                (*out)[n++] = (struct pair){a, b};
+    return n;
+}
+
 static void add_directory(struct corrupt_target *t, const char *path, size_t size) {
     for (size_t i = 0; i < t->directory_count; i++)
         if (strlen(t->directories[i]) == size && memcmp(t->directories[i], path, size) == 0)
@@ -122,7 +136,7 @@ static void list_directories(struct corrupt_target *t) {
 }
 
 struct corrupt_target *corrupt_target_new(struct simfs *now, struct simfs *old,
-                                          struct simfs *other) {
+                                          struct simfs *sibling, struct simfs *foreign) {
     struct corrupt_target *t = calloc(1, sizeof *t);
     if (!t)
         abort();
@@ -135,9 +149,13 @@ struct corrupt_target *corrupt_target_new(struct simfs *now, struct simfs *old,
         list_files(old, &t->old_files);
         t->stale_count = pair_up(&t->files, &t->old_files, true, &t->stale);
     }
-    if (other) {
-        list_files(other, &t->other_files);
-        t->foreign_count = pair_up(&t->files, &t->other_files, true, &t->foreign);
+    if (sibling) {
+        list_files(sibling, &t->sibling_files);
+        t->sibling_count = pair_names(&t->files, &t->sibling_files, &t->siblings);
+    }
+    if (foreign) {
+        list_files(foreign, &t->foreign_files);
+        t->foreign_count = pair_up(&t->files, &t->foreign_files, true, &t->foreign);
     }
     list_directories(t);
     return t;
@@ -146,9 +164,11 @@ struct corrupt_target *corrupt_target_new(struct simfs *now, struct simfs *old,
 void corrupt_target_free(struct corrupt_target *t) {
     free(t->files.items);
     free(t->old_files.items);
-    free(t->other_files.items);
+    free(t->sibling_files.items);
+    free(t->foreign_files.items);
     free(t->swaps);
     free(t->stale);
+    free(t->siblings);
     free(t->foreign);
     free(t);
 }
@@ -260,6 +280,8 @@ uint64_t corrupt_count(const struct corrupt_target *t, enum corrupt_kind kind) {
         return n * 2;
     case CORRUPT_STALE:
         return t->stale_count;
+    case CORRUPT_SIBLING:
+        return t->sibling_count;
     case CORRUPT_FOREIGN:
         return t->foreign_count;
     case CORRUPT_STRAY:
@@ -508,8 +530,11 @@ static void apply(struct damaging *d, enum corrupt_kind kind, uint64_t index) {
     case CORRUPT_STALE:
         put_other(d, &d->t->old_files, &d->t->stale[index], "the older");
         return;
+    case CORRUPT_SIBLING:
+        put_other(d, &d->t->sibling_files, &d->t->siblings[index], "a sibling's");
+        return;
     case CORRUPT_FOREIGN:
-        put_other(d, &d->t->other_files, &d->t->foreign[index], "another database's");
+        put_other(d, &d->t->foreign_files, &d->t->foreign[index], "another database's");
         return;
     case CORRUPT_DIRECTORY:
         simfs_file_drop(d->fs, files[index].path);

@@ -26,10 +26,13 @@ struct corrupt_shape {
     uint64_t seed; /* of ids and salts: another seed is another database of the same content */
 };
 
-/* Two moments of one database: `old` was closed earlier, `now` last. */
+/* Two moments of one database, `old` closed earlier and `now` last; and what became of a copy of it
+ * that was taken when it was empty and filled with other content of the same sizes: the same
+ * database id, the same file numbers. */
 struct corrupt_built {
     struct simfs *now;
     struct simfs *old;
+    struct simfs *sibling;
     struct choice *choice; /* that they borrow */
 };
 void corrupt_build(const struct corrupt_shape *shape, struct corrupt_built *out);
@@ -111,6 +114,7 @@ void corrupt_verify(struct simfs *fs, const struct corrupt_answers *a,
     X(DOUBLE, "a file is also there under another number")                                         \
     X(STALE, "a file is an older one of its kind")                                                 \
     X(FOREIGN, "a file is another database's of its kind")                                         \
+    X(SIBLING, "a file is the one of its name of a copy that went another way")                    \
     X(DIRECTORY, "a directory is where a file was")                                                \
     X(STRAY, "a file of a foreign, temporary or orphan name has come")                             \
     X(NO_DIRECTORY, "a directory is gone with all in it")
@@ -125,8 +129,9 @@ const char *corrupt_kind_name(enum corrupt_kind kind);
 
 /* What there is to damage, and where its parts come from. */
 struct corrupt_target;
+/* Borrows all; the other ones may be NULL. */
 struct corrupt_target *corrupt_target_new(struct simfs *now, struct simfs *old,
-                                          struct simfs *other);
+                                          struct simfs *sibling, struct simfs *foreign);
 void corrupt_target_free(struct corrupt_target *t);
 uint64_t corrupt_count(const struct corrupt_target *t, enum corrupt_kind kind);
 

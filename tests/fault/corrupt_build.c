@@ -13,6 +13,7 @@
 
 struct builder {
     struct corrupt_shape shape;
+    bool sibling; /* other content of the same sizes */
     struct simfs *fs;
     lam_db *db;
     lam_session *root;
@@ -97,7 +98,7 @@ static void put(struct builder *b, lam_partition *p, unsigned i, enum lam_durabi
     size_t size = i % 16 == 5 ? 1100 : i * 7 % 60;
     snprintf(key, sizeof key, "key-%05u", i * 37 % 1000);
     for (size_t k = 0; k < size; k++)
-        value[k] = (char)('a' + (i + k / 9) % 26);
+        value[k] = (char)('a' + (i + k / 9 + b->sibling) % 26);
     struct lam_write_options o = {d};
     must(b, lam_put(b->db, &o, p, S(key), lam_slice_of(value, size), &b->err), "put");
 }
@@ -150,8 +151,8 @@ static void engine_tail(struct builder *b) {
 static void insert_notes(struct builder *b, unsigned from, unsigned count) {
     char text[256];
     for (unsigned i = from; i < from + count; i++) {
-        snprintf(text, sizeof text, "INSERT INTO notes (id, title, n) VALUES (%u, 'title %u', %u)",
-                 i, i * i, i % 5);
+        snprintf(text, sizeof text, "INSERT INTO notes (id, title, n) VALUES (%u, '%s %u', %u)", i,
+                 b->sibling ? "other" : "title", i * i, (i + b->sibling) % 5);
         sql(b, text);
     }
 }
@@ -160,7 +161,7 @@ static void insert_mail(struct builder *b, const char *user, unsigned from, unsi
     char text[256];
     for (unsigned i = from; i < from + count; i++) {
         snprintf(text, sizeof text, "INSERT INTO mail VALUES (%u, '%s to %c')", i, user,
-                 'a' + (int)(i % 3));
+                 'a' + (int)((i + b->sibling) % 3));
         user_sql(b, user, text);
     }
 }
@@ -194,39 +195,49 @@ static void sql_tail(struct builder *b) {
     insert_mail(b, "bob", 50, 2);
 }
 
-/* --- closed and crashed --------------------------------------------------------------------- */
+/* --- all of it ------------------------------------------------------------------------------ */
 
-static void build_closed(struct builder *b, struct corrupt_built *out) {
+static void first_part(struct builder *b) {
     open_db(b);
     engine_part(b); /* before the catalog's partitions are there: each would have a file more */
     open_root(b);
     sql_part(b);
     must(b, lam_db_dump(b->db, &b->err), "dump");
     close_db(b);
-    out->old = simfs_clone(b->fs);
+}
+
+static void last_part(struct builder *b) {
     open_db(b);
     open_root(b);
     sql_tail(b);
     engine_tail(b);
     close_db(b);
-    out->now = b->fs;
 }
 
 void corrupt_build(const struct corrupt_shape *shape, struct corrupt_built *out) {
-    struct builder b = {.shape = *shape};
+    struct builder b = {.shape = *shape}, sibling = {.shape = *shape, .sibling = true};
     memset(out, 0, sizeof *out);
     out->choice = calloc(1, sizeof *out->choice);
     if (!out->choice)
         abort();
     choice_seed(out->choice, shape->seed);
-    b.fs = simfs_new(&(struct simfs_options){0}, out->choice);
     sim_tuning_set(&tiny);
-    build_closed(&b, out);
+    b.fs = simfs_new(&(struct simfs_options){0}, out->choice);
+    open_db(&b);
+    must(&b, lam_db_close(b.db, &b.err), "close");
+    sibling.fs = simfs_clone(b.fs);
+    first_part(&b);
+    out->old = simfs_clone(b.fs);
+    last_part(&b);
+    out->now = b.fs;
+    first_part(&sibling);
+    last_part(&sibling);
+    out->sibling = sibling.fs;
 }
 
 void corrupt_built_fini(struct corrupt_built *b) {
-    if (b->old)
-        simfs_free(b->old);
+    simfs_free(b->sibling);
+    simfs_free(b->old);
     simfs_free(b->now);
     choice_fini(b->choice);
     free(b->choice);

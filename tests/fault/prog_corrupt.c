@@ -63,10 +63,11 @@ enum family { FAMILY_SEALED, FAMILY_READING, FAMILY_CRASHED };
 /* A run of trials of one sort. */
 struct batch {
     enum family family;
-    enum corrupt_kind kind; /* SEALED; the others flip bits */
-    unsigned shape;         /* CRASHED */
-    uint64_t count;         /* trials */
-    uint64_t of;            /* mutations there are; trials are spread evenly over them */
+    enum corrupt_kind kind;   /* SEALED; the others flip bits */
+    unsigned shape;           /* CRASHED */
+    enum simfs_effect effect; /* READING */
+    uint64_t count;           /* trials */
+    uint64_t of;              /* mutations there are; trials are spread evenly over them */
 };
 
 static uint64_t mutation_of(const struct batch *b, uint64_t trial) {
@@ -111,19 +112,22 @@ static bool try_sealed(const struct batch *b, uint64_t index, struct corrupt_fin
     return !damage->none;
 }
 
-/* One bit of what read `index % reads` gives is flipped; the disk is right, so that another asking
- * must find all as it was, whatever the first one has written. */
-static bool try_reading(uint64_t index, struct corrupt_finding *finding,
+/* One read gives something else than what is on the disk, so that another asking must find all as
+ * it was, whatever the first one has written. */
+static bool try_reading(const struct batch *b, uint64_t index, struct corrupt_finding *finding,
                         struct corrupt_damage *damage) {
     struct simfs *fs = simfs_clone(all.built.now);
     struct choice choice;
     choice_seed(&choice, all.seed * 31 + index);
     simfs_set_choice(fs, &choice);
     struct simfs_fault fault = {
-        .ops = SIMFS_READ, .nth = 1 + index % all.reads, .effect = SIMFS_FLIP, .code = LAM_IO};
+        .ops = SIMFS_READ, .nth = 1 + index % all.reads, .effect = b->effect, .code = LAM_IO};
     struct corrupt_how how = {.read_only = index / all.reads % 2, .transient = true, .portion = 1};
     struct corrupt_finding after;
-    snprintf(damage->text, sizeof damage->text, "a bit of read %" PRIu64 " is flipped", fault.nth);
+    snprintf(damage->text, sizeof damage->text, "read %" PRIu64 " %s", fault.nth,
+             b->effect == SIMFS_FLIP    ? "has a bit flipped"
+             : b->effect == SIMFS_SHORT ? "ends early"
+                                        : "is of another place");
     simfs_arm(fs, 0, &fault);
     corrupt_verify(fs, all.answers, &how, finding);
     bool fired = simfs_fired(fs, 0) > 0;
@@ -157,7 +161,7 @@ static bool try_one(const struct batch *b, uint64_t index, struct corrupt_findin
     if (b->family == FAMILY_SEALED)
         done = try_sealed(b, index, finding, damage);
     else if (b->family == FAMILY_READING)
-        done = try_reading(index, finding, damage);
+        done = try_reading(b, index, finding, damage);
     else
         done = try_crashed(b, index, finding, damage);
     if (all.allocations != before && finding->verdict != CORRUPT_HARM) {
@@ -215,7 +219,9 @@ static void run_portion(const struct batch *b, struct slot *s) {
 
 static const char *gate_of(const struct batch *b, char *out, size_t size) {
     if (b->family == FAMILY_READING)
-        return "reading";
+        return b->effect == SIMFS_FLIP    ? "flipped-read"
+               : b->effect == SIMFS_SHORT ? "short-read"
+                                          : "misread";
     if (b->family == FAMILY_SEALED)
         return corrupt_kind_name(b->kind);
     snprintf(out, size, "crashed-%u", b->shape);
@@ -349,11 +355,17 @@ static bool sweep_kinds(const char *gate, const enum corrupt_kind *kinds, size_t
 }
 
 static bool sweep_reading(void) {
-    struct batch b = {.family = FAMILY_READING, .of = UINT64_C(1) << 32};
+    static const enum simfs_effect effects[] = {SIMFS_FLIP, SIMFS_SHORT, SIMFS_MISDIRECT};
     struct totals t = {0};
-    b.count = b.of = all.reads * (all.large ? 64 : 24);
-    run_batch(&b, &t);
-    return report("bits flipped while reading", b.count / 2, &t);
+    uint64_t required = 0;
+    for (size_t i = 0; i < sizeof effects / sizeof effects[0]; i++) {
+        struct batch b = {.family = FAMILY_READING, .effect = effects[i]};
+        b.count = b.of = all.reads * (all.large ? 32 : i == 0 ? 12 : 4);
+        required += b.count;
+        run_batch(&b, &t);
+    }
+    /* An open for reading makes fewer reads: some faults come too late. */
+    return report("reads that give other bytes, once", required / 4, &t);
 }
 
 static bool sweep_crashed(void) {
@@ -373,8 +385,8 @@ static bool sweep(const char *name, uint64_t count) {
     static const enum corrupt_kind lengths[] = {CORRUPT_TRUNCATE, CORRUPT_EXTEND};
     static const enum corrupt_kind bytes[] = {CORRUPT_BYTE, CORRUPT_ZEROS, CORRUPT_SECTOR};
     static const enum corrupt_kind files[] = {
-        CORRUPT_REMOVE,  CORRUPT_REMOVE_2,  CORRUPT_SWAP,  CORRUPT_DOUBLE,       CORRUPT_STALE,
-        CORRUPT_FOREIGN, CORRUPT_DIRECTORY, CORRUPT_STRAY, CORRUPT_NO_DIRECTORY,
+        CORRUPT_REMOVE,  CORRUPT_REMOVE_2, CORRUPT_SWAP,      CORRUPT_DOUBLE, CORRUPT_STALE,
+        CORRUPT_SIBLING, CORRUPT_FOREIGN,  CORRUPT_DIRECTORY, CORRUPT_STRAY,  CORRUPT_NO_DIRECTORY,
     };
     bool ok = true;
     if (!name || strcmp(name, "bits") == 0)
@@ -393,23 +405,36 @@ static bool sweep(const char *name, uint64_t count) {
     return ok;
 }
 
-/* One mutation in this process: "BIT:17", "reading:5", "crashed-2:99". */
+/* Names a batch as the output does; false if there is none of that name. */
+static bool find_batch(const char *name, size_t size, struct batch *out) {
+    static const enum simfs_effect effects[] = {SIMFS_FLIP, SIMFS_SHORT, SIMFS_MISDIRECT};
+    struct batch all_batches[CORRUPT_KINDS + CRASHED_SHAPES + 3];
+    char text[32];
+    size_t n = 0;
+    for (int k = 0; k < CORRUPT_KINDS; k++)
+        all_batches[n++] = sealed_batch((enum corrupt_kind)k);
+    for (unsigned i = 0; i < CRASHED_SHAPES; i++)
+        all_batches[n++] = (struct batch){.family = FAMILY_CRASHED, .shape = i};
+    for (int i = 0; i < 3; i++)
+        all_batches[n++] = (struct batch){.family = FAMILY_READING, .effect = effects[i]};
+    for (size_t i = 0; i < n; i++) {
+        const char *own = gate_of(&all_batches[i], text, sizeof text);
+        if (strlen(own) == size && memcmp(own, name, size) == 0) {
+            *out = all_batches[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One mutation in this process: "BIT:17", "short-read:5", "crashed-2:99". */
 static int replay(const char *only) {
     static const char *const verdicts[] = {"right", "detected", "harm"};
     const char *colon = strchr(only, ':');
-    struct batch b = {.family = FAMILY_READING};
+    struct batch b;
     struct corrupt_finding finding;
     struct corrupt_damage damage;
-    size_t size = colon ? (size_t)(colon - only) : 0;
-    if (size == 9 && strncmp(only, "crashed-", 8) == 0) {
-        b.family = FAMILY_CRASHED;
-        b.shape = (unsigned)(only[8] - '0') % CRASHED_SHAPES;
-    }
-    for (int k = 0; k < CORRUPT_KINDS; k++)
-        if (size == strlen(corrupt_kind_name((enum corrupt_kind)k)) &&
-            strncmp(only, corrupt_kind_name((enum corrupt_kind)k), size) == 0)
-            b = sealed_batch((enum corrupt_kind)k);
-    if (!colon)
+    if (!colon || !find_batch(only, (size_t)(colon - only), &b))
         return 2;
     bool done = try_one(&b, strtoull(colon + 1, NULL, 10), &finding, &damage);
     printf("%s\n%s%s%s\n", damage.text, done ? "" : "changes nothing; ", verdicts[finding.verdict],
@@ -426,7 +451,7 @@ static void prepare(void) {
     lam_set_allocator(&(struct lam_allocator){counting_resize, NULL});
     corrupt_build(&shape, &all.built);
     corrupt_build(&another, &all.other);
-    all.target = corrupt_target_new(all.built.now, all.built.old, all.other.now);
+    all.target = corrupt_target_new(all.built.now, all.built.old, all.built.sibling, all.other.now);
     all.answers = corrupt_answers_new();
     corrupt_learn(all.built.now, all.answers);
     struct simfs *fs = simfs_clone(all.built.now);
@@ -443,7 +468,7 @@ static void prepare(void) {
     }
     for (unsigned i = 0; i < CRASHED_SHAPES; i++) {
         corrupt_build_crashed(i, all.seed, &all.crashed[i]);
-        all.crashed_targets[i] = corrupt_target_new(all.crashed[i].fs, NULL, NULL);
+        all.crashed_targets[i] = corrupt_target_new(all.crashed[i].fs, NULL, NULL, NULL);
     }
 }
 
