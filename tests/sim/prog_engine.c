@@ -55,7 +55,7 @@ static void set_replay(const char *what) {
 }
 
 static void say_failure(const struct world_report *r) {
-    printf("FAILED %s: %s\n%s", r->check, r->message, replay);
+    printf("%s\nFAILED %s: %s\n", replay, r->check, r->message);
     fflush(stdout);
 }
 
@@ -217,7 +217,8 @@ static int run_all(struct program *p) {
     }
     for (uint64_t i = 0; ok && r->images < p->count; i++)
         ok = run_index(p, i);
-    print_report(r);
+    if (ok)
+        print_report(r);
     uint64_t failed = !ok, nested = r->images - r->depth[0];
     ok = gate_report("engine: crash images checked", p->count, r->images, failed, p->seed) && ok;
     ok = gate_report("engine: operations checked against the model", p->count / 20, r->operations,
@@ -266,7 +267,8 @@ static int run_exhaustive(struct program *p) {
             more = at < length;
         }
     }
-    print_report(&p->report);
+    if (ok)
+        print_report(&p->report);
     ok = gate_report("engine: scripts of few steps, all", p->is_long ? 1885 : 157, scripts, !ok,
                      0) &&
          ok;

@@ -271,17 +271,17 @@ static enum step_kind draw_kind(struct world *w) {
     return (enum step_kind)i;
 }
 
-void ew_draw_step(struct world *w, struct step *out) {
+static void fill_step(struct world *w, enum step_kind kind, struct step *out) {
     struct choice *c = w->choice;
     memset(out, 0, sizeof *out);
-    out->kind = draw_kind(w);
-    switch (out->kind) {
+    out->kind = kind;
+    switch (kind) {
     case STEP_PUT:
     case STEP_DELETE:
     case STEP_DELETE_RANGE:
         out->sync = choose(c, 8) >= 8 - w->config.sync_of_8;
         out->count = 1;
-        draw_write(w, out->kind, &out->ops[0]);
+        draw_write(w, kind, &out->ops[0]);
         break;
     case STEP_BATCH:
         out->sync = choose(c, 8) >= 8 - w->config.sync_of_8;
@@ -302,6 +302,65 @@ void ew_draw_step(struct world *w, struct step *out) {
         out->what = choose(c, 64);
         break;
     }
+}
+
+void ew_draw_step(struct world *w, struct step *out) {
+    fill_step(w, draw_kind(w), out);
+}
+
+void ew_draw_put(struct world *w, struct step *out) {
+    fill_step(w, STEP_PUT, out);
+}
+
+void ew_draw_victim(struct world *w, const struct simfs_fault *f, struct step *out) {
+    static const enum step_kind writes[] = {STEP_PUT, STEP_BATCH, STEP_SYNC, STEP_BATCH};
+    static const enum step_kind dumps[] = {STEP_DUMP, STEP_COMPACT, STEP_COMPACT, STEP_REOPEN};
+    static const enum step_kind edits[] = {STEP_CREATE, STEP_DROP, STEP_DUMP, STEP_COMPACT};
+    static const enum step_kind opens[] = {STEP_REOPEN, STEP_REOPEN, STEP_REOPEN, STEP_READ_ONLY};
+    const char *p = f->pattern;
+    unsigned group = !p                            ? choose(w->choice, 4)
+                     : choose_one_in(w->choice, 5) ? 3
+                     : strcmp(p, ".wal") == 0      ? 0
+                     : strcmp(p, ".sst") == 0      ? 1
+                     : strcmp(p, "ROOT") == 0      ? 3
+                                                   : 2;
+    const enum step_kind *const groups[] = {writes, dumps, edits, opens};
+    fill_step(w, groups[group][choose(w->choice, 4)], out);
+}
+
+void ew_draw_fault(struct choice *c, struct simfs_fault *f) {
+    static const struct {
+        unsigned ops, patterns;
+    } kinds[] = {{SIMFS_SYNC, 5},
+                 {SIMFS_WRITE, 5},
+                 {SIMFS_DIR_SYNC, 1},
+                 {SIMFS_CREATE, 4},
+                 {SIMFS_READ | SIMFS_OPEN, 5},
+                 {SIMFS_SYNC | SIMFS_WRITE, 5},
+                 {SIMFS_MUTATE, 5},
+                 {SIMFS_TRUNCATE, 2},
+                 {SIMFS_RENAME, 1},
+                 {SIMFS_REMOVE, 4},
+                 {SIMFS_LOOK | SIMFS_OPEN, 5},
+                 {SIMFS_CLOSE, 5},
+                 {SIMFS_SUBMIT, 1},
+                 {SIMFS_SYNC, 5}};
+    static const char *const patterns[] = {NULL, ".wal", ".sst", "MANIFEST", "ROOT"};
+    unsigned kind = choose(c, sizeof kinds / sizeof kinds[0]);
+    *f = (struct simfs_fault){.ops = kinds[kind].ops,
+                              .pattern = patterns[choose(c, kinds[kind].patterns)]};
+    f->nth = 1 + choose(c, 1u << choose(c, f->pattern ? 3 : 5));
+    f->sticky = choose_one_in(c, 4);
+    f->code = choose_one_in(c, 2) ? LAM_NO_SPACE : LAM_IO;
+    unsigned how = choose(c, 3);
+    if (f->ops == SIMFS_SYNC)
+        f->effect = how == 0 ? SIMFS_FAIL : how == 1 ? SIMFS_FSYNC_EXT4 : SIMFS_FSYNC_BTRFS;
+    else if (f->ops == SIMFS_WRITE)
+        f->effect = how == 0 ? SIMFS_FAIL : how == 1 ? SIMFS_SHORT : SIMFS_FAIL_DONE;
+    else if (f->ops == SIMFS_RENAME || f->ops == SIMFS_DIR_SYNC || f->ops == SIMFS_CREATE)
+        f->effect = how < 2 ? SIMFS_FAIL : SIMFS_FAIL_DONE;
+    else if (f->ops & SIMFS_READ)
+        f->effect = how < 2 ? SIMFS_FAIL : SIMFS_SHORT;
 }
 
 /* The alphabet of the exhaustive scripts. */

@@ -196,6 +196,7 @@ struct world {
     bool unknown;       /* the last commit's outcome is not known */
     size_t base;        /* what the image being checked showed */
     uint64_t sequence;  /* newest of the database */
+    uint64_t given;     /* the highest that was ever told */
     uint64_t safe_upto; /* sequences of rows from before are not known for sure */
     bool exists;        /* the first open was acknowledged */
 
@@ -259,6 +260,10 @@ void ew_draw_config(struct world *w);
 void ew_draw_open(struct choice *c, const struct config *config, struct lam_options *options,
                   struct db_tuning *tuning);
 void ew_draw_step(struct world *w, struct step *out);
+void ew_draw_put(struct world *w, struct step *out);
+void ew_draw_fault(struct choice *c, struct simfs_fault *out);
+/* A step that the fault is likely to hit. */
+void ew_draw_victim(struct world *w, const struct simfs_fault *fault, struct step *out);
 void ew_script_step(struct world *w, uint8_t letter, struct step *out);
 const char *ew_step_name(enum step_kind kind);
 

@@ -357,18 +357,8 @@ static bool clock_step(struct world *w, const struct step *s) {
     return true;
 }
 
-static bool fault_step(struct world *w, const struct step *s) {
-    if (w->read_only || w->quota_on)
-        return true;
-    if (w->armed || s->what % 4 == 0) {
-        ew_say(w, "  faults off");
-        ew_faults_off(w);
-        return true;
-    }
-    ew_faults_arm(w);
-    if (!(w->fault.ops & SIMFS_READ))
-        return true;
-    /* What is read now must not be in memory. */
+/* What is read when a read is to fail must not be in memory. */
+static bool reads_under_fault(struct world *w, const struct step *s) {
     ew_faults_off(w);
     if (!w->unknown && (!upkeep(w, STEP_DUMP, 0) || w->chosen))
         return !ew_failed(w);
@@ -380,6 +370,38 @@ static bool fault_step(struct world *w, const struct step *s) {
         if (i % 2 ? !ew_read_scan(w, &scan)
                   : !ew_read_get(w, scan.partition, scan.what % w->config.keys, s->slot))
             return false;
+    }
+    return true;
+}
+
+static bool do_step(struct world *w, const struct step *s);
+
+static bool fault_step(struct world *w, const struct step *s) {
+    if (w->read_only || w->quota_on)
+        return true;
+    if (w->armed) {
+        ew_say(w, "  faults off");
+        ew_faults_off(w);
+        return true;
+    }
+    ew_faults_arm(w);
+    if (w->fault.ops & SIMFS_READ && s->what % 4)
+        return reads_under_fault(w, s);
+    struct step victim, put;
+    ew_draw_victim(w, &w->fault, &victim);
+    if (victim.kind == STEP_DUMP || victim.kind == STEP_COMPACT) {
+        /* There must be something to dump. */
+        ew_faults_off(w);
+        ew_draw_put(w, &put);
+        if (!do_step(w, &put) || w->chosen)
+            return !ew_failed(w);
+        ew_faults_rearm(w);
+    }
+    if (!do_step(w, &victim) || w->chosen)
+        return !ew_failed(w);
+    if (choose(w->choice, 3) < 2) {
+        ew_say(w, "  faults off");
+        ew_faults_off(w);
     }
     return true;
 }
