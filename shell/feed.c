@@ -93,6 +93,8 @@ bool feed_stream(struct shell *sh, int fd, const char *name) {
     ssize_t got = 1;
     feed_init(&f, sh, name);
     while (ok && !interrupt_seen()) {
+        /* Whoever writes the next statement may wait for the answers to these. */
+        fflush(stdout);
         got = read(fd, piece, PIECE_BYTES);
         if (got == 0 || (got < 0 && errno != EINTR))
             break;

@@ -1,9 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Kills `lamina --batch` with SIGKILL at random moments while frames stream in, opens the database
-# again and looks for every row whose frame was acknowledged. Rounds go on in one database; odd ones
-# run with --sync. SEED repeats a run, ROUNDS sets its length.
+# Kills `lamina` with SIGKILL at random moments while work streams in, opens the database again and
+# looks for every row that was acknowledged. Rounds go on in one database; odd ones run with --sync.
+# SEED repeats a run, ROUNDS sets its length. The program reads, in turn, frames of the protocol
+# (--batch), which it acknowledges by a line each, and a script through a pipe, whose acknowledgement
+# of frame N is the row of `SELECT 'ack', N, 'whole'` behind it. Every fourth round it is killed by the clock
+# instead, between its start and some acknowledgements: mostly while it opens.
 #
 # Frame N inserts rows (N, 0) to (N, rows - 1) in one statement, rows = 1 or 20, so a frame is there
 # whole or not at all, and frames are there without a gap. Every 40th frame first updates the one
@@ -40,12 +43,16 @@ frames() { # from frame $1 on, until nobody reads
     }' 2>/dev/null
 }
 
-# Kills $1 when it has acknowledged $2 frames; prints the last acknowledged one, counting those
+script() { # the same as a script of SQL
+    frames "$1" | sed -u "s/^{\"id\":\([0-9]*\),\"sql\":\"\(.*\)\"}\$/\2; SELECT 'ack', \1, 'whole';/"
+}
+
+# Kills $1 when it has acknowledged $2 frames (0: never); prints the last acknowledged one, counting those
 # that were in the pipe, or an error.
 watch() {
     awk -v pid="$1" -v left="$2" -v last="$3" '
-        /^\{"sync":/ {
-            n = substr($0, 9) + 0
+        /^\{"sync":/ || /^ack,[0-9]*,whole$/ {
+            n = substr($0, /^ack/ ? 5 : 9) + 0
             if (n != last + 1 && problem == "") problem = "frame " n " was acknowledged after " last
             last = n
             if (--left == 0) system("kill -9 " pid)
@@ -93,8 +100,16 @@ while [ "$round" -le "$rounds" ]; do
     sync=
     [ $((round % 2)) = 0 ] || sync=--sync
     # shellcheck disable=SC2086
-    frames "$next" | "$LAMINA" $sync --batch "$db" >"$work/acks" 2>"$work/err" &
+    if [ $((round / 2 % 2)) = 0 ]; then
+        frames "$next" | "$LAMINA" $sync --batch "$db" >"$work/acks" 2>"$work/err" &
+    else
+        script "$next" | "$LAMINA" $sync -m csv "$db" >"$work/acks" 2>"$work/err" &
+    fi
     pid=$!
+    if [ $((round % 4)) = 0 ]; then
+        (sleep "0.0$((state / 65536 % 50 + 10))" && kill -9 "$pid") &
+        kill_after=0
+    fi
     acked=$(watch "$pid" "$kill_after" "$last" <"$work/acks")
     wait "$pid" 2>/dev/null
     is "round $round: the program died of the kill" 137 "$?"
