@@ -152,7 +152,8 @@ $(O)/sim/%: $(O)/obj/tests/sim/prog_%.o $(SIM_OBJ) $(SIM_SUPPORT) $(SIM_LIBS)
 $(O)/fault/%: $(O)/obj/tests/fault/prog_%.o $(FAULT_OBJ) $(SIM_OBJ) $(SIM_SUPPORT) $(SIM_LIBS)
 	$(link_sim)
 # The museum stands with the crash tests and needs the simulator.
-$(O)/tests/crash/test_museum: $(O)/obj/tests/crash/test_museum.o $(SIM_OBJ) $(SUPPORT_OBJ) $(SIM_LIBS)
+$(addprefix $(O)/tests/crash/,test_museum test_museum_recovery): $(O)/tests/crash/%: \
+        $(O)/obj/tests/crash/%.o $(SIM_OBJ) $(SUPPORT_OBJ) $(SIM_LIBS)
 	$(link_sim)
 .PHONY: sim-programs test-faults test-faults-long test-bugs test-mutants
 sim-programs: $(SIM_PROG) $(O)/tests/crash/kill $(O)/lamina

@@ -295,4 +295,44 @@ HELPER bool fired(void) {
     return simfs_fired(fs, 0) > 0;
 }
 
+/* Runs `work` with images around every change of the disk; at least `least` of them. */
+HELPER void watch(void (*work)(void), size_t least) {
+    images_seen = 0;
+    simfs_observe(fs, take_images, fs);
+    work();
+    simfs_observe(fs, NULL, NULL);
+    check_images();
+    ck_assert_uint_gt(images_seen, least);
+}
+
+HELPER void reopen(void) {
+    ck_ok(close_db(), &err);
+    durable = acked; /* a clean close is durable */
+    ck_ok(open_on(fs), &err);
+    check_held(acked, acked);
+}
+
+/* Edits of the manifest. */
+HELPER void create_partitions(void) {
+    lam_partition *p;
+    char name[8];
+    for (int i = 0; i < 8; i++) {
+        snprintf(name, sizeof name, "p%d", i);
+        ck_ok(lam_partition_create(db, name, NULL, &p, &err), &err);
+        ck_ok(lam_partition_drop(db, p, &err), &err);
+        lam_partition_release(p);
+        ck_ok(commit(LAM_DURABILITY_SYNC), &err);
+    }
+}
+
+HELPER const char *find_file(struct simfs *of, const char *end) {
+    for (size_t i = 0; i < simfs_file_count(of); i++) {
+        const char *path = simfs_file_path(of, i);
+        size_t n = strlen(path), m = strlen(end);
+        if (n > m && strcmp(path + n - m, end) == 0)
+            return path;
+    }
+    return NULL;
+}
+
 #endif
