@@ -156,7 +156,8 @@ $(addprefix $(O)/tests/crash/,test_museum test_museum_recovery): $(O)/tests/cras
         $(O)/obj/tests/crash/%.o $(SIM_OBJ) $(SUPPORT_OBJ) $(SIM_LIBS)
 	$(link_sim)
 .PHONY: sim-programs test-faults test-faults-long test-bugs test-mutants
-sim-programs: $(SIM_PROG) $(O)/tests/crash/kill $(O)/lamina
+PROCESS_BIN := $(filter $(O)/tests/process/%,$(TEST_BIN))
+sim-programs: $(SIM_PROG) $(PROCESS_BIN) $(O)/tests/crash/kill $(O)/lamina
 
 MUTATE_ENV = CC="$(CC)" CFLAGS="$(CPPFLAGS) $(ALL_CFLAGS)" LDLIBS="$(LDLIBS)" O="$(O)" B="$(B)" \
              SIM_OBJ="$(SIM_OBJ) $(SIM_SUPPORT)" FAULT_OBJ="$(FAULT_OBJ)" LIBS="$(SIM_LIBS)"

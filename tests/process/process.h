@@ -30,9 +30,9 @@ static struct lam_error err;
 
 /* "<test directory>/<name>" in one of a few static buffers. */
 HELPER const char *at(const char *name) {
-    static char paths[8][PATH_MAX];
+    static char paths[64][PATH_MAX];
     static unsigned turn;
-    char *path = paths[turn++ % 8];
+    char *path = paths[turn++ % 64];
     snprintf(path, PATH_MAX, "%s/%s", test_dir(), name);
     return path;
 }

@@ -213,8 +213,9 @@ static void put_hard(const char *victim, const char *name) {
 }
 
 /* Names that the database will want next are taken by links to a file of somebody else's. */
-static void take_next_names(void (*put)(const char *, const char *), const char *victim) {
-    char name[100];
+static void take_next_names(void (*put)(const char *, const char *)) {
+    char name[100], victim[PATH_MAX];
+    snprintf(victim, sizeof victim, "%s", at("victim"));
     put(victim, at("db/ROOT.tmp"));
     for (int n = 1; n < 150; n++) {
         snprintf(name, sizeof name, "db/%06d.wal", n);
@@ -230,7 +231,7 @@ static int work_among_links(void *arg) {
     void (*put)(const char *, const char *) = *(void (**)(const char *, const char *))arg;
     lam_db *db = open_db(at("db"));
     fill_db(db);
-    take_next_names(put, at("victim"));
+    take_next_names(put);
     lam_session *root = session_of(db, "root", LAM_ROLE_SYSTEM);
     for (int i = 0; i < 10; i++) {
         exec_code(root, "INSERT INTO app.s (id) VALUES (600000) ON CONFLICT DO NOTHING");
