@@ -251,14 +251,16 @@ static bool try_fault(struct wsql *w, struct wsql_step *step, struct simfs *from
     return fired;
 }
 
-uint64_t wsql_sweep(struct wsql *w, struct wsql_step *step, const struct simfs_fault *form) {
+uint64_t wsql_sweep(struct wsql *w, struct wsql_step *step, const struct simfs_fault *form,
+                    unsigned stride) {
     struct simfs *from = simfs_clone(w->live.fs);
     struct choice *choice = w->choice;
     struct simfs_fault fault = *form;
     uint64_t count = 0;
     w->choice = w->image_choice;
     simfs_set_choice(from, w->image_choice);
-    for (fault.nth = 1; !w->failed && try_fault(w, step, from, &fault); fault.nth++)
+    fault.nth = 1 + choose(w->choice, stride);
+    for (; !w->failed && try_fault(w, step, from, &fault); fault.nth += stride)
         count++;
     w->choice = choice;
     simfs_free(from);

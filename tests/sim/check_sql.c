@@ -16,6 +16,7 @@ enum lam_code wsql_view_open(struct wsql_view *v, struct lam_error *err) {
     struct lam_options options = {.env = simfs_env(v->fs),
                                   .memory_budget = 4u << 20,
                                   .durability = w->durability,
+                                  .read_only = v->read_only,
                                   .manual_background = w->manual};
     enum lam_code rc = lam_db_open("/db", &options, &v->db, err);
     if (rc == LAM_OK)
@@ -328,6 +329,8 @@ static void read_things(struct reading *r) {
     enum lam_code rc = LAM_OK;
     if (!v->things)
         rc = lam_entity_open(v->db, wsql_things(), &v->things, &err);
+    if (rc == LAM_READ_ONLY && v->read_only)
+        return; /* there is none */
     if (rc == LAM_OK)
         rc = lam_entity_scan(v->things, NULL, NULL, 0, note_thing, &r->state->things, &err);
     struct msql_hash sum = sum_of_things(&r->state->things);

@@ -224,10 +224,39 @@ static void examine(struct wsql_view *v, const struct wsql_image *image, unsigne
     }
 }
 
+static void note_finding(void *arg, const char *file, uint64_t offset, const char *problem) {
+    struct wsql_view *v = arg;
+    wsql_fail(v->w, "%s: checked before opening: %s at %llu: %s", v->what, file,
+              (unsigned long long)offset, problem);
+}
+
+/* Looking changes nothing: the image is checked and opened read-only, and stays as it is. */
+static void look(struct wsql *w, struct wsql_image *image) {
+    struct wsql_view v = {.w = w, .fs = image->fs, .what = image->what, .read_only = true};
+    struct lam_error err = {0};
+    uint64_t before = simfs_hash(image->fs);
+    enum lam_code rc = lam_check("/db", simfs_env(image->fs), note_finding, &v, &err);
+    if (rc == LAM_OK)
+        rc = wsql_view_open(&v, &err);
+    struct msql_state *found = rc == LAM_OK ? wsql_read(&v, w->has_things) : NULL;
+    if (rc != LAM_OK)
+        wsql_fail(w, "%s: read-only: %s: %s", v.what, lam_code_name(rc), err.message);
+    else if (found && !wsql_match(image, found))
+        wsql_fail(w, "%s: read-only: none of the states that may be there", v.what);
+    msql_state_unref(found);
+    if (v.db)
+        wsql_view_close(&v, NULL);
+    if (simfs_hash(image->fs) != before)
+        wsql_fail(w, "%s: looking at it has changed it", v.what);
+    w->stats->read_only++;
+}
+
 void wsql_check_image(struct wsql *w, struct wsql_image *image, unsigned depth) {
     struct wsql_view v = {.w = w, .fs = image->fs, .what = image->what};
     struct within within = {.w = w, .fs = image->fs, .form = form_within(image)};
     struct lam_error err = {0};
+    if (w->made && choose_one_in(w->choice, 12))
+        look(w, image);
     if (depth > 0 && choose_one_in(w->choice, 4))
         simfs_observe(image->fs, observe_within, &within);
     enum lam_code rc = wsql_view_open(&v, &err);

@@ -3,6 +3,7 @@
  * SQL statements on a simulated file system, crashed all the way.
  *
  *     sql [--count IMAGES] [--seed HEX] [--only HISTORY] [--long] [--verbose]
+ *     sql --only HISTORY --shrink FILE     makes it short; --case FILE runs what was left
  *     sql --canonical      one fixed history, crashed at every operation
  *     sql --faults         the same, with every operation failing once
  *
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/sim/shrink.h"
 #include "tests/sim/world_sql.h"
 #include "tests/support/gate.h"
 
@@ -22,12 +24,15 @@
 /* Images at an operation of the canonical history, and times it is run. */
 #define CANON_IMAGES      8
 #define CANON_ROUNDS_LONG 8
+/* The fast tier fails each so many-th operation. */
+#define FAULT_STRIDE 2
 /* The canonical history's statements. */
 #define CANON_SEED 7
 
 struct args {
     uint64_t count, seed, only;
     bool has_only, is_long, verbose, canonical, faults;
+    const char *shrink_file, *case_file;
 };
 
 static char running[240];
@@ -59,7 +64,11 @@ static bool read_args(struct args *a, int argc, char **argv) {
         else if (!strcmp(argv[i], "--only") && more) {
             a->only = strtoull(argv[++i], NULL, 0);
             a->has_only = true;
-        } else
+        } else if (!strcmp(argv[i], "--shrink") && more)
+            a->shrink_file = argv[++i];
+        else if (!strcmp(argv[i], "--case") && more)
+            a->case_file = argv[++i];
+        else
             return false;
     }
     return true;
@@ -83,19 +92,73 @@ static bool end_world(struct wsql *w, uint64_t number) {
 
 /* --- random ---------------------------------------------------------------------------------- */
 
+static struct wsql *make_history(struct choice *c, bool verbose, struct wsql_stats *stats) {
+    struct wsql_options options = {.images = 6, .depth = 2, .verbose = verbose};
+    options.faults = choose_one_in(c, 3) ? 8 : 0;
+    uint32_t steps = 1 + choose(c, 140);
+    struct wsql *w = wsql_new(c, NULL, &options, stats);
+    wsql_history(w, steps);
+    wsql_end(w);
+    return w;
+}
+
+static void seed_history(const struct args *a, uint64_t number, struct choice *c) {
+    choice_seed(c, a->seed * UINT64_C(0x9e3779b97f4a7c15) + number);
+}
+
 static bool run_history(const struct args *a, uint64_t number, struct wsql_stats *stats) {
     struct choice c;
-    struct wsql_options options = {
-        .images = 6, .depth = 2, .verbose = a->verbose, .faults = number % 3 == 2 ? 8 : 0};
     say_running(a, "", number);
-    choice_seed(&c, a->seed * UINT64_C(0x9e3779b97f4a7c15) + number);
-    c.keep = false;
-    struct wsql *w = wsql_new(&c, NULL, &options, stats);
-    wsql_history(w, 40 + choose(&c, 100));
-    wsql_end(w);
-    bool good = end_world(w, number);
+    seed_history(a, number, &c);
+    bool good = end_world(make_history(&c, a->verbose, stats), number);
     choice_fini(&c);
     return good;
+}
+
+/* --- shrinking ------------------------------------------------------------------------------- */
+
+static const char *run_for_shrink(void *arg, struct choice *c) {
+    struct wsql_stats stats = {0};
+    (void)arg;
+    struct wsql *w = make_history(c, false, &stats);
+    const char *check = w->failed ? w->check : "";
+    wsql_free(w);
+    return check;
+}
+
+static int make_short(const struct args *a) {
+    struct choice c;
+    struct shrink_list list = {0};
+    seed_history(a, a->only, &c);
+    c.keep = true;
+    const char *check = run_for_shrink(NULL, &c);
+    list.values = malloc((c.made_count + 1) * sizeof *list.values);
+    if (!list.values)
+        abort();
+    for (; list.count < c.made_count; list.count++)
+        list.values[list.count] = c.made[list.count].value;
+    choice_fini(&c);
+    printf("%zu choices, %s\n", list.count, *check ? check : "nothing fails");
+    if (*check)
+        shrink(&list, check, run_for_shrink, NULL, 3000);
+    bool saved = *check && shrink_save(a->shrink_file, &list, check);
+    printf("%zu choices left\n", list.count);
+    shrink_list_fini(&list);
+    return saved ? 0 : 1;
+}
+
+static int run_case(const struct args *a) {
+    struct choice c;
+    struct shrink_list list;
+    struct wsql_stats stats = {0};
+    if (!shrink_load(a->case_file, &list))
+        return 2;
+    snprintf(running, sizeof running, "build/release/sim/sql --case %.150s", a->case_file);
+    choice_list(&c, list.values, list.count);
+    bool good = end_world(make_history(&c, true, &stats), 0);
+    choice_fini(&c);
+    shrink_list_fini(&list);
+    return good ? 0 : 1;
 }
 
 static uint64_t run_histories(const struct args *a, struct wsql_stats *stats, uint64_t wanted) {
@@ -140,10 +203,11 @@ static const struct simfs_fault forms[] = {
 
 static const struct simfs_fault *form;
 static uint64_t swept;
+static unsigned stride;
 
 static void sweep_step(struct wsql *w, struct wsql_step *step) {
     if (step->kind != WSQL_CRASH && step->kind != WSQL_CLOCK && step->kind != WSQL_TICK)
-        swept += wsql_sweep(w, step, form);
+        swept += wsql_sweep(w, step, form, stride);
 }
 
 static bool run_faults(const struct args *a, uint64_t number, struct wsql_stats *stats) {
@@ -154,6 +218,7 @@ static bool run_faults(const struct args *a, uint64_t number, struct wsql_stats 
     choice_seed(&others, a->seed + number);
     c.keep = others.keep = false;
     form = &forms[number];
+    stride = a->is_long || a->has_only ? 1 : FAULT_STRIDE;
     struct wsql *w = wsql_new(&c, &others, &options, stats);
     wsql_canonical(w, sweep_step);
     wsql_end(w);
@@ -185,18 +250,24 @@ int main(int argc, char **argv) {
                         "[--only NUMBER] [--long] [--verbose]\n");
         return 2;
     }
+    if (a.shrink_file && a.has_only)
+        return make_short(&a);
     signal(SIGABRT, on_abort);
     signal(SIGSEGV, on_abort);
+    if (a.case_file)
+        return run_case(&a);
     bool all = !a.canonical && !a.faults, good = true;
     uint64_t wanted = a.count ? a.count : a.is_long ? FAST_IMAGES * LONG_FACTOR : FAST_IMAGES;
     uint64_t rounds = a.is_long ? CANON_ROUNDS_LONG : 1;
+    bool whole = all && !a.has_only && !a.count;
     if (all)
         failed = run_histories(&a, &stats, wanted);
-    uint64_t first = a.has_only ? a.only : 0;
-    for (uint64_t i = first; (a.canonical || (all && !a.has_only && !a.count)) && i < rounds; i++)
-        canon_failed += !run_canonical(&a, i, &stats);
-    for (uint64_t i = first; (a.faults || (all && !a.has_only && !a.count)) && i < FORMS; i++)
-        fault_failed += !run_faults(&a, i, &stats);
+    for (uint64_t i = 0; (a.canonical || whole) && i < rounds; i++)
+        if (!a.has_only || a.only == i)
+            canon_failed += !run_canonical(&a, i, &stats);
+    for (uint64_t i = 0; (a.faults || whole) && i < FORMS; i++)
+        if (!a.has_only || a.only == i)
+            fault_failed += !run_faults(&a, i, &stats);
     print_kinds(&stats);
     failed += canon_failed;
     good &= gate_report("sql crash images checked", a.has_only ? 0 : stats.images, stats.images,

@@ -15,6 +15,7 @@ void wsql_fail(struct wsql *w, const char *format, ...) {
     if (w->failed)
         return;
     w->failed = true;
+    w->check = format;
     va_start(args, format);
     vsnprintf(w->message, sizeof w->message, format, args);
     va_end(args);
@@ -138,6 +139,7 @@ void wsql_offer(struct wsql *w, struct wsql_images *images, unsigned most, struc
             return;
     }
     struct simfs *image = simfs_crash(fs, kind, w->image_choice);
+    simfs_set_quota(image, 0);
     uint64_t key = simfs_hash(image) * 31 + form->may[0]->plain.low * 7 + form->count;
     if (is_known(w, key)) {
         w->stats->same++;
@@ -264,6 +266,7 @@ static void open_live(struct wsql *w, enum simfs_crash kind, bool may_fail) {
     enum lam_code rc = wsql_view_open(&w->live, &err);
     if (rc != LAM_OK && may_fail) {
         disarm(w);
+        simfs_set_quota(w->live.fs, 0);
         rc = wsql_view_open(&w->live, &err);
     }
     if (rc != LAM_OK) {
@@ -280,7 +283,7 @@ static void do_reopen(struct wsql *w, bool faulty) {
     bool broken = w->broken;
     enum lam_code rc = wsql_view_close(&w->live, &err);
     if (rc == LAM_OK)
-        set_floors(w, newest(w), newest(w));
+        set_floors(w, w->kill_floor, w->kill_floor);
     else if (!broken && !faulty)
         wsql_fail(w, "close: %s: %s", lam_code_name(rc), err.message);
     if (!w->failed)
@@ -472,6 +475,14 @@ static void judge(struct wsql *w, struct wsql_step *step, enum lam_code rc, bool
 
 /* --- faults ---------------------------------------------------------------------------------- */
 
+/* A full disk for the time of a statement. */
+static bool arm_quota(struct wsql *w) {
+    if (!choose_one_in(w->choice, 5))
+        return false;
+    simfs_set_quota(w->live.fs, simfs_used(w->live.fs) + choose(w->choice, 64) * 64 + 1);
+    return true;
+}
+
 static void arm(struct wsql *w, struct simfs_fault *fault) {
     struct choice *c = w->choice;
     static const enum simfs_effect changes[] = {SIMFS_FAIL, SIMFS_SHORT, SIMFS_FAIL_DONE};
@@ -519,7 +530,8 @@ static void run_step(struct wsql *w, struct wsql_step *step, bool fault_wanted) 
     struct simfs_fault fault = {0};
     enum lam_code rc = LAM_OK;
     uint64_t flushed = 0;
-    if (fault_wanted)
+    bool quota = fault_wanted && arm_quota(w);
+    if (fault_wanted && !quota)
         arm(w, &fault);
     if (step->kind == WSQL_CRASH) {
         do_crash(w);
@@ -530,8 +542,9 @@ static void run_step(struct wsql *w, struct wsql_step *step, bool fault_wanted) 
     } else {
         rc = wsql_run(&w->live, step, &flushed, &err);
     }
-    bool faulty = fault_wanted && simfs_fired(w->live.fs, 0) > 0;
+    bool faulty = quota || (fault_wanted && simfs_fired(w->live.fs, 0) > 0);
     disarm(w);
+    simfs_set_quota(w->live.fs, 0);
     if (w->options.verbose)
         log_step(w, step, rc, faulty, &err);
     if (faulty) {
@@ -630,6 +643,7 @@ struct wsql *wsql_new(struct choice *choice, struct choice *image_choice,
     open_live(w, SIMFS_KILL, false);
     w->step = NULL;
     check_images(w);
+    w->made = true;
     wsql_step_fini(&step);
     return w;
 }

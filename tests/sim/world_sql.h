@@ -106,6 +106,7 @@ struct wsql_stats {
     uint64_t faults;          /* failing operations */
     uint64_t faults_survived; /* of those, the statement succeeded */
     uint64_t unknown;         /* statements with UNKNOWN_OUTCOME */
+    uint64_t read_only;       /* images looked at without changing them */
     uint64_t done[WSQL_KIND_COUNT];
     uint64_t refused[WSQL_KIND_COUNT];
 };
@@ -119,7 +120,8 @@ struct wsql_view {
     lam_db *db; /* NULL: closed */
     lam_session *root, *sessions[MSQL_OWNERS];
     lam_entity *things; /* NULL: not opened */
-    const char *what;   /* for messages */
+    bool read_only;
+    const char *what; /* for messages */
 };
 
 /* What a crash at some moment left, and what may be in it. */
@@ -144,6 +146,7 @@ struct wsql {
     struct wsql_view live;
     char owners[MSQL_OWNERS][300];
     bool manual;
+    bool made;                      /* the database is there whatever a crash takes */
     enum lam_durability durability; /* as opened */
     bool has_things;                /* the entity was made */
 
@@ -162,6 +165,7 @@ struct wsql {
     uint64_t *seen;               /* hashes of images opened for this step */
     size_t seen_count, seen_capacity;
     bool failed;
+    const char *check; /* which: the words of its message; static */
     char message[4096];
 };
 
@@ -181,9 +185,10 @@ void wsql_history(struct wsql *w, unsigned steps);
 /* A fixed history that has every kind of statement, rows hot and cold. `fn` (may be NULL) is called
  * before each step. */
 void wsql_canonical(struct wsql *w, void (*fn)(struct wsql *w, struct wsql_step *step));
-/* Runs a step on copies of the database, with each operation of the environment failing once.
- * Returns their number. */
-uint64_t wsql_sweep(struct wsql *w, struct wsql_step *step, const struct simfs_fault *form);
+/* Runs a step on copies of the database, with each operation of the environment failing once, or
+ * each `stride`th. Returns their number. */
+uint64_t wsql_sweep(struct wsql *w, struct wsql_step *step, const struct simfs_fault *form,
+                    unsigned stride);
 /* Closes and reopens once more, compares. */
 void wsql_end(struct wsql *w);
 
