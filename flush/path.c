@@ -11,13 +11,13 @@
 
 #define TEMPLATE_SHARED "{namespace}/{table}/"
 #define TEMPLATE_USER   "{namespace}/{table}/${user_id}/"
-/* Longest template, and longest text of one of its parts: with a user id or two names it stays
- * below the 255 bytes of a file name. */
+/* Longest template, and longest name of a directory that one of its parts may become. */
 #define TEMPLATE_MAX 512
-#define PART_MAX     100
-/* Longest encoded user id that stands for itself; longer ones are cut and hashed. */
-#define USER_PLAIN_MAX 160
-#define USER_CUT       80
+#define NAME_BYTES   255
+/* Longest encoded user id that stands for itself; longer ones are cut and hashed. With the longest
+ * namespace and table beside it there are a few bytes left. */
+#define USER_PLAIN_MAX 120
+#define USER_CUT       40
 
 /* --- user ids --- */
 
@@ -118,14 +118,18 @@ static enum lam_code check_piece(struct lam_slice whole, struct lam_slice piece,
                                 "has a character that may not be in a path (control, '\\', '}', "
                                 "'$')");
     }
-    if (piece.size > PART_MAX)
-        return bad_template(err, whole, "has a part of more than 100 characters");
     return LAM_OK;
+}
+
+/* Most bytes that a piece becomes. */
+static size_t most_bytes(enum part_kind kind, struct lam_slice piece) {
+    return kind == PART_USER ? USER_PLAIN_MAX : kind == PART_TEXT ? piece.size : IDENTIFIER_MAX;
 }
 
 enum lam_code flush_template_check(struct lam_slice t, bool user_table, struct lam_error *err) {
     struct lam_slice rest = t, piece, first = SLICE_EMPTY;
     unsigned users = 0, pieces = 0;
+    size_t bytes = 0; /* that the part at hand may become */
     if (t.size == 0 || t.size > TEMPLATE_MAX)
         return bad_template(err, t, t.size ? "is longer than 512 characters" : "is empty");
     if (t.data[0] == '/')
@@ -139,9 +143,12 @@ enum lam_code flush_template_check(struct lam_slice t, bool user_table, struct l
                 return bad_template(err, t, "has a part '.' or '..'");
             if (pieces == 0 && kind == PART_SLASH)
                 return bad_template(err, t, "has an empty part ('//')");
-            if (pieces > 4)
-                return bad_template(err, t, "has more than 4 pieces between two '/'");
+            if (bytes > NAME_BYTES)
+                return bad_template(err, t,
+                                    "has a part that may become longer than the 255 bytes of a "
+                                    "name (namespace and table up to 64, user id up to 120)");
             pieces = 0;
+            bytes = 0;
             if (kind == PART_END)
                 break;
             continue;
@@ -157,6 +164,7 @@ enum lam_code flush_template_check(struct lam_slice t, bool user_table, struct l
         else if (kind == PART_TEXT || kind == PART_USER)
             first = SLICE_EMPTY;
         users += kind == PART_USER;
+        bytes += most_bytes(kind, piece);
     }
     if (user_table && users != 1)
         return bad_template(err, t, "must have ${user_id} once: a file never mixes users");

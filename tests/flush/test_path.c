@@ -91,6 +91,23 @@ START_TEST(templates_are_checked) {
 }
 END_TEST
 
+START_TEST(no_part_of_a_template_can_outgrow_a_name) {
+    char text[300];
+    ck_ok(flush_template_check(S("{namespace}_{table}_${user_id}/x"), true, &err), &err);
+    ck_ok(flush_template_check(S("{namespace}{table}{table}"), false, &err), &err);
+    refused("{namespace}{table}{table}{table}", false, "255 bytes");
+    refused("a/${user_id}_{namespace}_{table}_{table}/b", true, "255 bytes");
+    memset(text, 'x', sizeof text);
+    text[256] = 0;
+    refused(text, false, "255 bytes");
+    text[255] = 0;
+    ck_ok(flush_template_check(S(text), false, &err), &err);
+    memcpy(text + 136, "${user_id}", 11);
+    refused(text, true, "255 bytes");
+    ck_ok(flush_template_check(S(text + 1), true, &err), &err);
+}
+END_TEST
+
 static const char *expanded(const char *template_text, enum table_kind kind, const char *user) {
     static struct buf out;
     struct provider p = {.kind = kind, .namespace_name = "ns", .name = "t"};
@@ -155,5 +172,5 @@ END_TEST
 
 TEST_MAIN("flush/path", plain_ids_stay_and_others_are_escaped,
           encoded_ids_fit_a_file_name_and_stay_apart, encoding_is_one_to_one_on_random_ids,
-          templates_are_checked, templates_are_filled_in, segment_names_are_told_from_others,
-          only_bases_in_the_database_directory_are_ours)
+          templates_are_checked, no_part_of_a_template_can_outgrow_a_name, templates_are_filled_in,
+          segment_names_are_told_from_others, only_bases_in_the_database_directory_are_ours)
