@@ -3,6 +3,7 @@
  * Codec of manifest edits: tagged parts in rising order of tag, each at most once. */
 #include "base/arena.h"
 #include "base/assert.h"
+#include "base/utf8.h"
 #include "lamina/db.h"
 #include "lsm/manifest.h"
 
@@ -28,7 +29,8 @@ static enum lam_code put_number(struct buf *out, enum edit_tag tag, uint64_t v,
 }
 
 static bool name_is_sound(struct lam_slice name) {
-    return name.size > 0 && name.size <= LAM_PARTITION_NAME_MAX && !memchr(name.data, 0, name.size);
+    return name.size > 0 && name.size <= LAM_PARTITION_NAME_MAX &&
+           !memchr(name.data, 0, name.size) && utf8_valid(name, NULL);
 }
 
 static bool options_are_sound(uint64_t compression) {

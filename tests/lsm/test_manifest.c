@@ -175,6 +175,7 @@ START_TEST(decoder_refuses_what_no_encoder_makes) {
         {"list longer than the edit", "\x06\xff\xff\xff\xff\x0f\x01", 7},
         {"empty partition name", "\x05\x01\x03\x00\x00\x00", 6},
         {"name with NUL", "\x05\x01\x03\x01\x00\x00\x00", 7},
+        {"name that is not UTF-8", "\x05\x01\x03\x01\xff\x00\x00", 7},
         {"unknown compression", "\x05\x01\x03\x01p\x07\x00", 7},
     };
     struct arena arena = {0};
