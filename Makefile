@@ -20,7 +20,6 @@ CC_asan    := gcc
 CC_tsan    := gcc
 CC_fuzz    := clang
 CC_fuzzfast := clang
-CC_cov     := gcc
 FLAGS_release := -O3 -g -fno-omit-frame-pointer -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 FLAGS_debug   := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG
 FLAGS_asan    := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG -fsanitize=address,undefined \
@@ -29,7 +28,6 @@ FLAGS_tsan    := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG -fsanitize=thread
 FLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG -fsanitize=fuzzer-no-link,address,undefined \
                  -fno-sanitize-recover=undefined
 FLAGS_fuzzfast := -O2 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link
-FLAGS_cov     := -O0 -g --coverage -fprofile-update=atomic
 CC      := $(CC_$(MODE))
 ALL_CFLAGS := $(STD) $(WARN) $(FLAGS_$(MODE)) $(CFLAGS)
 LDLIBS  := -llz4 -lxxhash -largon2 -lm -pthread
@@ -155,7 +153,7 @@ $(O)/fault/%: $(O)/obj/tests/fault/prog_%.o $(FAULT_OBJ) $(SIM_OBJ) $(SIM_SUPPOR
 $(addprefix $(O)/tests/crash/,test_museum test_museum_recovery): $(O)/tests/crash/%: \
         $(O)/obj/tests/crash/%.o $(SIM_OBJ) $(SUPPORT_OBJ) $(SIM_LIBS)
 	$(link_sim)
-.PHONY: sim-programs test-faults test-faults-long test-bugs test-mutants
+.PHONY: sim-programs test-faults test-faults-long test-bugs test-mutants coverage
 PROCESS_BIN := $(filter $(O)/tests/process/%,$(TEST_BIN))
 sim-programs: $(SIM_PROG) $(PROCESS_BIN) $(O)/tests/crash/kill $(O)/lamina
 
@@ -175,6 +173,10 @@ MUTANTS ?= 60
 test-mutants: build-deps test-deps ## a sample of generated faults; prints those that nothing found: MUTANTS, FILES, SEED
 	@$(MAKE) --no-print-directory $(JFLAG) sim-programs
 	@$(MUTATE_ENV) tests/sim/mutate.py mutants $(FILES) --count $(MUTANTS) $(if $(SEED),--seed $(SEED))
+COVERAGE ?= fast
+coverage: build-deps test-deps ## branches of lsm/ that the tests take, as a gate: COVERAGE=fast|long
+	@$(MAKE) --no-print-directory $(JFLAG) sim-programs
+	@$(MUTATE_ENV) tests/fault/coverage.py $(COVERAGE) --missing $(if $(SEED),--seed $(SEED))
 
 BENCH_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard bench/*.c)))
 $(O)/bench/lamina-bench: $(BENCH_OBJ) $(O)/liblamina.a
