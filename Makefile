@@ -27,7 +27,7 @@ FLAGS_asan    := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG -fsanitize=address,u
 FLAGS_tsan    := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG -fsanitize=thread
 FLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer -DLAM_DEBUG -fsanitize=fuzzer-no-link,address,undefined \
                  -fno-sanitize-recover=undefined
-FLAGS_fuzzfast := -O2 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link
+FLAGS_fuzzfast := -O2 -g -fno-omit-frame-pointer -fsanitize-coverage=inline-8bit-counters,pc-table
 CC      := $(CC_$(MODE))
 ALL_CFLAGS := $(STD) $(WARN) $(FLAGS_$(MODE)) $(CFLAGS)
 LDLIBS  := -llz4 -lxxhash -largon2 -lm -pthread
@@ -293,11 +293,16 @@ $(O)/fuzz/%: $(O)/obj/tests/fuzz/%.o $(O)/lib/fuzz.a $(SIM_OBJ) $(O)/lib/shell.a
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -ledit
-.PHONY: fuzz-programs fuzz
+.PHONY: fuzz-programs fuzz fuzz-long
 fuzz-programs: $(FUZZ_BIN)
-fuzz: build-deps lint-deps ## the fuzz harnesses: FUZZ_RUNS in all (the fast tier's), or FUZZ_SECONDS each; FUZZ_SEED, FUZZ_ONLY
+fuzz: build-deps lint-deps ## the fuzz harnesses: FUZZ_RUNS in all, or FUZZ_SECONDS each; FUZZ_SEED, FUZZ_ONLY
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=fuzz fuzz-programs
 	@tests/fuzz/run.sh $(B)/fuzz/fuzz
+fuzz-long: build-deps lint-deps ## the same at length: with sanitizers, then many times more without them
+	@$(MAKE) --no-print-directory $(JFLAG) MODE=fuzz fuzz-programs
+	@$(MAKE) --no-print-directory $(JFLAG) MODE=fuzzfast fuzz-programs
+	@FUZZ_RUNS=$${FUZZ_RUNS:-20000000} tests/fuzz/run.sh $(B)/fuzz/fuzz
+	@tests/fuzz/run.sh $(B)/fuzzfast/fuzz long
 
 .PHONY: demo install bench bench-peers clean
 demo: build-deps ## the main job on real input: Debian's package index

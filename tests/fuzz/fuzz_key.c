@@ -2,8 +2,8 @@
  *
  * Arbitrary bytes as parts of a key: what is taken encodes to the very same bytes, and moving over
  * it without decoding ends at the same place. */
-#include "base/assert.h"
 #include "catalog/key.h"
+#include "tests/fuzz/fuzz.h"
 
 static struct coltype part_type(uint8_t pick) {
     struct coltype type = coltype_of((enum lam_type)(1 + pick % LAM_TYPE_JSON));
@@ -17,18 +17,16 @@ static void try_typed(struct lam_slice bytes, struct arena *arena) {
     struct user_row_id row;
     struct table_schema_id schema;
     if (user_row_id_decode(bytes, arena, &row, NULL) == LAM_OK) {
-        LAM_ASSERT(user_row_id_encode(row, &out, NULL) == LAM_OK);
-        LAM_ASSERT(slice_eq(buf_slice(&out), bytes));
+        REQUIRE(user_row_id_encode(row, &out, NULL) == LAM_OK);
+        REQUIRE(slice_eq(buf_slice(&out), bytes));
     }
     buf_reset(&out);
     if (table_schema_id_decode(bytes, arena, &schema, NULL) == LAM_OK) {
-        LAM_ASSERT(table_schema_id_encode(schema, &out, NULL) == LAM_OK);
-        LAM_ASSERT(slice_eq(buf_slice(&out), bytes));
+        REQUIRE(table_schema_id_encode(schema, &out, NULL) == LAM_OK);
+        REQUIRE(slice_eq(buf_slice(&out), bytes));
     }
     buf_fini(&out);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct cursor c = cursor_of(lam_slice_of(data, size));
@@ -43,11 +41,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct value v;
         if (key_get_value(&c, type, nullable, descending, &arena, &v, NULL) != LAM_OK)
             break;
-        LAM_ASSERT(key_skip_value(&skipped, type.type, nullable, descending, NULL) == LAM_OK);
-        LAM_ASSERT(skipped.at == c.at);
+        REQUIRE(key_skip_value(&skipped, type.type, nullable, descending, NULL) == LAM_OK);
+        REQUIRE(skipped.at == c.at);
         buf_reset(&out);
-        LAM_ASSERT(key_put_value(&out, &v, nullable, descending, NULL) == LAM_OK);
-        LAM_ASSERT(slice_eq(buf_slice(&out), lam_slice_of(start.at, (size_t)(c.at - start.at))));
+        REQUIRE(key_put_value(&out, &v, nullable, descending, NULL) == LAM_OK);
+        REQUIRE(slice_eq(buf_slice(&out), lam_slice_of(start.at, (size_t)(c.at - start.at))));
     }
     buf_fini(&out);
     arena_fini(&arena);

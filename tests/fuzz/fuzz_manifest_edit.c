@@ -3,60 +3,40 @@
  * Manifest edits and the superblock. An edit that decodes must encode to the same bytes: there is
  * one form of each. The input also makes a ROOT, whose checksums are put right, and is the one edit
  * of the manifest beside it. */
-#include <stdlib.h>
-
 #include "base/arena.h"
-#include "base/buf.h"
-#include "base/hash.h"
 #include "lsm/log_format.h"
 #include "lsm/manifest.h"
 #include "lsm/superblock.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/mend.h"
 
 static const uint8_t db_id[16] = "0123456789abcdef";
-
-static void require(bool condition) {
-    if (!condition)
-        abort();
-}
 
 static void decode_and_encode(struct lam_slice bytes) {
     struct arena arena = {0};
     struct manifest_edit edit;
     if (manifest_edit_decode(bytes, &arena, &edit, NULL) == LAM_OK) {
         struct buf again = {0};
-        require(manifest_edit_encode(&edit, &again, NULL) == LAM_OK);
-        require(slice_eq(buf_slice(&again), bytes));
+        REQUIRE(manifest_edit_encode(&edit, &again, NULL) == LAM_OK);
+        REQUIRE(slice_eq(buf_slice(&again), bytes));
         buf_fini(&again);
     }
     arena_fini(&arena);
-}
-
-static void write_file(lam_env *env, const char *path, const void *bytes, size_t size) {
-    lam_file *f;
-    require(env_file_open(env, path, LAM_OPEN_WRITE | LAM_OPEN_CREATE, &f, NULL) == LAM_OK);
-    require(env_file_write(f, 0, bytes, size, NULL) == LAM_OK);
-    require(env_file_close(f, NULL) == LAM_OK);
 }
 
 /* Two whole slots, changed by the input, with checksums that hold. */
 static void write_root(lam_env *env, struct lam_slice patch) {
     struct superblock sb = {.manifest_number = 3};
     memcpy(sb.db_id, db_id, sizeof db_id);
-    require(superblock_create(env, "/", &sb, NULL) == LAM_OK);
+    REQUIRE(superblock_create(env, "/", &sb, NULL) == LAM_OK);
     struct buf root = {0};
-    require(env_read_file(env, "/ROOT", SUPERBLOCK_BYTES, &root, NULL) == LAM_OK);
+    fuzz_file_read(env, "/ROOT", &root);
     for (size_t i = 0; i + 1 < patch.size; i += 2) {
         size_t slot = patch.data[i] >= 128 ? SUPERBLOCK_SLOT_BYTES : 0;
         root.data[slot + patch.data[i] % 128] ^= patch.data[i + 1];
     }
-    for (size_t i = 0; i < 2; i++) {
-        uint8_t *slot = root.data + i * SUPERBLOCK_SLOT_BYTES;
-        uint64_t before = hash_xxh3(slot, 40, 0);
-        put_le64(slot + 40, hash_xxh3(slot + 48, SUPERBLOCK_SLOT_BYTES - 48, before));
-    }
-    write_file(env, "/ROOT", root.data, root.size);
+    mend_root(&root, 0, 0);
+    fuzz_file_write(env, "/ROOT", buf_slice(&root));
     buf_fini(&root);
 }
 
@@ -69,10 +49,10 @@ static void write_manifest(lam_env *env, struct lam_slice edit) {
     uint64_t seed = log_header_encode(&id, 1, header);
     record.length = (uint32_t)edit.size;
     log_record_encode(&record, seed, edit, framing);
-    require(buf_append(&file, header, sizeof header, NULL) == LAM_OK);
-    require(buf_append(&file, framing, sizeof framing, NULL) == LAM_OK);
-    require(buf_append_slice(&file, edit, NULL) == LAM_OK);
-    write_file(env, "/MANIFEST-000003", file.data, file.size);
+    fuzz_put(&file, header, sizeof header);
+    fuzz_put(&file, framing, sizeof framing);
+    fuzz_put(&file, edit.data, edit.size);
+    fuzz_file_write(env, "/MANIFEST-000003", buf_slice(&file));
     buf_fini(&file);
 }
 
@@ -84,17 +64,16 @@ static enum lam_code take_edit(void *arg, const struct manifest_edit *edit, stru
 }
 
 static void load_root(struct lam_slice patch, struct lam_slice edit) {
-    lam_env *env;
-    require(lam_env_mem_new(&env, NULL) == LAM_OK);
+    lam_env *env = fuzz_env_new();
     write_root(env, patch);
     write_manifest(env, edit);
     struct manifest_root root;
     struct lam_error err = {0};
     uint64_t edits = 0;
     enum lam_code rc = manifest_load(env, "/", &root, take_edit, &edits, &err);
-    require(rc == LAM_OK || rc == LAM_CORRUPT || rc == LAM_UNSUPPORTED);
-    require(rc != LAM_OK || edits == 1);
-    lam_env_mem_free(env);
+    REQUIRE(rc == LAM_OK || rc == LAM_CORRUPT || rc == LAM_UNSUPPORTED);
+    REQUIRE(rc != LAM_OK || edits == 1);
+    fuzz_env_free(env);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -2,8 +2,8 @@
  *
  * Arbitrary bytes as a row of an arbitrary schema: never outside the row, and what is taken encodes
  * to a row that reads the same. */
-#include "base/assert.h"
 #include "catalog/schema.h"
+#include "tests/fuzz/fuzz.h"
 
 #define COLUMNS_TRIED 16
 
@@ -26,11 +26,9 @@ static struct schema *make_schema(struct cursor *c) {
                                                .key_position = -1,
                                                .ordinal = i + 1};
     }
-    LAM_ASSERT(schema_seal(s, NULL) == LAM_OK);
+    REQUIRE(schema_seal(s, NULL) == LAM_OK);
     return s;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct cursor c = cursor_of(lam_slice_of(data, size));
@@ -40,12 +38,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct row_header header;
     struct buf out = {0};
     if (s && row_decode(row, s, s, values, NULL) == LAM_OK) {
-        LAM_ASSERT(row_header_decode(row, &header, NULL) == LAM_OK);
-        LAM_ASSERT(row_encode(s, values, header.seq, header.deleted, &out, NULL) == LAM_OK);
-        LAM_ASSERT(row_decode(buf_slice(&out), s, s, again, NULL) == LAM_OK);
+        REQUIRE(row_header_decode(row, &header, NULL) == LAM_OK);
+        REQUIRE(row_encode(s, values, header.seq, header.deleted, &out, NULL) == LAM_OK);
+        REQUIRE(row_decode(buf_slice(&out), s, s, again, NULL) == LAM_OK);
         for (uint32_t i = 0; i < s->column_count; i++) {
-            LAM_ASSERT(values[i].is_null == again[i].is_null);
-            LAM_ASSERT(values[i].is_null || value_cmp(&values[i], &again[i]) == 0);
+            REQUIRE(values[i].is_null == again[i].is_null);
+            REQUIRE(values[i].is_null || value_cmp(&values[i], &again[i]) == 0);
         }
     }
     buf_fini(&out);

@@ -2,26 +2,18 @@
  *
  * Segment entries, dead-row bitmaps and keys of the segments partition. What decodes must encode
  * and decode to the same again. */
-#include <stdlib.h>
-
 #include "flush/segment.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition) {
-    if (!condition)
-        abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 static void try_entry(struct lam_slice bytes) {
     struct arena arena = {0};
     struct segment s, again;
     struct buf out = {0};
     if (segment_decode(bytes, "fuzz", &arena, &s, NULL) == LAM_OK) {
-        require(segment_encode(&s, &out, NULL) == LAM_OK);
-        require(segment_decode(buf_slice(&out), "fuzz", &arena, &again, NULL) == LAM_OK);
-        require(again.rows == s.rows && again.column_count == s.column_count);
-        require(slice_eq(again.path, s.path) && slice_eq(again.last_key, s.last_key));
+        REQUIRE(segment_encode(&s, &out, NULL) == LAM_OK);
+        REQUIRE(segment_decode(buf_slice(&out), "fuzz", &arena, &again, NULL) == LAM_OK);
+        REQUIRE(again.rows == s.rows && again.column_count == s.column_count);
+        REQUIRE(slice_eq(again.path, s.path) && slice_eq(again.last_key, s.last_key));
     }
     buf_fini(&out);
     arena_fini(&arena);
@@ -33,11 +25,11 @@ static void try_dead(uint64_t rows, struct lam_slice bytes) {
     uint64_t count, recount;
     struct buf out = {0};
     if (dead_rows_decode(bytes, rows, "fuzz", &arena, &bits, &count, NULL) == LAM_OK) {
-        require(count == bitmap_count(bits, (size_t)rows));
-        require(dead_rows_encode(bits, rows, &out, NULL) == LAM_OK);
-        require(dead_rows_decode(buf_slice(&out), rows, "fuzz", &arena, &again, &recount, NULL) ==
+        REQUIRE(count == bitmap_count(bits, (size_t)rows));
+        REQUIRE(dead_rows_encode(bits, rows, &out, NULL) == LAM_OK);
+        REQUIRE(dead_rows_decode(buf_slice(&out), rows, "fuzz", &arena, &again, &recount, NULL) ==
                 LAM_OK);
-        require(recount == count && memcmp(bits, again, (size_t)((rows + 7) / 8)) == 0);
+        REQUIRE(recount == count && memcmp(bits, again, (size_t)((rows + 7) / 8)) == 0);
     }
     buf_fini(&out);
     arena_fini(&arena);
@@ -51,8 +43,8 @@ static void try_key(struct lam_slice key, bool has_user) {
     uint64_t number;
     if (segment_key_decode(key, has_user, "fuzz", &arena, &user, &kind, &number, NULL) == LAM_OK &&
         kind && (user.size > 0) == has_user) {
-        require(segment_key(user, kind, number, &out, NULL) == LAM_OK);
-        require(slice_eq(buf_slice(&out), key));
+        REQUIRE(segment_key(user, kind, number, &out, NULL) == LAM_OK);
+        REQUIRE(slice_eq(buf_slice(&out), key));
     }
     buf_fini(&out);
     arena_fini(&arena);

@@ -3,20 +3,19 @@
  * Arbitrary text as a statement and as an expression. What parses must print, parse again to the
  * same tree and print alike; an expression is then bound without columns, which folds its
  * constants, and run if it is one value. */
-#include "base/assert.h"
 #include "sql/bound.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "sql/table_options.h"
+#include "tests/fuzz/fuzz.h"
 
 static void check_print(const struct expr *e) {
     struct arena arena = {0};
     struct buf first = {0}, second = {0};
     struct expr *again = NULL;
     struct lam_error err = {0};
-    LAM_ASSERT(expr_print(e, &first, NULL) == LAM_OK);
-    LAM_ASSERT(parse_expression(buf_slice(&first), &arena, &again, &err) == LAM_OK);
-    LAM_ASSERT(expr_print(again, &second, NULL) == LAM_OK);
-    LAM_ASSERT(slice_eq(buf_slice(&first), buf_slice(&second)));
+    REQUIRE(expr_print(e, &first, NULL) == LAM_OK);
+    REQUIRE(parse_expression(buf_slice(&first), &arena, &again, &err) == LAM_OK);
+    REQUIRE(expr_print(again, &second, NULL) == LAM_OK);
+    REQUIRE(slice_eq(buf_slice(&first), buf_slice(&second)));
     buf_fini(&first);
     buf_fini(&second);
     arena_fini(&arena);
@@ -45,6 +44,15 @@ static void check_select(const struct select_stmt *s) {
         check_print(s->order[i].expr);
 }
 
+static void check_options(const struct create_table_stmt *t, struct arena *arena) {
+    enum table_kind kind;
+    struct table_options options;
+    struct lam_error err = {0};
+    enum lam_code rc = table_options_read(t, arena, &kind, &options, &err);
+    REQUIRE(rc == LAM_OK || (rc == LAM_SQL && err.sqlstate[0]));
+    REQUIRE(rc != LAM_OK || (kind >= TABLE_USER && kind <= TABLE_STREAM));
+}
+
 static void try_statement(struct lam_slice text) {
     struct arena arena = {0};
     struct stmt *s = NULL;
@@ -52,9 +60,11 @@ static void try_statement(struct lam_slice text) {
     size_t tail = 0;
     enum lam_code rc = parse_statement(text, &arena, &s, &tail, &err);
     if (rc == LAM_OK)
-        LAM_ASSERT(tail <= text.size);
+        REQUIRE(tail <= text.size);
     else
-        LAM_ASSERT(rc == LAM_SQL && err.sqlstate[0] && err.pos <= text.size + 1);
+        REQUIRE(rc == LAM_SQL && err.sqlstate[0] && err.pos <= text.size + 1);
+    if (rc == LAM_OK && s && s->kind == STMT_CREATE_TABLE)
+        check_options(s->as.create_table, &arena);
     if (rc == LAM_OK && s && s->kind == STMT_SELECT)
         check_select(s->as.select);
     if (rc == LAM_OK && s && s->kind == STMT_INSERT && s->as.insert->select)
@@ -64,6 +74,19 @@ static void try_statement(struct lam_slice text) {
     if (rc == LAM_OK && s && s->kind == STMT_DELETE)
         check_items(s->as.delete_->returning, s->as.delete_->returning_count);
     arena_fini(&arena);
+}
+
+/* Texts of up to 64 MiB are what lpad and its kind may make; a few in one expression take seconds
+ * under sanitizers. */
+static bool may_be_long(struct lam_slice text) {
+    size_t digits = 0, most = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        digits = text.data[i] >= '0' && text.data[i] <= '9' ? digits + 1 : 0;
+        most = digits > most ? digits : most;
+    }
+    return most > 4 &&
+           (memmem(text.data, text.size, "pad", 3) || memmem(text.data, text.size, "PAD", 3) ||
+            memmem(text.data, text.size, "epeat", 5) || memmem(text.data, text.size, "EPEAT", 5));
 }
 
 static void try_expression(struct lam_slice text) {
@@ -79,9 +102,9 @@ static void try_expression(struct lam_slice text) {
     struct run_context run = {.arena = &arena, .user = lam_slice_str("u")};
     if (parse_expression(text, &arena, &e, &err) == LAM_OK) {
         check_print(e);
-        if (bind_expr(&ctx, e, &b, &err) == LAM_OK && bound_is_row_free(b)) {
+        if (!may_be_long(text) && bind_expr(&ctx, e, &b, &err) == LAM_OK && bound_is_row_free(b)) {
             enum lam_code rc = bound_value(&run, b, &v, &err);
-            LAM_ASSERT(rc == LAM_OK || rc == LAM_SQL || rc == LAM_LIMIT || rc == LAM_NO_MEMORY);
+            REQUIRE(rc == LAM_OK || rc == LAM_SQL || rc == LAM_LIMIT || rc == LAM_NO_MEMORY);
         }
     }
     arena_fini(&arena);

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Arbitrary text as every type: what is taken prints as text that reads as the same value. */
-#include "base/assert.h"
 #include "catalog/value.h"
+#include "tests/fuzz/fuzz.h"
 
 static void try_type(struct lam_slice text, struct coltype type, struct arena *arena) {
     struct value v, again;
     struct buf out = {0};
     if (value_parse(text, type, arena, &v, NULL) != LAM_OK)
         return;
-    LAM_ASSERT(value_format(&v, &out, NULL) == LAM_OK);
-    LAM_ASSERT(value_parse(buf_slice(&out), type, arena, &again, NULL) == LAM_OK);
-    LAM_ASSERT(coltype_eq(v.type, again.type));
-    LAM_ASSERT(value_cmp(&v, &again) == 0);
-    LAM_ASSERT(value_hash(&v, 1) == value_hash(&again, 1));
+    REQUIRE(value_format(&v, &out, NULL) == LAM_OK);
+    REQUIRE(value_parse(buf_slice(&out), type, arena, &again, NULL) == LAM_OK);
+    REQUIRE(coltype_eq(v.type, again.type));
+    REQUIRE(value_cmp(&v, &again) == 0);
+    REQUIRE(value_hash(&v, 1) == value_hash(&again, 1));
     buf_fini(&out);
 }
 
@@ -24,11 +24,9 @@ static void try_casts(struct lam_slice text, struct arena *arena) {
     for (int t = LAM_TYPE_BOOLEAN; t <= LAM_TYPE_JSON; t++) {
         enum lam_code code =
             value_cast(&from, coltype_of((enum lam_type)t), CAST_EXPLICIT, arena, &to, NULL);
-        LAM_ASSERT(code == LAM_OK || code == LAM_SQL);
+        REQUIRE(code == LAM_OK || code == LAM_SQL);
     }
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0)

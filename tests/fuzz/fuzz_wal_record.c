@@ -3,23 +3,14 @@
  * Reading of WAL segments. The input is a program that writes a segment piece by piece: good
  * records, record headers whose fields are anything but whose checksums hold, and raw bytes. Good
  * records at the start must come back; nothing may crash, hang or read past the file. */
-#include <stdlib.h>
-
-#include "base/buf.h"
 #include "base/hash.h"
 #include "lsm/log_format.h"
 #include "lsm/wal.h"
+#include "tests/fuzz/fuzz.h"
 
 #define PATH "/000007.wal"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static const uint8_t db_id[16] = "0123456789abcdef";
-
-static void require(bool condition) {
-    if (!condition)
-        abort();
-}
 
 struct count {
     uint64_t records;
@@ -38,10 +29,6 @@ static enum lam_code count_record(void *arg, uint64_t sequence, uint64_t durable
     return LAM_OK;
 }
 
-static void add(struct buf *out, const void *bytes, size_t size) {
-    require(buf_append(out, bytes, size, NULL) == LAM_OK);
-}
-
 static void add_good(struct buf *out, uint64_t seed, uint64_t sequence, struct lam_slice payload) {
     struct log_record record = {
         .offset = out->size,
@@ -51,8 +38,8 @@ static void add_good(struct buf *out, uint64_t seed, uint64_t sequence, struct l
     };
     uint8_t header[LOG_RECORD_BYTES];
     log_record_encode(&record, seed, payload, header);
-    add(out, header, sizeof header);
-    add(out, payload.data, payload.size);
+    fuzz_put(out, header, sizeof header);
+    fuzz_put(out, payload.data, payload.size);
 }
 
 /* A header with the 24 bytes of fields as given and a check that holds. */
@@ -61,7 +48,7 @@ static void add_headed(struct buf *out, uint64_t seed, struct lam_slice fields) 
     put_le32(header, log_marker(seed));
     memcpy(header + 16, fields.data, fields.size);
     put_le32(header + 4, (uint32_t)hash_xxh3(header + 16, 24, hash_mix(seed, out->size)));
-    add(out, header, sizeof header);
+    fuzz_put(out, header, sizeof header);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -70,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct buf file = {0};
     uint8_t header[LOG_HEADER_BYTES];
     uint64_t seed = log_header_encode(&id, cursor_u8(&c), header);
-    add(&file, header, sizeof header);
+    fuzz_put(&file, header, sizeof header);
     uint64_t good = 0;
     bool all_good = true;
     for (uint64_t sequence = 1; cursor_left(&c) > 0; sequence++) {
@@ -86,24 +73,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (op % 4 == 2)
             add_headed(&file, seed, cursor_bytes(&c, take < 24 ? take : 24));
         else
-            add(&file, cursor_bytes(&c, take).data, cursor_left(&c) < most ? take : 0);
+            fuzz_put(&file, cursor_bytes(&c, take).data, cursor_left(&c) < most ? take : 0);
     }
-    lam_env *env;
-    require(lam_env_mem_new(&env, NULL) == LAM_OK);
-    lam_file *f;
-    require(env_file_open(env, PATH, LAM_OPEN_WRITE | LAM_OPEN_CREATE, &f, NULL) == LAM_OK);
-    require(env_file_write(f, 0, file.data, file.size, NULL) == LAM_OK);
-    require(env_file_close(f, NULL) == LAM_OK);
+    lam_env *env = fuzz_env_new();
+    fuzz_file_write(env, PATH, buf_slice(&file));
     struct count count = {0};
     struct wal_read_result res;
     struct lam_error err = {0};
     enum lam_code rc = wal_read(env, PATH, db_id, 7, 0, count_record, &count, &res, &err);
-    require(rc == LAM_OK || rc == LAM_CORRUPT);
-    require(!res.header_missing && res.records == count.records && count.records >= good);
-    require(res.end == LOG_HEADER_BYTES + count.bytes + count.records * LOG_RECORD_BYTES);
-    require(res.end <= file.size);
-    require(rc == LAM_CORRUPT || !all_good || res.end == file.size);
-    lam_env_mem_free(env);
+    REQUIRE(rc == LAM_OK || rc == LAM_CORRUPT);
+    REQUIRE(!res.header_missing && res.records == count.records && count.records >= good);
+    REQUIRE(res.end == LOG_HEADER_BYTES + count.bytes + count.records * LOG_RECORD_BYTES);
+    REQUIRE(res.end <= file.size);
+    REQUIRE(rc == LAM_CORRUPT || !all_good || res.end == file.size);
+    fuzz_env_free(env);
     buf_fini(&file);
     return 0;
 }
