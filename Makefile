@@ -161,10 +161,12 @@ MUTATE_ENV = CC="$(CC)" CFLAGS="$(CPPFLAGS) $(ALL_CFLAGS)" LDLIBS="$(LDLIBS)" O=
              SIM_OBJ="$(SIM_OBJ) $(SIM_SUPPORT)" FAULT_OBJ="$(FAULT_OBJ)" LIBS="$(SIM_LIBS)"
 FAULT_ARGS = $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 test-faults: build-deps test-deps ## every fault gate's fast tier, one table (docs/TESTING.md): SEED, ONLY
-	@$(MAKE) --no-print-directory $(JFLAG) sim-programs
+	@./.ci/deps lint diff faults
+	@$(MAKE) --no-print-directory $(JFLAG) sim-programs $(O)/tests/sql/run_diff
 	@$(MUTATE_ENV) tests/fault/run.py fast $(FAULT_ARGS)
 test-faults-long: build-deps test-deps ## the same gates at length: about an hour
-	@$(MAKE) --no-print-directory $(JFLAG) sim-programs
+	@./.ci/deps lint diff faults
+	@$(MAKE) --no-print-directory $(JFLAG) sim-programs $(O)/tests/sql/run_diff
 	@$(MUTATE_ENV) tests/fault/run.py long $(FAULT_ARGS)
 test-bugs: build-deps test-deps ## the seeded bugs, which the harness must find: BUGS=name
 	@$(MAKE) --no-print-directory $(JFLAG) sim-programs
@@ -249,7 +251,7 @@ test-foreign: ## Parquet files read by DuckDB and pyarrow (from PyPI, in a virtu
 
 # The differential tester needs SQLite's library, which nothing else here does.
 DIFF_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard tests/sql/diff/*.c)))
-$(O)/tests/sql/run_diff: $(DIFF_OBJ) $(O)/liblamina.a
+$(O)/tests/sql/run_diff: $(DIFF_OBJ) $(O)/obj/tests/support/gate.o $(O)/liblamina.a
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lsqlite3

@@ -39,6 +39,7 @@ def jobs_of(tier, seed):
             for n in range(10):
                 command = command.replace("{seed+%d}" % n, hex((seed + n * 0x9E3779B1) & 0xFFFFFFFF))
             command = command.replace("{seed}", hex(seed)).replace("{O}", os.environ["O"])
+            command = command.replace("{B}", os.environ["B"])
             jobs.append((name, command))
     return jobs
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/sql/diff/diff.h"
+#include "tests/support/gate.h"
 
 #define ROUND_STEPS 300
 #define REPLAYS_MAX 1500
@@ -144,7 +145,7 @@ int main(int argc, char **argv) {
         if (option == 'n')
             wanted = atol(optarg);
         else if (option == 's')
-            seed = strtoull(optarg, NULL, 10);
+            seed = strtoull(optarg, NULL, 0);
         else if (option == 'v')
             verbose = true;
         else
@@ -158,5 +159,7 @@ int main(int argc, char **argv) {
     printf("diff: %ld statements, %ld skipped, %ld failed in both, %d diverged\n",
            totals.statements, totals.skipped, totals.nonsense, diverged);
     /* A generator that makes nonsense tests nothing. */
-    return diverged > 0 || totals.nonsense * 20 > totals.statements;
+    bool nonsense = totals.nonsense * 20 > totals.statements;
+    return !gate_report("sql answers equal to SQLite's", (uint64_t)wanted,
+                        (uint64_t)totals.statements, (uint64_t)diverged + nonsense, seed);
 }
