@@ -200,6 +200,37 @@ static void compare_faulty(struct wsql_view *v, const struct wsql_image *form, b
     msql_state_unref(found);
 }
 
+/* What was acknowledged as durable is there if the power fails now. `before` may be there else. */
+static void lose_power(struct wsql_view *v, const struct wsql_step *step, enum lam_code rc,
+                       struct msql_state *before, uint64_t flushed) {
+    struct wsql *w = v->w;
+    char what[240];
+    struct wsql_view image = {.w = w, .fs = simfs_crash_old(v->fs), .what = what};
+    struct msql_state *may[2] = {before, step->after};
+    struct wsql_image form = {.may = may, .count = 1};
+    struct lam_error err = {0};
+    bool changed = step->after && !msql_hash_eq(step->after->plain, before->plain);
+    bool synced = step->synced || step->durability == LAM_DURABILITY_SYNC;
+    snprintf(what, sizeof what, "%s, then power loss", v->what);
+    if (is_flush(step->kind))
+        form.flushes_more = MSQL_TABLES;
+    else if (changed && synced && rc == LAM_OK)
+        may[0] = step->after;
+    else if (changed)
+        form.count = 2;
+    before->flushes -= rc == LAM_OK ? 0 : flushed;
+    enum lam_code opened = wsql_view_open(&image, &err);
+    if (opened != LAM_OK)
+        wsql_fail(w, "%s: open: %s: %s", what, lam_code_name(opened), err.message);
+    else
+        compare_faulty(&image, &form, true);
+    before->flushes += rc == LAM_OK ? 0 : flushed;
+    simfs_freeze(image.fs);
+    if (image.db)
+        wsql_view_close(&image, NULL);
+    simfs_free(image.fs);
+}
+
 static void reopen_after_fault(struct wsql_view *v, const struct wsql_image *form) {
     struct lam_error err = {0};
     wsql_view_close(v, NULL);
@@ -236,6 +267,8 @@ static bool try_fault(struct wsql *w, struct wsql_step *step, struct simfs *from
             wsql_fail(w, "%s: an error without words", what);
         if (fired && !w->failed && v.root)
             compare_faulty(&v, &form, false);
+        if (fired && !w->failed)
+            lose_power(&v, step, rc, before, flushed);
         if (fired && !w->failed)
             reopen_after_fault(&v, &form);
         msql_state_unref(before);
