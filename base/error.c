@@ -4,6 +4,7 @@
  * be among the arguments. */
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -122,4 +123,8 @@ enum lam_code error_context(struct lam_error *err, enum lam_code code, const cha
     snprintf(text + at, sizeof text - at, ": %s", err->message);
     copy_text(err->message, sizeof err->message, text);
     return code;
+}
+
+bool error_is_out_of_files(const struct lam_error *err) {
+    return err->os_errno == EMFILE || err->os_errno == ENFILE;
 }

@@ -21,6 +21,9 @@ enum lam_code error_hint(struct lam_error *err, enum lam_code code, const char *
 enum lam_code error_context(struct lam_error *err, enum lam_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The process or the system has no descriptor left. */
+bool error_is_out_of_files(const struct lam_error *err);
+
 /* `code`, whatever the setter gave. */
 static inline enum lam_code error_is(enum lam_code code, enum lam_code set) {
     (void)set;

@@ -42,7 +42,8 @@ enum mutex_rank {
     RANK_DB_MANIFEST = 80, /* lsm: one manifest edit at a time */
     RANK_DB_STATE = 85,    /* lsm: partitions, versions, snapshots */
     RANK_DB_SYNC = 90,     /* lsm: group of waiting sync commits */
-    RANK_CACHE = 95,       /* lsm: block and file caches */
+    RANK_DB_IDLE = 92,     /* lsm: who is asked to close idle files */
+    RANK_CACHE = 95,       /* lsm: block and file caches; flush: open cold files */
     RANK_ENV = 100,        /* environments */
     RANK_LEAF = 110,       /* anything that takes no other lock */
 };

@@ -3,8 +3,6 @@
  * Open segment files, shared by all readers of a database: a bounded list, the one unused for the
  * longest time goes first. Its footer is parsed once; readers may hold on to a file that the list
  * has let go of. */
-#include <errno.h>
-
 #include "flush/cold_set.h"
 
 /* Files held open while nobody reads them. */
@@ -93,10 +91,6 @@ static struct cold_file *take_oldest(struct flush *f) {
     return taken;
 }
 
-static bool out_of_files(const struct lam_error *e) {
-    return e->os_errno == EMFILE || e->os_errno == ENFILE;
-}
-
 /* When the process has no descriptor left, one after another of those that only this list and the
  * engine's hold is given up for it. */
 static enum lam_code open_file_or_evict(struct flush *f, struct table_id table,
@@ -104,7 +98,7 @@ static enum lam_code open_file_or_evict(struct flush *f, struct table_id table,
                                         struct lam_error *err) {
     struct lam_error local = {0};
     enum lam_code rc = open_file(f, table, s, out, &local);
-    for (bool last = false; rc != LAM_OK && out_of_files(&local) && !last;) {
+    for (bool last = false; rc != LAM_OK && error_is_out_of_files(&local) && !last;) {
         struct cold_file *oldest = take_oldest(f);
         last = !oldest;
         if (last)
@@ -162,6 +156,12 @@ void cold_files_forget(struct flush *f, struct table_id table) {
         cold_file_unref(file);
 }
 
+void cold_files_close_idle(void *flush) {
+    struct cold_file *file;
+    while ((file = take_one(flush, 0)))
+        cold_file_unref(file);
+}
+
 static void free_list(struct flush *f) NO_THREAD_SAFETY {
     mem_free(flush_files(f)->items);
     flush_files(f)->items = NULL;
@@ -169,8 +169,6 @@ static void free_list(struct flush *f) NO_THREAD_SAFETY {
 }
 
 void cold_files_fini(struct flush *f) {
-    struct cold_file *file;
-    while ((file = take_one(f, 0)))
-        cold_file_unref(file);
+    cold_files_close_idle(f);
     free_list(f);
 }

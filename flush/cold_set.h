@@ -102,6 +102,8 @@ MUST_CHECK enum lam_code cold_file_get(struct flush *f, struct table_id table,
 void cold_file_unref(struct cold_file *file);
 /* Lets go of a table's files. */
 void cold_files_forget(struct flush *f, struct table_id table);
+/* Closes those that nobody reads; `flush` is the layer. Takes files_mu only. */
+void cold_files_close_idle(void *flush);
 void cold_files_fini(struct flush *f);
 
 #endif

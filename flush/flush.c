@@ -129,9 +129,10 @@ static enum lam_code open_layer(lam_db *db, void **object_out, struct lam_error 
     mutex_init(&f->jobs_mu, RANK_FLUSH);
     cond_init(&f->jobs_cond);
     mutex_init(&f->tables_mu, RANK_COLD);
-    mutex_init(&f->files_mu, RANK_COLD);
+    mutex_init(&f->files_mu, RANK_CACHE);
     mutex_init(&f->timer_mu, RANK_COLD);
     f->timer_guarded_.tick_at = FLUSH_NEVER;
+    db_set_idle_files(db, cold_files_close_idle, f);
     *object_out = f;
     return LAM_OK;
 }
@@ -162,6 +163,7 @@ static void close_layer(void *object) {
     struct flush *f = object;
     atomic_store(&f->stopping, true);
     f->env->ops->cancel(f->env, f);
+    db_set_idle_files(f->db, NULL, NULL);
     cold_files_fini(f);
     free_tables(f);
     mutex_fini(&f->jobs_mu);

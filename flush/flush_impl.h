@@ -2,9 +2,10 @@
  *
  * What the files of flush share: the layer's object and what it keeps per table.
  *
- * Locks: `jobs_mu` (RANK_FLUSH) is taken with nothing held; the others are RANK_COLD, are never
- * nested and are never held over a call of the engine or the environment's files. Reading paths
- * take RANK_COLD only, since writers call them under a table's stripe. */
+ * Locks: `jobs_mu` (RANK_FLUSH) is taken with nothing held; the others are RANK_COLD, or RANK_CACHE
+ * for the open files, which the engine asks for under its own locks. They are never nested and are
+ * never held over a call of the engine or the environment's files. Reading paths take no others,
+ * since writers call them under a table's stripe. */
 #ifndef LAMINA_FLUSH_FLUSH_IMPL_H
 #define LAMINA_FLUSH_FLUSH_IMPL_H
 
@@ -53,7 +54,7 @@ struct flush {
         size_t count, capacity;
     } tables_guarded_;
 
-    struct mutex files_mu; /* RANK_COLD */
+    struct mutex files_mu; /* RANK_CACHE: files are given up under the engine's locks */
     struct flush_files_guarded {
         struct cold_file **items; /* open segment files; owned references */
         size_t count, capacity;

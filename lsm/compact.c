@@ -248,7 +248,8 @@ static enum lam_code publish_locked(lam_db *db, struct compaction *c, const stru
                                  .removed = l->removed,
                                  .removed_count = l->removed_count};
     enum lam_code rc = db_manifest_append_locked(db, &edit, err);
-    sst_output_keep(&c->output); /* D7: also when it failed */
+    if (rc == LAM_OK || rc == LAM_UNKNOWN_OUTCOME)
+        sst_output_keep(&c->output); /* D7: also when it may have failed */
     TRY(rc);
     if (c->job.kind != PICK_MOVE)
         mark_inputs_obsolete(&c->job);
@@ -269,7 +270,7 @@ static enum lam_code publish(struct compaction *c, struct lam_error *err) {
         mutex_lock(&db->manifest);
         rc = publish_locked(db, c, &l, &change, err);
         if (rc == LAM_OK)
-            IGNORE(db_manifest_trim_locked(db, NULL), "its failure is sticky by itself");
+            IGNORE(db_manifest_trim_locked(db, NULL), "it is tried again, or sticky by itself");
         mutex_unlock(&db->manifest);
     }
     db_change_fini(&change);

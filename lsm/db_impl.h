@@ -12,6 +12,7 @@
  *                               partitions holds it from reading the old to installing the new
  *   state     RANK_DB_STATE     what readers pick up: partitions, read states, snapshots
  *   sync      RANK_DB_SYNC      log segments, the group of waiting commits, the sticky failure
+ *   idle_files RANK_DB_IDLE     who else is asked for descriptors
  *
  * Invariants, cited by asserts and comments:
  *
@@ -180,6 +181,12 @@ struct db_sync {
     uint64_t sync_waits;
 };
 
+/* Guarded by `idle_files`: how a layer above gives up descriptors. */
+struct db_idle_files {
+    void (*fn)(void *arg); /* NULL: no layer keeps files open */
+    void *arg;
+};
+
 /* Handed to the executor; its address is the task's name for cancel. */
 struct db_task {
     lam_db *db;
@@ -236,6 +243,8 @@ struct lam_db {
     struct mutex sync;
     struct cond synced; /* with `sync`: a leader is done */
     struct db_sync sync_guarded_;
+    struct mutex idle_files;
+    struct db_idle_files idle_files_guarded_;
 };
 
 static inline struct db_objects *db_objects(lam_db *db) REQUIRES(&db->open) {
@@ -253,6 +262,9 @@ static inline struct db_state *db_state(lam_db *db) REQUIRES(&db->state) {
 static inline struct db_sync *db_sync(lam_db *db) REQUIRES(&db->sync) {
     return &db->sync_guarded_;
 }
+static inline struct db_idle_files *db_idle_files(lam_db *db) REQUIRES(&db->idle_files) {
+    return &db->idle_files_guarded_;
+}
 
 /* --- shared checks (db_open.c) --------------------------------------------------------------- */
 
@@ -260,6 +272,9 @@ static inline struct db_sync *db_sync(lam_db *db) REQUIRES(&db->sync) {
 MUST_CHECK enum lam_code db_check_key(struct lam_slice key, struct lam_error *err);
 /* READ_ONLY for a database opened so, or after a failed sync (with that failure's message). */
 MUST_CHECK enum lam_code db_check_writable(lam_db *db, struct lam_error *err);
+/* What a change answers when something that had to come before it gave `rc`: it has not happened,
+ * so an unknown outcome is none of its own. */
+MUST_CHECK enum lam_code db_not_done(lam_db *db, enum lam_code rc, struct lam_error *err);
 /* NULL handles, a forked child, a partition of another database, a dropped partition. */
 MUST_CHECK enum lam_code db_check_partition(const lam_db *db, const lam_partition *p,
                                             const char *call, struct lam_error *err);
@@ -333,14 +348,17 @@ MUST_CHECK enum lam_code db_seal_locked(lam_db *db, struct lam_error *err) REQUI
 /* --- manifest (db_manifest.c) ------------------------------------------------------------------
  */
 
-/* Appends an edit, with the number counter in it; a failure is sticky and UNKNOWN_OUTCOME. */
+/* Appends an edit, with the number counter in it. UNKNOWN_OUTCOME, and sticky, if it may be on
+ * disk; after any other failure nothing has changed. */
 MUST_CHECK enum lam_code db_manifest_append_locked(lam_db *db, struct manifest_edit *edit,
                                                    struct lam_error *err) REQUIRES(&db->manifest);
-/* Begins a fresh manifest with the whole state. `wals` are the live log segments. */
+/* Begins a fresh manifest with the whole state. `wals` are the live log segments. `*clean_out`: it
+ * failed and the old one is still the manifest for certain. */
 MUST_CHECK enum lam_code db_manifest_rewrite_locked(lam_db *db, const struct manifest_wal *wals,
-                                                    size_t wals_count, struct lam_error *err)
-    REQUIRES(&db->manifest);
-/* Does so if the manifest has grown too long. */
+                                                    size_t wals_count, bool *clean_out,
+                                                    struct lam_error *err) REQUIRES(&db->manifest);
+/* Does so if the manifest has grown too long; a failure that leaves it as it was is tried again
+ * with a later edit, any other is sticky. */
 MUST_CHECK enum lam_code db_manifest_trim_locked(lam_db *db, struct lam_error *err)
     REQUIRES(&db->manifest);
 

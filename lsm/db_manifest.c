@@ -17,6 +17,11 @@ enum lam_code db_manifest_append_locked(lam_db *db, struct manifest_edit *edit,
     enum lam_code rc = manifest_append(m->log, edit, &cause);
     if (rc == LAM_OK)
         return LAM_OK;
+    if (manifest_is_open(m->log)) {
+        if (err)
+            *err = cause;
+        return rc;
+    }
     cause.code = rc;
     db_fail(db, &cause);
     return ERR(err, LAM_UNKNOWN_OUTCOME, "the manifest could not be written: %s", cause.message);
@@ -87,7 +92,8 @@ static enum lam_code describe_state(lam_db *db, struct whole_state *w, struct la
 }
 
 enum lam_code db_manifest_rewrite_locked(lam_db *db, const struct manifest_wal *wals,
-                                         size_t wals_count, struct lam_error *err) {
+                                         size_t wals_count, bool *clean_out,
+                                         struct lam_error *err) {
     struct db_manifest *m = db_manifest(db);
     struct whole_state w = {0};
     struct manifest *log = NULL;
@@ -100,10 +106,15 @@ enum lam_code db_manifest_rewrite_locked(lam_db *db, const struct manifest_wal *
     w.edit.wals = wals;
     w.edit.wals_count = wals_count;
     if (rc == LAM_OK)
-        rc = manifest_rewrite(db->env, db->path, &m->root, number, &w.edit, &log, err);
+        rc = manifest_prepare(db->env, db->path, &m->root, number, &w.edit, &log, err);
     whole_state_fini(&w);
-    if (rc != LAM_OK)
+    *clean_out = rc != LAM_OK;
+    if (rc == LAM_OK)
+        rc = manifest_make_current(log, err);
+    if (rc != LAM_OK) {
+        manifest_close(log);
         return rc;
+    }
     manifest_close(m->log);
     m->log = log;
     m->root.manifest_number = number;
@@ -137,15 +148,17 @@ enum lam_code db_manifest_trim_locked(lam_db *db, struct lam_error *err) {
     uint64_t old = m->root.manifest_number;
     struct manifest_wal *wals = NULL;
     size_t count = 0;
+    bool clean = true;
     struct lam_error cause = {0};
     enum lam_code rc = list_segments(db, &wals, &count, &cause);
     if (rc == LAM_OK)
-        rc = db_manifest_rewrite_locked(db, wals, count, &cause);
+        rc = db_manifest_rewrite_locked(db, wals, count, &clean, &cause);
     mem_free(wals);
     if (rc != LAM_OK) {
-        /* The superblock may name either file: nothing may be appended to one of them. */
         cause.code = rc;
-        db_fail(db, &cause);
+        /* The superblock may name either file: nothing may be appended to one of them. */
+        if (!clean)
+            db_fail(db, &cause);
         if (err)
             *err = cause;
         return rc;

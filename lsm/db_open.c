@@ -54,6 +54,14 @@ enum lam_code db_check_writable(lam_db *db, struct lam_error *err) {
                cause.message);
 }
 
+enum lam_code db_not_done(lam_db *db, enum lam_code rc, struct lam_error *err) {
+    if (rc != LAM_UNKNOWN_OUTCOME)
+        return rc;
+    enum lam_code refused = db_check_writable(db, err);
+    LAM_ASSERT(refused != LAM_OK); /* every unknown outcome is sticky */
+    return refused;
+}
+
 enum lam_code db_check_partition(const lam_db *db, const lam_partition *p, const char *call,
                                  struct lam_error *err) {
     if (!db || !p)
@@ -69,6 +77,17 @@ uint64_t db_next_number(lam_db *db) {
 
 void db_close_idle_files(lam_db *db) {
     sst_cache_halve(&db->ssts);
+    mutex_lock(&db->idle_files);
+    const struct db_idle_files *i = db_idle_files(db);
+    if (i->fn)
+        i->fn(i->arg);
+    mutex_unlock(&db->idle_files);
+}
+
+void db_set_idle_files(lam_db *db, void (*fn)(void *arg), void *arg) {
+    mutex_lock(&db->idle_files);
+    *db_idle_files(db) = (struct db_idle_files){fn, arg};
+    mutex_unlock(&db->idle_files);
 }
 
 lam_env *db_env(const lam_db *db) {
@@ -179,6 +198,7 @@ static void init_locks(lam_db *db) {
     mutex_init(&db->manifest, RANK_DB_MANIFEST);
     mutex_init(&db->state, RANK_DB_STATE);
     mutex_init(&db->sync, RANK_DB_SYNC);
+    mutex_init(&db->idle_files, RANK_DB_IDLE);
     cond_init(&db->opened);
     cond_init(&db->room);
     cond_init(&db->idle);
@@ -191,6 +211,7 @@ static void fini_locks(lam_db *db) {
     mutex_fini(&db->manifest);
     mutex_fini(&db->state);
     mutex_fini(&db->sync);
+    mutex_fini(&db->idle_files);
     cond_fini(&db->opened);
     cond_fini(&db->room);
     cond_fini(&db->idle);

@@ -273,7 +273,7 @@ enum lam_code lam_partition_create(lam_db *db, const char *name,
     if (name_is_taken(db, name))
         return ERR(err, LAM_EXISTS, "partition \"%s\" exists", name);
     /* What was committed before must not be lost while this survives. */
-    TRY(db_sync_to(db, db_published(db), err));
+    TRY(db_not_done(db, db_sync_to(db, db_published(db), err), err));
     mutex_lock(&db->manifest);
     enum lam_code rc = db_check_writable(db, err);
     if (rc == LAM_OK)
@@ -334,7 +334,7 @@ static void mark_obsolete(const struct version *v) {
 }
 
 static enum lam_code drop_registered(lam_db *db, lam_partition *p, struct lam_error *err) {
-    TRY(db_sync_to(db, db_published(db), err));
+    TRY(db_not_done(db, db_sync_to(db, db_published(db), err), err));
     struct read_state *old = NULL;
     mutex_lock(&db->manifest);
     struct manifest_edit edit = {.dropped = &p->number, .dropped_count = 1};

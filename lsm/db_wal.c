@@ -49,7 +49,15 @@ enum lam_code db_wal_open(lam_db *db, uint64_t number, uint64_t min_bytes,
     atomic_init(&segment->refs, 1);
     segment->number = number;
     segment->bytes = min_bytes > db->tuning.segment_bytes ? min_bytes : db->tuning.segment_bytes;
-    enum lam_code rc = open_writer(db, segment, err);
+    struct lam_error cause = {0};
+    enum lam_code rc = open_writer(db, segment, &cause);
+    if (rc != LAM_OK && error_is_out_of_files(&cause)) {
+        db_close_idle_files(db);
+        memset(&cause, 0, sizeof cause);
+        rc = open_writer(db, segment, &cause);
+    }
+    if (rc != LAM_OK && err)
+        *err = cause;
     if (rc == LAM_OK) {
         mutex_lock(&db->sync);
         struct db_sync *s = db_sync(db);
@@ -69,6 +77,21 @@ enum lam_code db_wal_open(lam_db *db, uint64_t number, uint64_t min_bytes,
     return LAM_OK;
 }
 
+/* Gives up a segment that was opened last and that no edit names. */
+static void forget_segment(lam_db *db, struct db_segment *fresh) {
+    struct buf path = {0};
+    const char *text;
+    mutex_lock(&db->sync);
+    struct db_sync *s = db_sync(db);
+    LAM_ASSERT(s->count > 0 && s->segments[s->count - 1] == fresh);
+    s->count--;
+    mutex_unlock(&db->sync);
+    if (filename_path(&path, db->path, FILE_WAL, fresh->number, &text, NULL) == LAM_OK)
+        IGNORE(env_file_remove(db->env, text, NULL), "an orphan goes at the next open");
+    buf_fini(&path);
+    db_segment_unref(fresh);
+}
+
 enum lam_code db_wal_roll_locked(lam_db *db, uint64_t payload_bytes, struct lam_error *err) {
     struct db_commit *c = db_commit(db);
     struct db_segment *fresh;
@@ -82,6 +105,8 @@ enum lam_code db_wal_roll_locked(lam_db *db, uint64_t payload_bytes, struct lam_
     enum lam_code rc = db_manifest_append_locked(db, &edit, err);
     mutex_unlock(&db->manifest);
     if (rc != LAM_OK) {
+        if (rc != LAM_UNKNOWN_OUTCOME)
+            forget_segment(db, fresh);
         db_segment_unref(fresh);
         return rc;
     }

@@ -132,12 +132,12 @@ static bool dump_is_coming(lam_db *db) {
 static enum lam_code wait_for_dump_locked(lam_db *db, uint64_t attempts, struct lam_error *err)
     REQUIRES(&db->commit) {
     struct db_commit *c = db_commit(db);
+    TRY(db_check_writable(db, err));
     if (c->dump_attempts != attempts && c->dump_error.code != LAM_OK) {
         if (err)
             *err = c->dump_error;
         return c->dump_error.code;
     }
-    TRY(db_check_writable(db, err));
     if (!dump_is_coming(db)) {
         mutex_unlock(&db->commit);
         db_bg_kick(db, true);
@@ -175,7 +175,7 @@ static enum lam_code make_room_locked(lam_db *db, bool *sealed_out, struct lam_e
     uint64_t attempts = c->dump_attempts;
     while (c->active_bytes >= db->tuning.rotate_bytes) {
         if (!sealed_is_full(db)) {
-            TRY(db_seal_locked(db, err));
+            TRY(db_not_done(db, db_seal_locked(db, err), err));
             *sealed_out = true;
             return LAM_OK;
         }
@@ -241,7 +241,7 @@ static enum lam_code append_locked(lam_db *db, struct lam_batch *b, uint64_t seq
                                    struct lam_error *err) REQUIRES(&db->commit) {
     struct db_commit *c = db_commit(db);
     if (!c->segment || !wal_writer_fits(c->segment->writer, b->payload.size))
-        TRY(db_wal_roll_locked(db, b->payload.size, err));
+        TRY(db_not_done(db, db_wal_roll_locked(db, b->payload.size, err), err));
     bool clean = false;
     struct lam_error cause = {0};
     enum lam_code rc = wal_writer_append(c->segment->writer, sequence, atomic_load(&db->durable),

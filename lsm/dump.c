@@ -186,8 +186,8 @@ static enum lam_code publish_locked(lam_db *db, struct dump *d, struct lam_error
     };
     TRY(db_check_writable(db, err));
     enum lam_code rc = db_manifest_append_locked(db, &edit, err);
-    /* D7: also when it failed. */
-    for (size_t i = 0; i < d->set->count; i++)
+    /* D7: also when it may have failed. */
+    for (size_t i = 0; i < d->set->count && (rc == LAM_OK || rc == LAM_UNKNOWN_OUTCOME); i++)
         if (!d->items[i].skipped)
             sst_output_keep(&d->items[i].output);
     TRY(rc);
@@ -220,7 +220,7 @@ static enum lam_code dump_set(lam_db *db, struct sealed_set *set, struct lam_err
         mutex_lock(&db->manifest);
         rc = publish_locked(db, &d, err);
         if (rc == LAM_OK)
-            IGNORE(db_manifest_trim_locked(db, NULL), "its failure is sticky by itself");
+            IGNORE(db_manifest_trim_locked(db, NULL), "it is tried again, or sticky by itself");
         mutex_unlock(&db->manifest);
     }
     if (rc == LAM_OK) {
@@ -267,6 +267,11 @@ enum lam_code dump_oldest(lam_db *db, bool *done_out, struct lam_error *err) {
         return LAM_OK;
     struct lam_error cause = {0};
     enum lam_code rc = dump_set(db, set, &cause);
+    if (rc != LAM_OK && error_is_out_of_files(&cause)) {
+        db_close_idle_files(db);
+        memset(&cause, 0, sizeof cause);
+        rc = dump_set(db, set, &cause);
+    }
     end_dump(db, rc == LAM_OK);
     if (rc == LAM_OK) {
         for (size_t i = 0; i < set->count; i++) {

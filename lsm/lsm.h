@@ -35,9 +35,12 @@ MUST_CHECK enum lam_code db_check_process(const lam_db *db, struct lam_error *er
 /* The same question for calls that return nothing: they do nothing in a forked child. */
 bool db_is_foreign(const lam_db *db);
 
-/* Closes SSTs that are open for nobody, half of them, for a caller that the process refuses another
- * descriptor. */
+/* Closes files that are open for nobody, for a caller that the process refuses another descriptor:
+ * half of the SSTs, and what the layer above keeps open. Under any lock below RANK_DB_IDLE. */
 void db_close_idle_files(lam_db *db);
+/* `fn(arg)` closes what a layer above keeps open; it is called under the engine's locks and takes
+ * no mutex below RANK_CACHE. NULL: nothing. On return no call of the one before is under way. */
+void db_set_idle_files(lam_db *db, void (*fn)(void *arg), void *arg);
 
 /* What a layer above keeps per database. */
 enum db_layer {

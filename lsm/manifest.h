@@ -101,9 +101,20 @@ MUST_CHECK enum lam_code manifest_rewrite(lam_env *env, const char *dir,
                                           const struct manifest_root *root, uint64_t number,
                                           const struct manifest_edit *snapshot,
                                           struct manifest **manifest_out, struct lam_error *err);
-/* Appends one edit and syncs. After a failure the manifest takes no more. One caller at a time. */
+/* The same in two steps. What fails in the first has changed nothing; from the second on the
+ * superblock may name either file, whatever it returned: close the manifest then and append to
+ * neither. */
+MUST_CHECK enum lam_code manifest_prepare(lam_env *env, const char *dir,
+                                          const struct manifest_root *root, uint64_t number,
+                                          const struct manifest_edit *snapshot,
+                                          struct manifest **manifest_out, struct lam_error *err);
+MUST_CHECK enum lam_code manifest_make_current(struct manifest *m, struct lam_error *err);
+/* Appends one edit and syncs. After a failed write or sync the manifest takes no more. One caller
+ * at a time. */
 MUST_CHECK enum lam_code manifest_append(struct manifest *m, const struct manifest_edit *edit,
                                          struct lam_error *err);
+/* Whether it takes edits: after a failed append, that not a byte of the edit was written. */
+bool manifest_is_open(const struct manifest *m);
 uint64_t manifest_size(const struct manifest *m);
 uint64_t manifest_number(const struct manifest *m);
 /* Appends the last edit and writes the superblock as sealed. */

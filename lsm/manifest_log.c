@@ -89,6 +89,10 @@ enum lam_code manifest_append(struct manifest *m, const struct manifest_edit *ed
     return LAM_OK;
 }
 
+bool manifest_is_open(const struct manifest *m) {
+    return !m->closed;
+}
+
 uint64_t manifest_size(const struct manifest *m) {
     return m->size;
 }
@@ -141,6 +145,9 @@ static enum lam_code manifest_new(lam_env *env, const char *dir, const uint8_t *
     *out = m;
     return LAM_OK;
 out:
+    if (m->file)
+        IGNORE(env_file_remove(env, m->path, NULL),
+               "named by nothing; the next try writes over it");
     buf_fini(&path);
     manifest_close(m);
     return rc;
@@ -162,21 +169,7 @@ enum lam_code manifest_create(lam_env *env, const char *dir, const uint8_t *db_i
     return LAM_OK;
 }
 
-/* Makes the superblock name `m`. A sealed pair is opened first with the same manifest (S3). */
-static enum lam_code make_current(struct manifest *m, struct superblock *current,
-                                  struct lam_error *err) {
-    if (superblock_is_sealed(current)) {
-        current->manifest_bytes = 0;
-        current->manifest_checksum = 0;
-        TRY(superblock_write(m->env, m->dir, current, err));
-    }
-    current->manifest_number = m->number;
-    TRY(superblock_publish(m->env, m->dir, current, err));
-    m->sb = *current;
-    return LAM_OK;
-}
-
-enum lam_code manifest_rewrite(lam_env *env, const char *dir, const struct manifest_root *root,
+enum lam_code manifest_prepare(lam_env *env, const char *dir, const struct manifest_root *root,
                                uint64_t number, const struct manifest_edit *snapshot,
                                struct manifest **manifest_out, struct lam_error *err) {
     struct superblock current;
@@ -189,10 +182,32 @@ enum lam_code manifest_rewrite(lam_env *env, const char *dir, const struct manif
     if (number <= current.manifest_number)
         return ERR(err, LAM_CORRUPT, "%s: number %" PRIu64 " for a manifest after %" PRIu64, dir,
                    number, current.manifest_number);
-    TRY(superblock_confirm(env, dir, &current, err));
+    TRY(manifest_new(env, dir, current.db_id, number, snapshot, manifest_out, err));
+    (*manifest_out)->sb = current;
+    return LAM_OK;
+}
+
+/* A sealed pair is opened first with the same manifest (S3). */
+enum lam_code manifest_make_current(struct manifest *m, struct lam_error *err) {
+    struct superblock current = m->sb;
+    TRY(superblock_confirm(m->env, m->dir, &current, err));
+    if (superblock_is_sealed(&current)) {
+        current.manifest_bytes = 0;
+        current.manifest_checksum = 0;
+        TRY(superblock_write(m->env, m->dir, &current, err));
+    }
+    current.manifest_number = m->number;
+    TRY(superblock_publish(m->env, m->dir, &current, err));
+    m->sb = current;
+    return LAM_OK;
+}
+
+enum lam_code manifest_rewrite(lam_env *env, const char *dir, const struct manifest_root *root,
+                               uint64_t number, const struct manifest_edit *snapshot,
+                               struct manifest **manifest_out, struct lam_error *err) {
     struct manifest *m;
-    TRY(manifest_new(env, dir, current.db_id, number, snapshot, &m, err));
-    rc = make_current(m, &current, err);
+    TRY(manifest_prepare(env, dir, root, number, snapshot, &m, err));
+    enum lam_code rc = manifest_make_current(m, err);
     if (rc != LAM_OK) {
         manifest_close(m);
         return rc;

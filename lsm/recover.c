@@ -316,7 +316,8 @@ static enum lam_code publish_root(struct recovery *v, uint64_t dumped_sequence,
     m->root = v->found.root;
     m->wal_floor = wals[0].number;
     m->dumped_sequence = dumped_sequence;
-    enum lam_code rc = db_manifest_rewrite_locked(db, wals, count, err);
+    bool clean;
+    enum lam_code rc = db_manifest_rewrite_locked(db, wals, count, &clean, err);
     mutex_unlock(&db->manifest);
     mem_free(wals);
     return rc;

@@ -4,8 +4,6 @@
  * keeps its handle and the other drops his. */
 #include "lsm/sst_cache.h"
 
-#include <errno.h>
-
 #include "base/assert.h"
 #include "lsm/filename.h"
 #include "lsm/version.h"
@@ -92,8 +90,7 @@ static enum lam_code open_file(struct sst_cache *c, const struct file_meta *f, s
     for (int attempt = 0; rc == LAM_OK; attempt++) {
         rc = sst_open(c->env, text, c->db_id, f->number, f->size_bytes, f->footer_checksum,
                       c->blocks, out, &local);
-        bool out_of_files = local.os_errno == EMFILE || local.os_errno == ENFILE;
-        if (rc == LAM_OK || attempt > 0 || !out_of_files)
+        if (rc == LAM_OK || attempt > 0 || !error_is_out_of_files(&local))
             break;
         sst_cache_halve(c);
         memset(&local, 0, sizeof local);

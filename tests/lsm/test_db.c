@@ -2,6 +2,7 @@
  *
  * The public calls of the engine: arguments and limits, batches, snapshots, durability, locks,
  * attachments, statistics, background work on threads. */
+#include <errno.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "base/thread.h"
 #include "lsm/lsm.h"
 #include "tests/support/env_fault.h"
+#include "tests/support/oom.h"
 #include "tests/support/test.h"
 
 static lam_env *mem;
@@ -552,6 +554,169 @@ START_TEST(failed_log_sync_is_final) {
 }
 END_TEST
 
+/* The engine's handle on `fault`, an environment over `mem`. */
+static lam_env *start_over_faults(void) {
+    start();
+    lam_partition_release(part);
+    ck_ok(lam_db_close(db, &err), &err);
+    lam_env *fault = env_fault_new(mem);
+    opts.env = fault;
+    ck_ok(lam_db_open("/db", &opts, &db, &err), &err);
+    ck_ok(lam_partition_open(db, "p", &part, &err), &err);
+    return fault;
+}
+
+static void stop_over_faults(lam_env *fault) {
+    lam_partition_release(part);
+    IGNORE(lam_db_close(db, &err), "it may refuse writes");
+    env_fault_free(fault);
+    lam_env_mem_free(mem);
+}
+
+/* Two sets of memtables wait to be dumped, the disk being full; then the third rotation's dump
+ * gets as far as the manifest. The write that waits for it has not happened, and says so. */
+START_TEST(write_that_waits_for_a_dump_has_no_unknown_outcome) {
+    opts.memory_budget = 4u << 20;
+    opts.manual_background = true;
+    bool refused = false;
+    for (uint64_t nth = 1; nth < 12 && !refused; nth++) {
+        lam_env *fault = start_over_faults();
+        uint8_t *value = calloc(1, 100000);
+        char key[16];
+        enum lam_code rc = LAM_OK;
+        env_fault_arm(fault, FAULT_NAME, 1, LAM_NO_SPACE, true);
+        for (int i = 0; i < 100 && rc == LAM_OK; i++) {
+            snprintf(key, sizeof key, "k%03d", i);
+            rc = lam_put(db, NULL, part, S(key), lam_slice_of(value, 100000), &err);
+        }
+        ck_code(rc, LAM_NO_SPACE);
+        env_fault_arm(fault, FAULT_SYNC, nth, LAM_IO, true);
+        for (int i = 0; i < 100 && (rc == LAM_OK || rc == LAM_NO_SPACE || rc == LAM_IO); i++) {
+            rc = lam_put(db, NULL, part, S("next"), lam_slice_of(value, 100000), &err);
+            ck_assert_int_ne(rc, LAM_UNKNOWN_OUTCOME);
+        }
+        refused = rc == LAM_READ_ONLY;
+        if (refused)
+            ck_contains(err.message, "since");
+        free(value);
+        stop_over_faults(fault);
+    }
+    ck_assert(refused);
+}
+END_TEST
+
+/* No memory for an edit of the manifest, of which not a byte was written. On real files, which take
+ * no memory of the library's. */
+START_TEST(manifest_edit_without_memory_is_clean_and_writes_resume) {
+    char path[300], name[400];
+    unsigned failed = 0;
+    bool reached = true;
+    memset(name, 'n', sizeof name);
+    name[sizeof name - 1] = 0;
+    opts = (struct lam_options){.manual_background = true};
+    for (size_t nth = 1; reached; nth++) {
+        snprintf(path, sizeof path, "%s/db%zu", test_dir(), nth);
+        ck_ok(lam_db_open(path, &opts, &db, &err), &err);
+        oom_arm_once(nth);
+        enum lam_code rc = lam_partition_create(db, name, NULL, &part, &err);
+        reached = oom.seen >= nth;
+        oom_arm(0);
+        if (rc != LAM_OK) {
+            ck_code(rc, LAM_NO_MEMORY);
+            ck_ok(lam_partition_create(db, name, NULL, &part, &err), &err);
+            failed++;
+        }
+        put("k", "v");
+        expect(part, "k", "v");
+        lam_partition_release(part);
+        ck_ok(lam_db_close(db, &err), &err);
+    }
+    ck_assert_uint_gt(failed, 3);
+}
+END_TEST
+
+/* A manifest too long is rewritten: what fails before ROOT is touched is tried again later. */
+START_TEST(disk_full_for_a_fresh_manifest_stops_no_writes) {
+    opts.manual_background = true;
+    lam_env *fault = start_over_faults();
+    char name[400];
+    lam_partition *p;
+    memset(name, 'n', sizeof name);
+    name[sizeof name - 1] = 0;
+    /* Edits of a few hundred bytes that leave nothing behind. */
+    for (int i = 0; i < 11000; i++) {
+        ck_ok(lam_partition_create(db, name, NULL, &p, &err), &err);
+        ck_ok(lam_partition_drop(db, p, &err), &err);
+        lam_partition_release(p);
+    }
+    put("k", "v");
+    /* Made anew: a segment of the log, an SST, then the manifest. */
+    env_fault_arm(fault, FAULT_NAME, 3, LAM_NO_SPACE, false);
+    ck_ok(lam_db_dump(db, &err), &err);
+    ck_assert_uint_eq(env_fault_fired(fault), 1);
+    put("after", "1");
+    ck_ok(lam_db_dump(db, &err), &err);
+    expect(part, "after", "1");
+    stop_over_faults(fault);
+}
+END_TEST
+
+/* Descriptors that the environment still gives out; files that are open. */
+static struct lam_env_ops counting;
+static const struct lam_env_ops *uncounted;
+static int open_now, open_most;
+
+static enum lam_code counted_open(lam_env *env, const char *path, unsigned flags, lam_file **out,
+                                  struct lam_error *e) {
+    if (open_now >= open_most) {
+        enum lam_code rc = ERR(e, LAM_IO, "opening %s: too many open files", path);
+        if (e)
+            e->os_errno = EMFILE;
+        return rc;
+    }
+    enum lam_code rc = uncounted->file_open(env, path, flags, out, e);
+    open_now += rc == LAM_OK;
+    return rc;
+}
+static enum lam_code counted_close(lam_file *file, struct lam_error *e) {
+    open_now--;
+    return uncounted->file_close(file, e);
+}
+
+START_TEST(log_and_dumps_take_descriptors_from_cached_files) {
+    opts.manual_background = true;
+    ck_ok(lam_env_mem_new(&mem, &err), &err);
+    uncounted = mem->ops;
+    counting = *mem->ops;
+    counting.file_open = counted_open;
+    counting.file_close = counted_close;
+    mem->ops = &counting;
+    open_now = 0;
+    open_most = 1000;
+    opts.env = mem;
+    ck_ok(lam_db_open("/db", &opts, &db, &err), &err);
+    /* A file a partition, all of them open for readers. */
+    for (int i = 0; i < 8; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "p%d", i);
+        ck_ok(lam_partition_create(db, name, NULL, &part, &err), &err);
+        put("k", "v");
+        ck_ok(lam_db_dump(db, &err), &err);
+        expect(part, "k", "v");
+        lam_partition_release(part);
+    }
+    ck_ok(lam_partition_open(db, "p0", &part, &err), &err);
+    open_most = open_now;
+    for (int i = 0; i < 3; i++) {
+        put("late", "w");
+        ck_ok(lam_db_dump(db, &err), &err);
+    }
+    expect(part, "late", "w");
+    open_most = 1000;
+    stop();
+}
+END_TEST
+
 START_TEST(failed_append_is_clean_and_writes_resume) {
     start();
     lam_partition_release(part);
@@ -874,7 +1039,11 @@ TEST_MAIN("lsm/db", put_get_delete_round_trip, value_memory_is_reused_without_re
           second_open_is_busy_here_and_in_another_process, open_options_say_what_must_be_there,
           read_only_reads_everything_and_changes_nothing, stamp_patches_values_appends_and_aborts,
           layers_are_made_once_from_below_and_closed_from_above, failed_log_sync_is_final,
-          failed_append_is_clean_and_writes_resume, failed_dump_is_told_and_tried_again,
+          failed_append_is_clean_and_writes_resume,
+          write_that_waits_for_a_dump_has_no_unknown_outcome,
+          manifest_edit_without_memory_is_clean_and_writes_resume,
+          disk_full_for_a_fresh_manifest_stops_no_writes,
+          log_and_dumps_take_descriptors_from_cached_files, failed_dump_is_told_and_tried_again,
           unreadable_file_is_an_error_and_never_not_found,
           sync_commits_of_many_threads_share_syncs_and_survive_a_power_loss,
           readers_see_whole_batches_during_writes_dumps_compactions_and_drops, statistics_count)
