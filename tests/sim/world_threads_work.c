@@ -268,8 +268,8 @@ static void run_reader(void *arg) {
         for (uint32_t n = pick(w, 24); n > 0; n--) {
             struct vector acked = w->acked;
             lam_snapshot *snapshot = pick(w, 2) ? take_snapshot(w) : NULL;
-            for (uint32_t i = snapshot ? 0 : pick(w, w->writers); i < w->writers; i++)
-                read_counter(w, i, snapshot, &acked);
+            for (uint32_t k = snapshot ? 0 : pick(w, w->writers); k < w->writers; k++)
+                read_counter(w, k, snapshot, &acked);
             lam_snapshot_free(snapshot);
         }
         if (pick(w, 3))
