@@ -219,6 +219,8 @@ START_TEST(forked_child_can_do_nothing_and_changes_no_file) {
 }
 END_TEST
 
+#define FORKS 60
+
 static _Atomic bool stop;
 
 static void *keep_writing(void *arg) {
@@ -255,6 +257,10 @@ static void *keep_reading(void *arg) {
 
 /* Whatever mutex another thread held at the fork, the child does not wait for it. */
 START_TEST(fork_in_the_middle_of_other_threads_work_harms_nobody) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    /* The sanitizers' own allocators hold mutexes that are not whole in the child. */
+    return;
+#endif
     open_all(at("db"));
     lam_session *sessions[4];
     pthread_t threads[4];
@@ -263,7 +269,7 @@ START_TEST(fork_in_the_middle_of_other_threads_work_harms_nobody) {
         ck_assert_int_eq(
             pthread_create(&threads[i], NULL, i ? keep_reading : keep_writing, sessions[i]), 0);
     }
-    for (int i = 0; i < 60; i++)
+    for (int i = 0; i < FORKS; i++)
         ck_assert_int_eq(in_child(misuse_all, &(bool){false}), 0);
     atomic_store(&stop, true);
     for (int i = 0; i < 4; i++) {

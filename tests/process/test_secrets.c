@@ -12,7 +12,7 @@ static char told[1 << 20]; /* everything that was answered */
 static size_t told_size;
 
 static void note(const char *text, size_t size) {
-    if (told_size + size + 1 < sizeof told) {
+    if (size > 0 && told_size + size + 1 < sizeof told) {
         memcpy(told + told_size, text, size);
         told_size += size;
         told[told_size++] = '\n';
