@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "lsm/memtable.h"
 #include "tests/lsm/entries.h"
+#include "tests/support/oom.h"
 
 #define SOURCES 6
 
@@ -148,5 +149,78 @@ START_TEST(failure_of_a_source_ends_the_merge_with_its_error) {
 }
 END_TEST
 
+static struct cursor_iter *source(const struct entry *entries, size_t n) {
+    struct memtable *m;
+    struct cursor_iter *it;
+    ck_ok(memtable_new(&m, &err), &err);
+    for (size_t i = 0; i < n; i++) {
+        const struct entry *e = &entries[i];
+        ck_ok(memtable_reserve(m, memtable_put_bound(e->key.size, e->value.size), 0, &err), &err);
+        memtable_insert(m, e);
+    }
+    ck_ok(memtable_iter_new(m, &it, &err), &err);
+    memtable_unref(m);
+    return it;
+}
+
+/* The same entry in two sources, as when a log is replayed over what was dumped: each once, in the
+ * order of the sources, and both are passed on turning round. */
+START_TEST(entries_that_two_sources_have_come_from_the_first_of_them) {
+    const struct entry a = {lam_slice_str("a"), 1, ENTRY_PUT, lam_slice_str("first")};
+    const struct entry b[] = {{lam_slice_str("a"), 1, ENTRY_PUT, lam_slice_str("second")},
+                              {lam_slice_str("b"), 2, ENTRY_PUT, lam_slice_str("v")}};
+    struct cursor_iter *list[] = {source(&a, 1), source(b, 2)}, *it;
+    ck_ok(merge_iter_new(list, 2, &it, &err), &err);
+    it->ops->seek_first(it);
+    ck_assert(slice_eq_str(it->entry.value, "first"));
+    it->ops->next(it);
+    ck_assert(slice_eq_str(it->entry.value, "second"));
+    it->ops->next(it);
+    ck_assert(slice_eq_str(it->entry.key, "b"));
+    it->ops->prev(it);
+    ck_assert(slice_eq_str(it->entry.value, "second"));
+    it->ops->prev(it);
+    ck_assert(slice_eq_str(it->entry.value, "first"));
+    it->ops->next(it);
+    ck_assert(slice_eq_str(it->entry.key, "b"));
+    it->ops->free(it);
+}
+END_TEST
+
+START_TEST(merge_that_cannot_keep_its_place_ends_with_an_error) {
+    const struct entry entries[] = {{lam_slice_str("a"), 1, ENTRY_PUT, lam_slice_str("v")},
+                                    {lam_slice_str("b"), 2, ENTRY_PUT, lam_slice_str("v")}};
+    for (int backward = 0; backward < 2; backward++) {
+        struct cursor_iter *list[] = {source(entries, 2)}, *it;
+        ck_ok(merge_iter_new(list, 1, &it, &err), &err);
+        if (backward)
+            it->ops->seek_last(it);
+        else
+            it->ops->seek_first(it);
+        oom_arm(1);
+        if (backward)
+            it->ops->next(it);
+        else
+            it->ops->prev(it);
+        ck_assert(oom_fired());
+        ck_assert(!it->valid);
+        ck_code(it->code, LAM_NO_MEMORY);
+        it->ops->seek_first(it);
+        ck_assert(it->valid);
+        ck_assert_int_eq(it->code, LAM_OK);
+        it->ops->free(it);
+    }
+    for (size_t nth = 1; nth <= 3; nth++) {
+        struct cursor_iter *list[] = {source(entries, 2), source(entries, 1)}, *it;
+        oom_arm_once(nth);
+        enum lam_code rc = merge_iter_new(list, 2, &it, &err); /* takes the sources either way */
+        ck_assert(oom_fired());
+        ck_code(rc, LAM_NO_MEMORY);
+    }
+}
+END_TEST
+
 TEST_MAIN("lsm/merge_iter", merge_walks_like_one_sorted_array,
-          failure_of_a_source_ends_the_merge_with_its_error)
+          failure_of_a_source_ends_the_merge_with_its_error,
+          entries_that_two_sources_have_come_from_the_first_of_them,
+          merge_that_cannot_keep_its_place_ends_with_an_error)

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "tests/lsm/metas.h"
+#include "tests/support/oom.h"
 
 static struct lam_error err;
 static struct version_added added[64];
@@ -296,6 +297,99 @@ START_TEST(full_compaction_takes_every_level_down) {
 }
 END_TEST
 
+/* Every allocation of the choice made by `choose` fails once. */
+static void sweep_memory(void) {
+    choose();
+    enum pick_kind kind = job.kind;
+    for (size_t nth = 1;; nth++) {
+        struct pick_job other;
+        oom_arm_once(nth);
+        enum lam_code rc = pick_choose(&in, &other, &err);
+        if (!oom_fired()) {
+            ck_ok(rc, &err);
+            ck_assert_int_eq(other.kind, kind);
+            ck_assert_uint_gt(nth, 1);
+            pick_job_fini(&other);
+            break;
+        }
+        ck_code(rc, LAM_NO_MEMORY);
+        /* What can't be told is due: the job itself will say that memory is missing. */
+        oom_arm_once(nth);
+        double score = pick_score(&in);
+        bool fired = oom_fired();
+        ck_assert(!fired || score >= 1);
+    }
+}
+
+START_TEST(choice_without_memory_is_no_choice_and_stays_due) {
+    for (uint64_t i = 0; i < 4; i++)
+        file(0, 10 + i, "b", "d");
+    file(6, 1, "c", "e");
+    sweep_memory();
+    done();
+    count = 0;
+    version = NULL;
+    memset(&job, 0, sizeof job);
+    file(0, 10, "a", "b"); /* moved alone */
+    file(0, 11, "c", "d");
+    file(0, 12, "e", "f");
+    file(0, 13, "g", "h");
+    sweep_memory();
+    ck_assert_int_eq(job.kind, PICK_MOVE);
+    done();
+    count = 0;
+    version = NULL;
+    memset(&job, 0, sizeof job);
+    struct range_tombstone t = {S("a"), S("x"), 20, 30};
+    struct file_meta *f = add(0, make_file_with(40, "a", "x", &t, 1));
+    f->properties.sequence_max = 30;
+    for (uint64_t i = 1; i < 9; i++)
+        file(6, i, i < 5 ? "b" : "k", i < 5 ? "c" : "l")->properties.sequence_max = 5;
+    sweep_memory();
+    ck_assert_int_eq(job.kind, PICK_DROP);
+    done();
+    count = 0;
+    version = NULL;
+    memset(&job, 0, sizeof job);
+    in.ttl_seconds = 1;
+    in.now_us = 1000000000;
+    for (uint64_t i = 1; i < 9; i++)
+        file(0, i, "a", "b");
+    sweep_memory();
+    ck_assert_int_eq(job.kind, PICK_DROP);
+    ck_assert_uint_eq(job.inputs[0].count, 8);
+    done();
+}
+END_TEST
+
+START_TEST(huge_last_level_has_a_target_on_every_level) {
+    uint64_t targets[VERSION_LEVELS];
+    struct file_meta *f = file(6, 1, "a", "z");
+    f->size_bytes = 1ull << 60;
+    ck_ok(version_apply(NULL, added, count, NULL, 0, &version, &err), &err);
+    ck_assert_uint_eq(pick_targets(version, FILE_BYTES, targets), 1);
+    for (uint32_t level = 1; level < 6; level++)
+        ck_assert_uint_eq(targets[level], targets[level + 1] / 10);
+    done();
+}
+END_TEST
+
+START_TEST(tombstone_that_ends_hides_no_file_that_does_not) {
+    struct range_tombstone t = {S("a"), S("x"), 20, 30};
+    struct file_meta *f = add(0, make_file_with(40, "a", "x", &t, 1));
+    f->properties.sequence_max = 30;
+    struct file_meta *open = file(6, 1, "b", "c");
+    open->largest_open = true;
+    choose();
+    ck_assert_int_eq(job.kind, PICK_NONE);
+    open->largest_open = false;
+    choose();
+    ck_assert_int_eq(job.kind, PICK_DROP);
+    ck_assert(has(0, open));
+    done();
+}
+END_TEST
+
 TEST_MAIN("lsm/pick", nothing_is_due_in_a_small_tree,
           full_level_0_goes_to_the_last_level_with_what_it_overlaps,
           a_gap_between_inputs_takes_what_stands_in_it, level_0_job_is_bounded_and_takes_the_oldest,
@@ -307,4 +401,6 @@ TEST_MAIN("lsm/pick", nothing_is_due_in_a_small_tree,
           expired_files_wait_for_older_ones_they_overlap,
           expired_files_wait_for_older_ones_that_are_held_back,
           dense_tombstones_are_due_when_no_snapshot_holds_them,
-          full_compaction_takes_every_level_down)
+          full_compaction_takes_every_level_down, choice_without_memory_is_no_choice_and_stays_due,
+          huge_last_level_has_a_target_on_every_level,
+          tombstone_that_ends_hides_no_file_that_does_not)
