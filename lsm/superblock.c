@@ -95,7 +95,9 @@ static bool is_torn_write(const uint8_t *slot, const struct superblock *sb) {
     struct superblock after_open = after;
     before_open.manifest_bytes = before_open.manifest_checksum = 0;
     after_open.manifest_bytes = after_open.manifest_checksum = 0;
-    return is_mixture(slot, &before_open, &after) || is_mixture(slot, &before, &after_open);
+    /* Sealing; opening what is sealed; opening what a crash or a failure left half sealed. */
+    return is_mixture(slot, &before_open, &after) || is_mixture(slot, &before, &after_open) ||
+           is_mixture(slot, &before_open, &after_open);
 }
 
 /* Picks from two whole slots. */

@@ -11,7 +11,8 @@
  * S3. The only write over a slot of a sealed pair keeps the manifest and clears the seal; the only
  *     write that seals keeps the manifest. So a torn slot is a mixture of two contents computable
  *     from the whole slot: each 16-byte unit is one of them, or begins as one and ends as the
- *     other. Anything else is damage. Damage that looks like that does no harm: the whole slot
+ *     other. (Of a pair that a crash left half sealed the open slot is written over, by an open
+ *     one.) Anything else is damage. Damage that looks like that does no harm: the whole slot
  *     says all that the damaged one did.
  * S4. Of the slot written last it is not known whether it is on the disk until its sync succeeded.
  *     The other one may be written over only after that: who finds a superblock confirms the newest
