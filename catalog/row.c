@@ -166,6 +166,7 @@ struct row_step {
     uint32_t column;             /* STORED: index in the row's schema */
     uint32_t slot;               /* STORED: offset of the value, or of its end */
     bool first;                  /* STORED, variable: starts where the variable bytes do */
+    bool is_key;                 /* is never NULL */
     struct coltype from;         /* STORED: as written */
     struct coltype to;           /* as wanted */
     const struct value *initial; /* INITIAL: borrowed from the wanted schema */
@@ -186,6 +187,10 @@ static enum lam_code step_to_column(struct row_step *step, const struct schema *
     int index = schema_find_id(written, wanted->id);
     *step =
         (struct row_step){.kind = STEP_INITIAL, .to = wanted->type, .initial = &wanted->initial};
+    step->is_key = wanted->key_position >= 0;
+    if (index < 0 && step->is_key)
+        return ERR(err, LAM_CORRUPT, "schema version %u of table %llu lacks the key column %s",
+                   written->version, (unsigned long long)written->table.number, wanted->name);
     if (index < 0)
         return LAM_OK;
     const struct row_layout *l = written->layout;
@@ -314,10 +319,12 @@ static enum lam_code step_value(const struct row_step *step, const struct schema
         v.as.boolean = row.data[0] & FLAG_DELETED;
         break;
     case STEP_STORED:
-        if (is_stored_null(step, written->layout, row))
-            v.is_null = true;
-        else
+        if (!is_stored_null(step, written->layout, row))
             TRY(read_stored(step, written->layout, row, &v, err));
+        else if (step->is_key)
+            return fail_value(step, row, err);
+        else
+            v.is_null = true;
         break;
     }
     *out = v;
@@ -336,7 +343,7 @@ static inline enum lam_code step_append(const struct row_step *step, const struc
         return column_append_value(column, &v, err);
     }
     if (is_stored_null(step, l, row))
-        return column_append_null(column, err);
+        return step->is_key ? fail_value(step, row, err) : column_append_null(column, err);
     const uint8_t *p = row.data + step->slot;
     struct lam_slice bytes;
     struct value v;

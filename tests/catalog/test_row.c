@@ -252,6 +252,34 @@ START_TEST(deleted_rows_may_be_older_than_not_null) {
 }
 END_TEST
 
+/* A forged row: a flush of it could not be written. */
+START_TEST(a_key_column_is_never_null) {
+    struct coltype types[] = {coltype_of(LAM_TYPE_INT), coltype_of(LAM_TYPE_INT)};
+    struct schema *s = sealed(schema_of(types, 2));
+    struct schema *without = schema_of(types + 1, 1);
+    struct value values[] = {value_i64(LAM_TYPE_INT, 1), value_null(types[1])}, v;
+    struct buf row = {0};
+    struct column column;
+    uint32_t id = 1;
+    ck_ok(row_encode(s, values, 1, true, &row, &err), &err);
+    ck_ok(row_column(buf_slice(&row), s, s, 0, &v, &err), &err);
+    row.data[10] |= 1; /* behind a head of 1 + 8 + 1 bytes */
+    ck_code(row_column(buf_slice(&row), s, s, 0, &v, &err), LAM_CORRUPT);
+    column_init(&column, types[0]);
+    ck_code(row_append_columns(buf_slice(&row), s, s, &id, 1, &column, &err), LAM_CORRUPT);
+    column_fini(&column);
+    /* Nor is there a version of the schema without it. */
+    without->columns[0].id = 2;
+    sealed(without);
+    buf_reset(&row);
+    ck_ok(row_encode(without, values + 1, 1, true, &row, &err), &err);
+    ck_code(row_column(buf_slice(&row), without, s, 0, &v, &err), LAM_CORRUPT);
+    buf_fini(&row);
+    schema_unref(without);
+    schema_unref(s);
+}
+END_TEST
+
 START_TEST(row_bytes_stay) {
     struct coltype types[] = {coltype_of(LAM_TYPE_INT), coltype_of(LAM_TYPE_TEXT),
                               coltype_of(LAM_TYPE_BOOLEAN), coltype_of(LAM_TYPE_TEXT)};
@@ -299,5 +327,5 @@ TEST_MAIN("catalog/row", rows_come_back_in_every_way_of_reading, a_commit_can_st
           older_rows_are_read_under_the_altered_schema, rows_of_another_version_are_refused,
           unknown_columns_are_refused, every_cut_of_a_row_is_corrupt,
           flipped_bits_never_read_outside_the_row, values_no_type_has_are_corrupt,
-          deleted_rows_may_be_older_than_not_null, row_bytes_stay,
+          deleted_rows_may_be_older_than_not_null, a_key_column_is_never_null, row_bytes_stay,
           keys_begin_with_the_user_but_in_shared_tables)
