@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fault/heap.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -155,6 +156,9 @@ static void *resize(void *arg, void *ptr, size_t size) {
 }
 
 void heap_install(uint8_t fill) {
+    /* Large blocks go back to the system: a forked child pays for every page that its parent has. */
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
     atomic_store(&heap.fill, fill);
     lam_set_allocator(&(struct lam_allocator){resize, NULL});
 }

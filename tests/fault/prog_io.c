@@ -6,8 +6,10 @@
  *
  *     io [--part engine|sql] [--long] [--seed HEX] [--only NUMBER] [--list]
  *
- * The short run fails each call in each way, but loses the power after one failure in so many; the
- * long run always does, and does all the rest of the workload after each failure. */
+ * The short run fails each call once (those of SQL statements in turn, until the statement
+ * succeeds), each sync in both manners with a power loss after it, and each call site in each way;
+ * the long run fails each call in each way, always loses the power, and does all the rest of the
+ * workload after each failure. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +33,7 @@ static struct {
     bool long_run, list;
     int part; /* -1: both */
     uint64_t seed, only, show, stride;
+    const char *ladder;
     uint64_t reached[GATES], failed[GATES];
 } o = {.part = -1, .seed = 1, .only = UINT64_MAX, .show = 10, .stride = 1};
 
@@ -81,7 +84,7 @@ static void fail_call(struct sweep *s, const struct call *at, enum gate gate,
 static void fail_everything(struct sweep *s, const struct call *at) {
     unsigned op = 1u << at->kind;
     bool all = s->plan->part == SCRIPT_ENGINE;
-    fail_call(s, at, ONCE, SIMFS_FAIL, LAM_IO, true);
+    fail_call(s, at, ONCE, SIMFS_FAIL, LAM_IO, all);
     fail_call(s, at, STICKY, SIMFS_FAIL, LAM_IO, all);
     if (op & SIMFS_MUTATE) {
         fail_call(s, at, ONCE, SIMFS_FAIL, LAM_NO_SPACE, false);
@@ -114,11 +117,27 @@ static void fill_disk(struct sweep *s, unsigned step) {
     }
 }
 
+/* Every call of a kind in turn. */
+static void fail_in_turn(struct sweep *s, unsigned step, unsigned kind) {
+    uint64_t before = s->run, failures = s->failures;
+    struct sweep_case c = {
+        .step = step,
+        .fault = {.ops = 1u << kind, .effect = SIMFS_FAIL, .code = LAM_IO},
+        .care = SWEEP_BRIEFLY,
+    };
+    sweep_ladder(s, &c, s->plan->step[step].counts[kind]);
+    o.reached[ONCE] += s->run - before;
+    o.failed[ONCE] += s->failures - failures;
+}
+
 static void visit(void *arg, struct sweep *s, unsigned step) {
     (void)arg;
     if (o.list)
         printf("%s step %u (%s) from %" PRIu64 "\n", s->program, step,
                script_step_name(s->plan->part, step), s->number);
+    bool in_turn = !o.long_run && s->plan->part == SCRIPT_SQL;
+    for (unsigned kind = 0; kind < WATCH_KINDS && in_turn; kind++)
+        fail_in_turn(s, step, kind);
     for (unsigned kind = 0; kind < WATCH_KINDS; kind++)
         for (uint64_t n = 1; n <= s->plan->step[step].counts[kind]; n++) {
             struct call at = {step, kind, n, s->plan->step[step].env_sites[kind].ids[n - 1]};
@@ -130,6 +149,7 @@ static void visit(void *arg, struct sweep *s, unsigned step) {
 static void sweep_part(enum script_part part) {
     static struct sweep_plan plan;
     struct sweep s = {.only = o.only,
+                      .only_ladder = o.ladder,
                       .show = o.show,
                       .program = part == SCRIPT_ENGINE ? "io --part engine" : "io --part sql"};
     sweep_plan_make(&plan, part, o.seed);
@@ -138,7 +158,8 @@ static void sweep_part(enum script_part part) {
            s.program, plan.steps, plan.env_calls, plan.done.dumps, plan.done.compactions,
            plan.done.trivial_moves);
     sweep_run(&s, &plan, visit, NULL);
-    printf("%s: %" PRIu64 " cases, %" PRIu64 " failed\n", s.program, s.run, s.failures);
+    printf("%s: %" PRIu64 " cases, %" PRIu64 " failed, %" PRIu64 " took no writes until reopened\n",
+           s.program, s.run, s.failures, *s.refused);
     sweep_plan_fini(&plan);
 }
 
@@ -152,6 +173,8 @@ static void parse(int argc, char **argv) {
             o.part = strcmp(argv[++i], "sql") == 0 ? SCRIPT_SQL : SCRIPT_ENGINE;
         else if (i + 1 < argc && strcmp(argv[i], "--show") == 0)
             o.show = strtoull(argv[++i], NULL, 10);
+        else if (i + 1 < argc && strcmp(argv[i], "--ladder") == 0)
+            o.ladder = argv[++i];
         else if (i + 1 < argc && strcmp(argv[i], "--stride") == 0)
             o.stride = strtoull(argv[++i], NULL, 10);
         else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)

@@ -272,8 +272,12 @@ static enum lam_code look_at_held(struct script *s) {
 
 static enum lam_code let_go(struct script *s, unsigned arg) {
     (void)arg;
+    char key[16];
     enum lam_code rc = look_at_held(s);
     if (rc == LAM_OK && s->iter) {
+        /* An iterator that failed is good again after a seek. */
+        if (!lam_iter_valid(s->iter))
+            lam_iter_seek(s->iter, key_of(KEYS / 2, key));
         for (; lam_iter_valid(s->iter); lam_iter_prev(s->iter))
             ;
         rc = lam_iter_status(s->iter, &s->err);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -89,7 +90,8 @@ void sweep_world_fini(struct sweep_world *w) {
 /* --- the dry run ---------------------------------------------------------------------------- */
 
 static void note_allocation(bool fails) {
-    sites_note(SITES_HEAP, 0, fails);
+    if (fails || sites_wanted(SITES_HEAP))
+        sites_note(SITES_HEAP, 0, fails);
 }
 
 static void must(struct sweep_world *w, unsigned step, enum lam_code rc) {
@@ -158,7 +160,6 @@ void sweep_plan_make(struct sweep_plan *plan, enum script_part part, uint64_t se
         dry_step(plan, &w, step);
         look_after(plan, &w, step);
     }
-    heap_observe(NULL);
     must(&w, plan->steps - 1, script_close(&w.script));
     plan->done = w.script.done;
     plan->trace = simfs_trace(w.fs);
@@ -179,10 +180,19 @@ void sweep_plan_fini(struct sweep_plan *plan) {
     }
 }
 
+static uint64_t *shared_counter(void) {
+    void *at =
+        mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        abort();
+    return at;
+}
+
 /* --- the run with cases --------------------------------------------------------------------- */
 
 void sweep_run(struct sweep *s, const struct sweep_plan *plan, sweep_visitor visit, void *arg) {
     s->plan = plan;
+    s->refused = shared_counter();
     sweep_world_init(&s->world, plan->part, plan->seed);
     for (unsigned step = 0; step < plan->steps; step++) {
         visit(arg, s, step);
@@ -215,14 +225,17 @@ static void describe(const struct sweep *s, const struct sweep_case *c) {
     printf("%s\n", c->power ? ", then the power" : "");
 }
 
-static bool in_child(struct sweep *s, const struct sweep_case *c) {
+/* `ladder`: shared memory for where it stands, from there to `end`; NULL: one case. */
+static bool in_child(struct sweep *s, const struct sweep_case *c, uint64_t *ladder, uint64_t end) {
     fflush(stdout);
     pid_t pid = fork();
     if (pid < 0)
         abort();
     if (pid == 0) {
         alarm(CASE_SECONDS);
-        bool holds = case_holds(s, c, s->failures < s->show);
+        struct sweep_case own = *c;
+        bool show = s->failures < s->show;
+        bool holds = ladder ? ladder_holds(s, &own, ladder, end, show) : case_holds(s, c, show);
         fflush(stdout);
         gate_child_exit(holds ? 0 : 1);
     }
@@ -238,6 +251,8 @@ static bool in_child(struct sweep *s, const struct sweep_case *c) {
 
 bool sweep_case(struct sweep *s, const struct sweep_case *c, bool skip) {
     uint64_t number = s->number++;
+    if (s->only_ladder)
+        return true;
     if (s->only != UINT64_MAX) {
         if (number != s->only)
             return true;
@@ -251,7 +266,7 @@ bool sweep_case(struct sweep *s, const struct sweep_case *c, bool skip) {
     if (skip)
         return true;
     s->run++;
-    if (in_child(s, c))
+    if (in_child(s, c, NULL, 0))
         return true;
     if (s->failures++ < s->show) {
         printf("FAILED ");
@@ -260,4 +275,37 @@ bool sweep_case(struct sweep *s, const struct sweep_case *c, bool skip) {
                     number);
     }
     return false;
+}
+
+static unsigned kind_of(const struct sweep_case *c) {
+    return c->what == SWEEP_HEAP ? WATCH_KINDS : (unsigned)__builtin_ctz(c->fault.ops);
+}
+
+void sweep_ladder(struct sweep *s, const struct sweep_case *c, uint64_t count) {
+    unsigned step, kind;
+    struct sweep_case own = *c;
+    uint64_t *at = shared_counter();
+    if (s->only_ladder && sscanf(s->only_ladder, "%u:%u:%" SCNu64, &step, &kind, at) == 3) {
+        if (step != c->step || kind != kind_of(c))
+            return;
+        bool holds = ladder_holds(s, &own, at, count, true);
+        printf("%s at %" PRIu64 "\n", holds ? "holds, ends" : "FAILED", *at);
+        fflush(stdout);
+        _exit(holds ? 0 : 1);
+    }
+    for (uint64_t from = 1; from <= count && s->only == UINT64_MAX; from = *at + 1) {
+        *at = from;
+        bool holds = in_child(s, c, at, count);
+        s->run += *at - from + 1;
+        if (holds)
+            continue;
+        *(c->what == SWEEP_HEAP ? &own.nth : &own.fault.nth) = *at;
+        if (s->failures++ < s->show) {
+            printf("FAILED ");
+            describe(s, &own);
+            gate_replay("make sim-programs && build/release/fault/%s --ladder %u:%u:%" PRIu64,
+                        s->program, c->step, kind_of(c), from);
+        }
+    }
+    munmap(at, sizeof *at);
 }

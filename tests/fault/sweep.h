@@ -83,16 +83,23 @@ typedef void (*sweep_visitor)(void *arg, struct sweep *sweep, unsigned step);
 struct sweep {
     const struct sweep_plan *plan;
     struct sweep_world world;
-    uint64_t number;     /* of the case to come, from 0 */
-    uint64_t only;       /* run this one alone, in this process; UINT64_MAX: all */
-    uint64_t run;        /* cases run */
-    uint64_t failures;   /* of them */
-    uint64_t show;       /* so many failures are shown in full */
-    const char *program; /* for replay: "io --part engine" */
+    uint64_t number;         /* of the case to come, from 0 */
+    const char *only_ladder; /* "STEP:KIND:FROM", KIND 13: allocations; NULL: all */
+    uint64_t only;           /* run this one alone, in this process; UINT64_MAX: all */
+    uint64_t run;            /* cases run */
+    uint64_t failures;       /* of them */
+    uint64_t show;           /* so many failures are shown in full */
+    uint64_t *refused;       /* handles that took no more writes until reopened; shared memory */
+    const char *program;     /* for replay: "io --part engine" */
 };
 void sweep_run(struct sweep *s, const struct sweep_plan *plan, sweep_visitor visit, void *arg);
 /* Takes the next number, and runs the case unless `skip` or another is wanted. Whether it held. */
 bool sweep_case(struct sweep *s, const struct sweep_case *c, bool skip);
+
+/* Fails calls 1 to `count` of the step one after the other: as long as the step fails cleanly, the
+ * next is tried in the same process, else in a fork. Cheaper than a case for each, and less exact:
+ * what one try has opened the next finds open. Counts as a case each. */
+void sweep_ladder(struct sweep *s, const struct sweep_case *c, uint64_t count);
 
 void sweep_world_init(struct sweep_world *w, enum script_part part, uint64_t seed);
 void sweep_world_fini(struct sweep_world *w);

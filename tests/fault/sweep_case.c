@@ -21,8 +21,9 @@ struct run {
     struct sweep_world *w;
     struct script *s;
     struct belief is;
-    int lowest;   /* after a reopen readers may see this much less */
-    bool refuses; /* takes no writes until it is reopened */
+    int lowest;        /* after a reopen readers may see this much less */
+    bool refuses;      /* takes no writes until it is reopened */
+    uint64_t *refused; /* counts handles that took no more writes */
     bool show;
     bool failed;
 };
@@ -330,6 +331,7 @@ static void reopen(struct run *r) {
     /* Btrfs takes back what a failed sync was for, though not what was synced before. */
     bool takes_back = r->c->what == SWEEP_ENV && r->c->fault.effect == SIMFS_FSYNC_BTRFS;
     bool refused = r->refuses || r->is.low != r->is.high;
+    *r->refused += r->refuses;
     if (r->s->db && refused) {
         enum lam_code rc = script_upkeep(r->s);
         if (rc == LAM_OK && r->refuses)
@@ -390,7 +392,7 @@ static void finish(struct run *r) {
         wrong(r, "upkeep at the end gives %s", why(r, rc));
     probe(r, false, "at the end");
     if (r->refuses)
-        wrong(r, "at the end writes are refused");
+        wrong(r, "at the end writes are refused: %s", r->s->err.message);
     if (r->c->care == SWEEP_BRIEFLY)
         look(r, false, "at the end");
     close_at_end(r, "at the end");
@@ -408,16 +410,56 @@ static void finish(struct run *r) {
     close_at_end(r, "at last");
 }
 
-bool case_holds(struct sweep *s, const struct sweep_case *c, bool show) {
-    struct run r = {.plan = s->plan,
-                    .c = c,
-                    .w = &s->world,
-                    .s = &s->world.script,
-                    .show = show,
-                    .is = {(int)c->step - 1, (int)c->step - 1, -1}};
-    for (int i = (int)c->step - 1; i >= 0 && r.is.synced < 0; i--)
+static void begin(struct run *r, struct sweep *s, const struct sweep_case *c, bool show) {
+    *r = (struct run){.plan = s->plan,
+                      .c = c,
+                      .w = &s->world,
+                      .s = &s->world.script,
+                      .refused = s->refused,
+                      .show = show,
+                      .is = {(int)c->step - 1, (int)c->step - 1, -1}};
+    for (int i = (int)c->step - 1; i >= 0 && r->is.synced < 0; i--)
         if (script_step_syncs(s->plan->part, (unsigned)i))
-            r.is.synced = i;
+            r->is.synced = i;
+}
+
+/* The step fails cleanly, so it can be tried with the next failure. */
+bool ladder_holds(struct sweep *s, struct sweep_case *c, uint64_t *at, uint64_t end, bool show) {
+    struct run r;
+    uint64_t *nth = c->what == SWEEP_HEAP ? &c->nth : &c->fault.nth;
+    begin(&r, s, c, show);
+    for (*nth = *at; !r.failed && r.is.low < (int)c->step && *nth <= end; ++*nth) {
+        *at = *nth;
+        arm(&r);
+        enum lam_code rc = do_step(&r, c->step);
+        bool hit = was_hit(&r);
+        disarm(&r);
+        check_error(&r, "the step", rc);
+        check_leaks(&r, "after the step");
+        if (!hit && rc != LAM_OK)
+            wrong(&r, "without any failure the step gives %s", why(&r, rc));
+        if (rc == LAM_OK)
+            break;
+        if (rc == LAM_UNKNOWN_OUTCOME || script_step_marked(r.plan->part, c->step))
+            r.is.high = (int)c->step;
+        if (*nth % 4 == 0 || r.is.high > r.is.low)
+            look(&r, false, "after it");
+        reopen(&r);
+    }
+    if (!r.failed && !r.refuses)
+        probe(&r, false, "after it");
+    if (!r.failed)
+        reopen(&r);
+    if (!r.failed)
+        do_rest(&r);
+    if (!r.failed)
+        finish(&r);
+    return !r.failed;
+}
+
+bool case_holds(struct sweep *s, const struct sweep_case *c, bool show) {
+    struct run r;
+    begin(&r, s, c, show);
     do_failing_step(&r);
     if (!r.failed && is_lasting(c))
         live_with_it(&r);

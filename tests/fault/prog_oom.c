@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every allocation that the canonical workload makes fails: once, for a while and for ever. And no
+ * byte of uninitialised memory gets into a file.
+ *
+ *     oom [--part engine|sql] [--long] [--seed HEX] [--only NUMBER] [--show N] [--stride N]
+ *
+ * The short run fails each allocation once (those of SQL statements in turn, until the statement
+ * succeeds), and lets the first of each call site fail in all ways with everything looked at
+ * afterwards. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/fault/heap.h"
+#include "tests/fault/sweep.h"
+#include "tests/support/gate.h"
+
+enum gate { ONCE, STICKY, GATES };
+static const char *const gate_names[GATES] = {
+    "every allocation failed once",
+    "allocations failed for a while and for ever",
+};
+
+static struct {
+    bool long_run;
+    int part; /* -1: both */
+    uint64_t seed, only, show, stride;
+    const char *ladder;
+    uint64_t required[GATES], reached[GATES], failed[GATES];
+    uint64_t fills, fills_differ;
+} o = {.part = -1, .seed = 1, .only = UINT64_MAX, .show = 10, .stride = 1};
+
+static bool met[SITES_MAX];
+
+static void fail(struct sweep *s, enum gate gate, unsigned step, uint64_t nth, uint64_t count,
+                 bool first, bool all) {
+    uint64_t before = s->run;
+    struct sweep_case c = {
+        .step = step,
+        .what = SWEEP_HEAP,
+        .nth = nth,
+        .count = count,
+        .tail = o.long_run ? SWEEP_STEPS_MAX : 1,
+        .care = o.long_run || first ? SWEEP_WHOLLY : SWEEP_BRIEFLY,
+        .power = o.long_run && nth % 4 == 0,
+    };
+    bool skip = !(o.long_run || first || all) || s->number % o.stride != 0;
+    bool holds = sweep_case(s, &c, skip);
+    o.reached[gate] += s->run - before;
+    o.failed[gate] += !holds;
+}
+
+static void fail_in_turn(struct sweep *s, unsigned step) {
+    uint64_t before = s->run, failures = s->failures;
+    struct sweep_case c = {.step = step, .what = SWEEP_HEAP, .count = 1, .care = SWEEP_BRIEFLY};
+    sweep_ladder(s, &c, s->plan->step[step].allocations);
+    o.reached[ONCE] += s->run - before;
+    o.failed[ONCE] += s->failures - failures;
+}
+
+static void visit(void *arg, struct sweep *s, unsigned step) {
+    const struct sweep_step *p = &s->plan->step[step];
+    bool slow = script_step_slow(s->plan->part, step);
+    bool in_turn = !o.long_run && s->plan->part == SCRIPT_SQL;
+    (void)arg;
+    o.required[ONCE] += p->allocations;
+    if (in_turn)
+        fail_in_turn(s, step);
+    for (uint64_t nth = 1; nth <= p->allocations; nth++) {
+        uint32_t site = p->heap_sites.ids[nth - 1] & (SITES_MAX - 1);
+        bool first = !met[site];
+        met[site] = true;
+        fail(s, ONCE, step, nth, 1, first, !in_turn && !slow);
+        fail(s, STICKY, step, nth, 40, first, false);
+        fail(s, STICKY, step, nth, UINT64_MAX, first, false);
+    }
+}
+
+/* The same run with fresh memory filled otherwise writes the same files. */
+static void compare_fills(const struct sweep_plan *plan) {
+    struct sweep_plan other;
+    heap_set_lazy(false);
+    heap_set_fill(0x5A);
+    sweep_plan_make(&other, plan->part, o.seed);
+    heap_set_fill(0xA5);
+    for (unsigned i = 0; i < plan->steps; i++) {
+        o.fills++;
+        if (plan->step[i].hash == other.step[i].hash)
+            continue;
+        o.fills_differ++;
+        printf("step %u (%s): files differ with the bytes of fresh memory\n", i,
+               script_step_name(plan->part, i));
+    }
+    if (plan->trace != other.trace)
+        printf("the calls differ with the bytes of fresh memory\n");
+    o.fills_differ += plan->trace != other.trace;
+    sweep_plan_fini(&other);
+}
+
+static void sweep_part(enum script_part part) {
+    static struct sweep_plan plan;
+    struct sweep s = {.only = o.only,
+                      .only_ladder = o.ladder,
+                      .show = o.show,
+                      .program = part == SCRIPT_ENGINE ? "oom --part engine" : "oom --part sql"};
+    heap_set_lazy(false);
+    sweep_plan_make(&plan, part, o.seed);
+    compare_fills(&plan);
+    heap_set_lazy(true);
+    printf("%s: %u steps, %" PRIu64 " allocations\n", s.program, plan.steps, plan.allocations);
+    fflush(stdout);
+    memset(met, 0, sizeof met);
+    sweep_run(&s, &plan, visit, NULL);
+    printf("%s: %" PRIu64 " cases, %" PRIu64 " failed, %" PRIu64 " took no writes until reopened\n",
+           s.program, s.run, s.failures, *s.refused);
+    sweep_plan_fini(&plan);
+}
+
+static void parse(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        bool more = i + 1 < argc;
+        if (strcmp(argv[i], "--long") == 0)
+            o.long_run = true;
+        else if (more && strcmp(argv[i], "--part") == 0)
+            o.part = strcmp(argv[++i], "sql") == 0 ? SCRIPT_SQL : SCRIPT_ENGINE;
+        else if (more && strcmp(argv[i], "--show") == 0)
+            o.show = strtoull(argv[++i], NULL, 10);
+        else if (more && strcmp(argv[i], "--ladder") == 0)
+            o.ladder = argv[++i];
+        else if (more && strcmp(argv[i], "--stride") == 0)
+            o.stride = strtoull(argv[++i], NULL, 10);
+        else if (more && strcmp(argv[i], "--seed") == 0)
+            o.seed = strtoull(argv[++i], NULL, 16);
+        else if (more && strcmp(argv[i], "--only") == 0)
+            o.only = strtoull(argv[++i], NULL, 10);
+        else
+            fprintf(stderr, "oom: %s is unknown\n", argv[i]), exit(2);
+    }
+}
+
+int main(int argc, char **argv) {
+    parse(argc, argv);
+    heap_install(0xA5);
+    sites_init();
+    for (int part = 0; part < SCRIPT_PARTS; part++)
+        if (o.part < 0 || o.part == part)
+            sweep_part((enum script_part)part);
+    bool ok = true;
+    for (int g = 0; g < GATES; g++)
+        ok &= gate_report(gate_names[g], o.required[g], o.reached[g], o.failed[g], o.seed);
+    struct sites_totals sites = sites_count(SITES_HEAP);
+    ok &= gate_report("allocation sites failed", sites.reached, sites.failed, 0, o.seed);
+    if (sites.failed < sites.reached)
+        sites_print_missed(SITES_HEAP);
+    ok &= gate_report("files with other fresh memory", o.fills, o.fills, o.fills_differ, o.seed);
+    return ok ? 0 : 1;
+}
