@@ -109,11 +109,6 @@ enum lam_code flush_lock_table(struct flush *f, const struct provider *p, struct
     }
 }
 
-/* Whether a failed write can have left its batch in the log. */
-static bool outcome_is_unknown(enum lam_code rc) {
-    return rc == LAM_IO || rc == LAM_NO_SPACE || rc == LAM_UNKNOWN_OUTCOME || rc == LAM_CORRUPT;
-}
-
 static enum lam_code write_batch(struct flush_job *job, lam_batch *batch, uint64_t next_number,
                                  uint64_t *sequence_out, struct lam_error *err) {
     struct table_cold *t = job->table;
@@ -124,7 +119,7 @@ static enum lam_code write_batch(struct flush_job *job, lam_batch *batch, uint64
     enum lam_code rc = lam_write(job->flush->db, &options, batch, sequence_out, err);
     if (rc == LAM_OK)
         atomic_store(&t->last_commit, *sequence_out);
-    else if (outcome_is_unknown(rc))
+    else if (rc == LAM_UNKNOWN_OUTCOME)
         atomic_store(&t->last_commit, UINT64_MAX);
     atomic_store(&t->epoch, epoch + 2);
     if (rc == LAM_OK) {
@@ -155,7 +150,7 @@ enum lam_code flush_commit(struct flush_job *job, struct lam_error *err) {
         rc = remove_hot(job, now, batch, &a, &b, err);
     if (rc == LAM_OK) {
         rc = write_batch(job, batch, next_number, &sequence, err);
-        written = rc == LAM_OK || outcome_is_unknown(rc);
+        written = rc == LAM_OK || rc == LAM_UNKNOWN_OUTCOME;
     }
     provider_write_unlock(now, stripe);
     /* From here on files may be named by the catalog: they stay whatever happens. */
