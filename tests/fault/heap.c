@@ -156,7 +156,8 @@ static void *resize(void *arg, void *ptr, size_t size) {
 }
 
 void heap_install(uint8_t fill) {
-    /* Large blocks go back to the system: a forked child pays for every page that its parent has. */
+    /* Large blocks go back to the system: a forked child pays for every page that its parent has.
+     */
     mallopt(M_MMAP_THRESHOLD, 4 << 20);
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
     atomic_store(&heap.fill, fill);

@@ -121,7 +121,23 @@ docs() {
     done
 }
 
-for c in format licence layers symbols exports api headers thread_safety sizes words docs; do
+# Each promise names a test that is there, and is run.
+promises() {
+    grep -oE '`test_[a-z_]+\.c:[a-z0-9_]+`' docs/THREATS.md | tr -d '`' | sort -u | while IFS=: read -r file test; do
+        path=$(find tests -name "$file")
+        { [ -n "$path" ] && grep -q "START_TEST($test)" "$path" && [ "$(grep -cw "$test" "$path")" -ge 2 ]; } ||
+            echo "docs/THREATS.md: $file has no test $test, or does not run it"
+    done
+}
+
+# The system's environment is the host's guest too: what it may not call.
+guest() {
+    nm -u "$B"/release/obj/base/env_posix*.o | awk '{print $NF}' | sort -u |
+        grep -xE '(secure_)?getenv|setenv|signal|sigaction|pthread_cancel|p?rintf|puts|putchar|exit|system|popen|dlopen|umask|chdir|setrlimit' |
+        sed 's|^|base/env_posix uses |'
+}
+
+for c in format licence layers symbols exports api headers thread_safety sizes words docs promises guest; do
     check "$c"
 done
 echo "$passed passed, $failed failed"

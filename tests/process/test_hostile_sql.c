@@ -12,8 +12,12 @@
 #else
 #define STACK_BYTES (256u << 10)
 #endif
+#if defined(__SANITIZE_THREAD__)
+#define TEXT_BYTES (1u << 17) /* one thread works: the size is for the others */
+#else
 #define TEXT_BYTES (1u << 20)
-#define GROWTH     8
+#endif
+#define GROWTH 8
 
 /* --- an allocator that counts ---------------------------------------------------------------- */
 

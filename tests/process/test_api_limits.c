@@ -386,5 +386,5 @@ START_TEST(limits_of_entities) {
 }
 END_TEST
 
-TEST_MAIN("process/bounds", limits_of_the_engine, limits_of_values_and_batches, limits_of_sql,
+TEST_MAIN("process/api_limits", limits_of_the_engine, limits_of_values_and_batches, limits_of_sql,
           limits_of_entities)
