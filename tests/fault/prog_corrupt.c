@@ -74,6 +74,11 @@ static uint64_t mutation_of(const struct batch *b, uint64_t trial) {
     return b->count == b->of ? trial : (uint64_t)((unsigned __int128)trial * b->of / b->count);
 }
 
+/* A side for each mutation, whichever of them a stride takes. */
+static bool reads_only(uint64_t index) {
+    return index * UINT64_C(0x9e3779b97f4a7c15) >> 63;
+}
+
 /* All temporary files of ours are gone after an open for writing. */
 static void check_tidy(struct simfs *fs, struct corrupt_finding *finding) {
     for (size_t i = 0; i < simfs_file_count(fs) && finding->verdict != CORRUPT_HARM; i++) {
@@ -91,7 +96,7 @@ static bool try_sealed(const struct batch *b, uint64_t index, struct corrupt_fin
                        struct corrupt_damage *damage) {
     struct simfs *fs = corrupt_apply(all.target, b->kind, index, damage);
     struct corrupt_how how = {
-        .read_only = index % 2,
+        .read_only = reads_only(index),
         .any_error = b->kind == CORRUPT_DIRECTORY,
         .named = damage->path[0] ? damage->path : NULL,
         .portion = all.large || b->kind >= CORRUPT_REMOVE ? 1 : 8,
@@ -146,7 +151,7 @@ static bool try_reading(const struct batch *b, uint64_t index, struct corrupt_fi
 static bool try_crashed(const struct batch *b, uint64_t index, struct corrupt_finding *finding,
                         struct corrupt_damage *damage) {
     struct simfs *fs = corrupt_apply(all.crashed_targets[b->shape], CORRUPT_BIT, index, damage);
-    corrupt_verify_crashed(fs, &all.crashed[b->shape], index % 2, finding);
+    corrupt_verify_crashed(fs, &all.crashed[b->shape], reads_only(index), finding);
     simfs_free(fs);
     return true;
 }
@@ -373,7 +378,8 @@ static bool sweep_crashed(void) {
     uint64_t required = 0;
     for (unsigned i = 0; i < CRASHED_SHAPES; i++) {
         struct batch b = {.family = FAMILY_CRASHED, .shape = i};
-        b.count = b.of = corrupt_count(all.crashed_targets[i], CORRUPT_BIT);
+        b.of = corrupt_count(all.crashed_targets[i], CORRUPT_BIT);
+        b.count = all.large ? b.of : b.of / 3;
         required += b.count;
         run_batch(&b, &t);
     }

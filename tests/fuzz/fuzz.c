@@ -16,6 +16,7 @@ static struct {
 } world;
 
 void fuzz_fail(const char *file, int line, const char *condition) {
+    fflush(stdout);
     fprintf(stderr, "%s:%d: required: %s\n", file, line, condition);
     abort();
 }

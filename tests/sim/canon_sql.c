@@ -191,7 +191,7 @@ static void compare_faulty(struct wsql_view *v, const struct wsql_image *form, b
     if (wsql_match(form, found)) {
         wsql_check_indexes(v, found, fresh && choose_one_in(w->choice, 4));
         if (fresh)
-            wsql_check_tidy(v, true);
+            wsql_check_tidy(v, WSQL_FRESH);
     } else {
         wsql_fail(w, "%s%s: none of the %zu states that may be there (%zu completed flushes)",
                   v->what, fresh ? ", reopened" : "", form->count, (size_t)found->flushes);
@@ -241,6 +241,25 @@ static void reopen_after_fault(struct wsql_view *v, const struct wsql_image *for
         compare_faulty(v, form, true);
 }
 
+/* After an error that changed nothing the same statement runs as if nothing had been, unless the
+ * database has given up writing. */
+static void try_again(struct wsql_view *v, const struct wsql_step *step, struct wsql_image *form,
+                      struct msql_state *before) {
+    struct lam_error err = {0};
+    uint64_t flushed = 0;
+    enum lam_code rc = wsql_run(v, step, &flushed, &err);
+    if (rc == LAM_OK && step->after && !is_flush(step->kind))
+        form->may[0] = step->after;
+    else if (rc != LAM_OK && rc != LAM_READ_ONLY && step->expect == WSQL_OK)
+        wsql_fail(v->w, "%s: nor later: %s: %s", v->what, lam_code_name(rc), err.message);
+    before->flushes += flushed;
+}
+
+static bool may_try_again(const struct wsql_step *step, enum lam_code rc) {
+    return rc != LAM_OK && rc != LAM_UNKNOWN_OUTCOME && step->kind != WSQL_REOPEN &&
+           step->kind != WSQL_THING_DROP;
+}
+
 /* One trial; false: the fault came too late for the statement. */
 static bool try_fault(struct wsql *w, struct wsql_step *step, struct simfs *from,
                       const struct simfs_fault *fault) {
@@ -267,8 +286,13 @@ static bool try_fault(struct wsql *w, struct wsql_step *step, struct simfs *from
             wsql_fail(w, "%s: an error without words", what);
         if (fired && !w->failed && v.root)
             compare_faulty(&v, &form, false);
+        /* With one fault only, what failed has cleaned up. */
+        if (fired && !w->failed && rc != LAM_OK && is_flush(step->kind) && !fault->sticky)
+            wsql_check_tidy(&v, rc == LAM_UNKNOWN_OUTCOME ? WSQL_RUNNING : WSQL_ENDED);
         if (fired && !w->failed)
             lose_power(&v, step, rc, before, flushed);
+        if (fired && !w->failed && may_try_again(step, rc))
+            try_again(&v, step, &form, before);
         if (fired && !w->failed)
             reopen_after_fault(&v, &form);
         msql_state_unref(before);

@@ -26,6 +26,7 @@ static void observe_within(void *arg, const struct simfs_event *event) {
 static struct wsql_image form_within(const struct wsql_image *image) {
     struct wsql_image form = *image;
     form.fs = NULL;
+    form.killed = false;
     snprintf(form.what, sizeof form.what, "%.120s, crash in recovery", image->what);
     return form;
 }
@@ -73,7 +74,7 @@ static void close_and_reopen(struct wsql_view *v, const struct msql_state *state
     if (rc != LAM_OK)
         wsql_fail(w, "%s: close and reopen: %s: %s", v->what, lam_code_name(rc), err.message);
     else if (is_same(v, state))
-        wsql_check_tidy(v, true);
+        wsql_check_tidy(v, WSQL_FRESH);
 }
 
 /* The flush is run again, twice: the second has nothing to do, and neither changes a row. */
@@ -99,7 +100,7 @@ static void flush_again(struct wsql_view *v, struct msql_state *state, unsigned 
                   (unsigned long long)(after->flushes - state->flushes));
     if (!w->failed && is_same(v, after)) {
         wsql_check_indexes(v, after, false);
-        wsql_check_tidy(v, true);
+        wsql_check_tidy(v, WSQL_FRESH);
     }
     if (!w->failed && depth > 0)
         crash_again(v, after, depth, "another flush");
@@ -209,7 +210,7 @@ static void examine(struct wsql_view *v, const struct wsql_image *image, unsigne
         return;
     }
     wsql_check_indexes(v, found, choose_one_in(w->choice, 6));
-    wsql_check_tidy(v, true);
+    wsql_check_tidy(v, WSQL_FRESH);
     if (!w->failed && choose_one_in(w->choice, 8))
         wsql_check_system(v, found);
     if (!w->failed && depth > 0) {
@@ -254,9 +255,14 @@ static void look(struct wsql *w, struct wsql_image *image) {
 void wsql_check_image(struct wsql *w, struct wsql_image *image, unsigned depth) {
     struct wsql_view v = {.w = w, .fs = image->fs, .what = image->what};
     struct within within = {.w = w, .fs = image->fs, .form = form_within(image)};
+    struct wsql_numbers numbers = {0};
     struct lam_error err = {0};
+    if (choose_one_in(w->choice, 4)) /* ids and versions rise even if the clock was set back */
+        simfs_advance_us(image->fs, -(int64_t)choose(w->choice, 9000) * 3600000000);
     if (w->made && choose_one_in(w->choice, 12))
         look(w, image);
+    if (image->killed)
+        wsql_note_numbers(image->fs, &numbers);
     if (depth > 0 && choose_one_in(w->choice, 4))
         simfs_observe(image->fs, observe_within, &within);
     enum lam_code rc = wsql_view_open(&v, &err);
@@ -265,7 +271,10 @@ void wsql_check_image(struct wsql *w, struct wsql_image *image, unsigned depth) 
     if (rc != LAM_OK)
         wsql_fail(w, "%s: open: %s: %s", v.what, lam_code_name(rc), err.message);
     else
+        wsql_check_numbers(&v, &numbers);
+    if (!w->failed)
         examine(&v, image, depth);
+    free(numbers.items);
     if (v.db) {
         simfs_freeze(image->fs);
         wsql_view_close(&v, NULL);

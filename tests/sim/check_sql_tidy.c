@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "catalog/catalog.h"
+#include "flush/flush_impl.h"
 #include "flush/path.h"
 #include "flush/segment.h"
 #include "tests/sim/check_sql.h"
@@ -30,7 +31,7 @@ struct told {
 
 struct tidy {
     struct wsql_view *view;
-    bool fresh;
+    enum wsql_tidy tidy;
     struct live_file *files; /* owned */
     size_t file_count, file_capacity;
     struct told *tables; /* owned */
@@ -171,7 +172,7 @@ static void check_files(struct tidy *t) {
         const struct live_file *f = find_live(t, path);
         if (f)
             check_marks(t, f);
-        else if (t->fresh)
+        else if (t->tidy != WSQL_RUNNING)
             wsql_fail(v->w, "%s: %s is left over", v->what, path);
     }
 }
@@ -213,7 +214,7 @@ static void check_jobs(struct tidy *t) {
                      "SELECT status, namespace, table_name, metrics, job_id FROM system.jobs",
                      note_job, t))
         return;
-    if (t->fresh && t->live_jobs)
+    if (t->tidy == WSQL_FRESH && t->live_jobs)
         wsql_fail(v->w, "%s: %llu jobs are said to run", v->what, (unsigned long long)t->live_jobs);
     for (size_t i = 0; i < t->table_count; i++)
         if (t->tables[i].job_files != t->tables[i].entries)
@@ -236,8 +237,44 @@ static void note_problem(void *arg, const char *file, uint64_t offset, const cha
               problem);
 }
 
-void wsql_check_tidy(struct wsql_view *v, bool fresh) {
-    struct tidy t = {.view = v, .fresh = fresh};
+/* --- partitions ------------------------------------------------------------------------------ */
+
+static bool note_partition(void *arg, const char *name) {
+    uint64_t *count = arg;
+    *count +=
+        !strncmp(name, "user:", 5) || !strncmp(name, "shared:", 7) || !strncmp(name, "stream:", 7);
+    return true;
+}
+
+static bool count_partitions(void *arg, struct provider *p) {
+    uint64_t *count = arg;
+    *count += 1u + (p->segments != NULL) + p->index_count;
+    return true;
+}
+
+/* All are open, so there are at least those that the tables have. */
+static void check_partitions(struct wsql_view *v, struct catalog *c) {
+    struct lam_error err = {0};
+    uint64_t there = 0, owned = 0;
+    enum lam_code rc = lam_partition_list(v->db, note_partition, &there, &err);
+    if (rc == LAM_OK)
+        rc = catalog_each_provider(c, count_partitions, &owned, &err);
+    if (rc != LAM_OK || there != owned)
+        wsql_fail(v->w, "%s: tables have %llu partitions, there are %llu %s", v->what,
+                  (unsigned long long)owned, (unsigned long long)there, err.message);
+}
+
+static void check_fresh(struct wsql_view *v, struct catalog *c) {
+    struct lam_error err = {0};
+    check_partitions(v, c);
+    if (catalog_each_doomed(c, note_doomed, v, &err) != LAM_OK)
+        wsql_fail(v->w, "%s: files to be removed: %s", v->what, err.message);
+    if (choose_one_in(v->w->choice, 4) && lam_db_check(v->db, note_problem, v, &err) != LAM_OK)
+        wsql_fail(v->w, "%s: check: %s", v->what, err.message);
+}
+
+void wsql_check_tidy(struct wsql_view *v, enum wsql_tidy tidy) {
+    struct tidy t = {.view = v, .tidy = tidy};
     struct catalog *c = NULL;
     struct lam_error err = {0};
     enum lam_code rc = catalog_of(v->db, &c, &err);
@@ -247,16 +284,65 @@ void wsql_check_tidy(struct wsql_view *v, bool fresh) {
         wsql_fail(v->w, "%s: the catalog: %s", v->what, err.message);
     check_files(&t);
     check_jobs(&t);
-    if (fresh && catalog_each_doomed(c, note_doomed, v, &err) != LAM_OK)
-        wsql_fail(v->w, "%s: files to be removed: %s", v->what, err.message);
-    if (fresh && choose_one_in(v->w->choice, 4) &&
-        lam_db_check(v->db, note_problem, v, &err) != LAM_OK)
-        wsql_fail(v->w, "%s: check: %s", v->what, err.message);
+    if (tidy == WSQL_FRESH && !v->w->failed)
+        check_fresh(v, c);
     for (size_t i = 0; i < t.file_count; i++)
         free(t.files[i].path);
     free(t.files);
     free(t.tables);
     arena_fini(&t.arena);
+}
+
+/* --- numbers --------------------------------------------------------------------------------- */
+
+void wsql_note_numbers(struct simfs *fs, struct wsql_numbers *out) {
+    for (size_t i = 0; i < simfs_file_count(fs); i++) {
+        const char *path = simfs_file_path(fs, i), *name = strrchr(path, '/');
+        struct wsql_number n;
+        if (!path_file_name_parse(name ? name + 1 : path, &n.number, &n.tag))
+            continue;
+        out->items = more_room(out->items, out->count, &out->capacity, sizeof *out->items);
+        out->items[out->count++] = n;
+    }
+}
+
+struct numbering {
+    struct wsql_view *view;
+    const struct wsql_numbers *numbers;
+    struct flush *flush;
+};
+
+static bool check_numbering(void *arg, struct provider *p) {
+    struct numbering *g = arg;
+    struct lam_value value = {0};
+    uint64_t next = 1;
+    if (!p->segments)
+        return true;
+    if (lam_get(g->view->db, NULL, p->segments, segment_next_key(), &value, NULL) == LAM_OK)
+        next = get_le64(value.bytes.data);
+    lam_value_release(&value);
+    for (size_t i = 0; i < g->numbers->count; i++) {
+        const struct wsql_number *n = &g->numbers->items[i];
+        if (n->number >= next && n->tag == segment_file_tag(g->flush, p->table, n->number))
+            wsql_fail(g->view->w, "%s: %s will use number %llu again (next is %llu)", g->view->what,
+                      p->name, (unsigned long long)n->number, (unsigned long long)next);
+    }
+    return true;
+}
+
+void wsql_check_numbers(struct wsql_view *v, const struct wsql_numbers *numbers) {
+    struct numbering g = {.view = v, .numbers = numbers};
+    struct catalog *c;
+    struct lam_error err = {0};
+    if (numbers->count == 0)
+        return;
+    enum lam_code rc = flush_object(v->db, &g.flush, &err);
+    if (rc == LAM_OK)
+        rc = catalog_of(v->db, &c, &err);
+    if (rc == LAM_OK)
+        rc = catalog_each_provider(c, check_numbering, &g, &err);
+    if (rc != LAM_OK)
+        wsql_fail(v->w, "%s: numbers: %s", v->what, err.message);
 }
 
 /* --- system tables --------------------------------------------------------------------------- */

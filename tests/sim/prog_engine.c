@@ -368,6 +368,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "engine: see the head of tests/sim/prog_engine.c\n");
         return 2;
     }
+    world_engine_count_memory();
     signal(SIGABRT, on_abort);
     signal(SIGSEGV, on_abort);
     if (p.only || p.case_file)

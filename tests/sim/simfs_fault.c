@@ -164,5 +164,8 @@ enum lam_code call_end(struct call *c, enum lam_code rc, struct lam_error *err) 
     trace(c, rc);
     if (!c->dead)
         observe(c, 1, rc);
+    /* Others may go on before the caller looks at what the sync has made durable. */
+    if (c->op & (SIMFS_SYNC | SIMFS_DIR_SYNC))
+        sched_point();
     return rc;
 }

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -146,6 +147,31 @@ static void run(struct world *w) {
     sched_run(w->choice, &o, live, w);
 }
 
+/* --- memory ---------------------------------------------------------------------------------- */
+
+static struct {
+    bool on;
+    _Atomic int64_t blocks; /* not given back yet */
+} memory;
+
+static void *resize(void *arg, void *ptr, size_t size) {
+    (void)arg;
+    if (size == 0) {
+        atomic_fetch_sub_explicit(&memory.blocks, ptr != NULL, memory_order_relaxed);
+        free(ptr);
+        return NULL;
+    }
+    void *got = realloc(ptr, size);
+    if (got && !ptr)
+        atomic_fetch_add_explicit(&memory.blocks, 1, memory_order_relaxed);
+    return got;
+}
+
+void world_engine_count_memory(void) {
+    memory.on = true;
+    lam_set_allocator(&(struct lam_allocator){resize, NULL});
+}
+
 bool world_engine_run(struct choice *choice, const struct world_options *options,
                       struct world_report *report) {
     struct world *w = calloc(1, sizeof *w);
@@ -161,7 +187,11 @@ bool world_engine_run(struct choice *choice, const struct world_options *options
     for (unsigned i = 0; i < 9; i++)
         report->granules[i] += w->config.fs.granule == 16u << i;
     report->subset += w->config.fs.names == SIMFS_SUBSET;
+    int64_t blocks = atomic_load(&memory.blocks);
     run(w);
+    int64_t lost = atomic_load(&memory.blocks) - blocks;
+    if (memory.on && lost != 0)
+        ew_fail(w, "memory", "%lld blocks of memory were not given back", (long long)lost);
     bool ok = !report->failed;
     free(w);
     return ok;

@@ -104,6 +104,9 @@ struct world_options {
 
 #define WORLD_ALPHABET 12u
 
+/* From now on histories notice memory that the product does not give back. Once, before any other
+ * call of the product. */
+void world_engine_count_memory(void);
 /* Runs one history and adds to the report; false if a check failed, which also ends it. */
 bool world_engine_run(struct choice *choice, const struct world_options *options,
                       struct world_report *report);

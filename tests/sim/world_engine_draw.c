@@ -99,6 +99,8 @@ static void draw_weights(struct choice *c, struct config *f) {
     f->weights[STEP_GET]++;
     if (!f->faults)
         f->weights[STEP_FAULT] = 0;
+    else if (f->many_faults)
+        f->weights[STEP_FAULT] = 30;
     if (!f->quota)
         f->weights[STEP_QUOTA] = 0;
     if (f->background != BACKGROUND_QUEUED)
@@ -131,6 +133,7 @@ static void draw_swarm(struct choice *c, struct config *f) {
     /* Nobody runs the tasks that a waiting writer waits for when a dump has failed. */
     f->faults = choose(c, 5) > 1 && f->background != BACKGROUND_QUEUED;
     f->quota = choose(c, 6) > 4 && f->background != BACKGROUND_QUEUED;
+    f->many_faults = f->faults && choose(c, 2);
     draw_fs(c, &f->fs);
     f->vary = true;
     ew_draw_open(c, f, &f->options, &f->tuning);
@@ -182,7 +185,7 @@ static void script_config(struct config *f) {
                                    .close_dump_bytes = 256,
                                    .manifest_rewrite_bytes = 512};
     f->options.block_bytes = 512;
-    f->nested_one_in = 40;
+    f->nested_one_in = 150;
 }
 
 void ew_draw_config(struct world *w) {
@@ -317,15 +320,19 @@ void ew_draw_victim(struct world *w, const struct simfs_fault *f, struct step *o
     static const enum step_kind dumps[] = {STEP_DUMP, STEP_COMPACT, STEP_COMPACT, STEP_REOPEN};
     static const enum step_kind edits[] = {STEP_CREATE, STEP_DROP, STEP_DUMP, STEP_COMPACT};
     static const enum step_kind opens[] = {STEP_REOPEN, STEP_REOPEN, STEP_REOPEN, STEP_READ_ONLY};
-    const char *p = f->pattern;
-    unsigned group = !p                            ? choose(w->choice, 4)
-                     : choose_one_in(w->choice, 5) ? 3
-                     : strcmp(p, ".wal") == 0      ? 0
-                     : strcmp(p, ".sst") == 0      ? 1
-                     : strcmp(p, "ROOT") == 0      ? 3
-                                                   : 2;
     const enum step_kind *const groups[] = {writes, dumps, edits, opens};
-    fill_step(w, groups[group][choose(w->choice, 4)], out);
+    struct choice *c = w->choice;
+    const char *p = f->pattern;
+    unsigned group = choose(c, 4);
+    if (f->ops & (SIMFS_LOOK | SIMFS_READ) || (p && strcmp(p, "ROOT") == 0))
+        group = 3;
+    else if (p && strcmp(p, ".wal") == 0)
+        group = choose_one_in(c, 4) ? 3 : 0;
+    else if (p && strcmp(p, ".sst") == 0)
+        group = choose_one_in(c, 4) ? 3 : 1;
+    else if (p)
+        group = 2 + choose(c, 2);
+    fill_step(w, groups[group][choose(c, 4)], out);
 }
 
 void ew_draw_fault(struct choice *c, struct simfs_fault *f) {

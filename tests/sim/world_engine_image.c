@@ -108,10 +108,12 @@ static void take_some(struct taker *t, const struct simfs_event *e) {
             take(t, e, i < 2 ? i : i % 4 == 2 ? 0 : 2, (uint64_t)i * 1000003 + (e ? e->number : 0));
         return;
     }
-    /* How many: the tame choice is none. One is likelier after a fault. */
+    /* How many: the tame choice is none. One is likelier after a fault, most in the same call. */
     unsigned one_in = t->one_in;
-    if (t->depth == 0 && t->w->fired && one_in > 3)
-        one_in = 3;
+    if (t->depth == 0 && t->w->fired && one_in > 4)
+        one_in = 4;
+    if (t->depth == 0 && ew_fired_in_call(t->w))
+        one_in = 2;
     if (one_in == 0 || !choose_one_in(t->choice, one_in))
         return;
     unsigned n = 1 + choose(t->choice, 3);

@@ -92,6 +92,7 @@ struct config {
     unsigned image_one_in; /* at a call that changes files */
     unsigned nested_one_in;
     bool faults;
+    bool many_faults;
     bool quota;
 };
 
@@ -286,6 +287,8 @@ bool ew_call_fired(const struct world *w);
 bool ew_drain(struct world *w);
 /* A sync has failed in the manner that takes written bytes back. */
 bool ew_lossy(const struct world *w);
+/* A fault has fired in the call that is running. */
+bool ew_fired_in_call(const struct world *w);
 void ew_faults_arm(struct world *w);
 void ew_faults_rearm(struct world *w); /* the same one again */
 void ew_faults_off(struct world *w);

@@ -14,6 +14,10 @@ bool ew_lossy(const struct world *w) {
     return w->armed && w->fault.effect == SIMFS_FSYNC_BTRFS && simfs_fired(w->fs, 0) > 0;
 }
 
+bool ew_fired_in_call(const struct world *w) {
+    return w->armed && simfs_fired(w->fs, 0) > w->call_fired_before;
+}
+
 static void note_fired(struct world *w) {
     uint64_t n = w->armed ? simfs_fired(w->fs, 0) : 0;
     if (n > w->fired_before) {
@@ -199,7 +203,7 @@ static void note_recovery(struct world *w, size_t prefix) {
 }
 
 /* What is there must be a state between `low` and all that was tried. */
-static bool find_state(struct world *w, size_t low, size_t *prefix) {
+static bool find_state(struct world *w, size_t low, bool was_clean, size_t *prefix) {
     struct model_view view;
     size_t high = model_commits(w->model);
     model_view_init(&view, false);
@@ -217,6 +221,9 @@ static bool find_state(struct world *w, size_t low, size_t *prefix) {
     /* Who only reads gives none out. */
     if (s.sequence < w->given && !(w->read_only && w->lossy))
         return ew_fail(w, "sequence", "sequence %llu after an open, %llu was given out before",
+                       (unsigned long long)s.sequence, (unsigned long long)w->given);
+    if (was_clean && s.sequence != w->given)
+        return ew_fail(w, "sequence", "sequence %llu after a clean close at %llu",
                        (unsigned long long)s.sequence, (unsigned long long)w->given);
     ew_say(w, "    state %zu of %zu to %zu, sequence %llu", *prefix, low, high,
            (unsigned long long)s.sequence);
@@ -272,7 +279,7 @@ static bool open_and_settle(struct world *w, size_t low, bool read_only, bool wa
     if (armed)
         ew_faults_off(w);
     size_t prefix;
-    if (!find_state(w, low, &prefix))
+    if (!find_state(w, low, was_clean && !fired, &prefix))
         return false;
     if (all_durable && !fired)
         narrow(w, prefix);
@@ -288,6 +295,8 @@ bool ew_life_start(struct world *w) {
     w->fs = simfs_new(&w->config.fs, w->choice);
     w->model = model_new();
     adopt(w);
+    if (w->config.faults && choose_one_in(w->choice, 4))
+        ew_faults_arm(w);
     return open_and_settle(w, 0, false, false, true);
 }
 

@@ -385,7 +385,8 @@ static bool fault_step(struct world *w, const struct step *s) {
         return true;
     }
     ew_faults_arm(w);
-    if (w->fault.ops & SIMFS_READ && s->what % 4)
+    const char *p = w->fault.pattern;
+    if (w->fault.ops & SIMFS_READ && (!p || strcmp(p, ".sst") == 0) && s->what % 4)
         return reads_under_fault(w, s);
     struct step victim, put;
     ew_draw_victim(w, &w->fault, &victim);

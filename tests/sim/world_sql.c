@@ -163,7 +163,7 @@ void wsql_offer(struct wsql *w, struct wsql_images *images, unsigned most, struc
 static struct wsql_image form_now(const struct wsql *w, enum simfs_crash kind) {
     const struct wsql_step *step = w->step;
     size_t low = kind == SIMFS_KILL ? w->kill_floor : w->floor, skip = low - w->first;
-    struct wsql_image form = {.count = w->count - skip};
+    struct wsql_image form = {.count = w->count - skip, .killed = kind == SIMFS_KILL};
     form.may = calloc(form.count + 1, sizeof(struct msql_state *));
     if (!form.may)
         abort();
@@ -251,7 +251,7 @@ static void settle(struct wsql *w, enum simfs_crash kind) {
         restart_history(w, now);
         msql_state_unref(now);
         wsql_check_indexes(&w->live, found, true);
-        wsql_check_tidy(&w->live, true);
+        wsql_check_tidy(&w->live, WSQL_FRESH);
         wsql_check_system(&w->live, found);
     } else {
         wsql_fail(w, "%s: none of the states that may be there (%zu flushes found, %zu wanted)",
@@ -414,7 +414,7 @@ static void compare_live(struct wsql *w) {
     if (!w->failed)
         wsql_check_indexes(&w->live, found, choose_one_in(w->choice, 4));
     if (!w->failed && !w->broken)
-        wsql_check_tidy(&w->live, false);
+        wsql_check_tidy(&w->live, WSQL_RUNNING);
     if (!w->failed && !w->broken && choose_one_in(w->choice, 4))
         wsql_check_system(&w->live, found);
     msql_state_unref(found);

@@ -130,6 +130,7 @@ struct wsql_image {
     char what[160];
     struct msql_state **may; /* states that may be there, in order; references; owned array */
     size_t count;
+    bool killed;           /* everything that was written is there */
     uint64_t flushes_more; /* completed jobs that may be there beyond those of the last */
 };
 struct wsql_images {
@@ -218,8 +219,24 @@ struct msql_state *wsql_read(struct wsql_view *v, bool with_things);
 uint64_t wsql_flushes(struct wsql_view *v);
 /* Index partitions against hot rows, queries by index and key against the rows found. */
 void wsql_check_indexes(struct wsql_view *v, const struct msql_state *found, bool queries);
-/* Files, jobs, segments. `fresh`: just opened, so that nothing may be left over. */
-void wsql_check_tidy(struct wsql_view *v, bool fresh);
+/* Files, jobs, segments, partitions. */
+enum wsql_tidy {
+    WSQL_RUNNING, /* what is named is there */
+    WSQL_ENDED,   /* and no file that is not named */
+    WSQL_FRESH,   /* just opened: nothing at all is left over */
+};
+void wsql_check_tidy(struct wsql_view *v, enum wsql_tidy tidy);
+/* Segments' files that are there, as numbers and tags; and that no table would use one of these
+ * numbers again. */
+struct wsql_numbers {
+    struct wsql_number {
+        uint64_t number;
+        uint32_t tag;
+    } * items; /* owned */
+    size_t count, capacity;
+};
+void wsql_note_numbers(struct simfs *fs, struct wsql_numbers *out);
+void wsql_check_numbers(struct wsql_view *v, const struct wsql_numbers *numbers);
 /* What system tables say against what the registry has. */
 void wsql_check_system(struct wsql_view *v, const struct msql_state *found);
 /* Prints how two states differ, into the world's message. */
