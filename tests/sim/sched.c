@@ -346,6 +346,7 @@ static struct sim_thread *pick(struct sim_thread **ready, uint32_t count, enum s
         if (count == 1)
             return ready[0];
         /* fall through */
+        __attribute__((fallthrough));
     case SCHED_RANDOM:
         if (ready[0] == self && !leave && sim.options.one_in > 1 &&
             !choose_one_in(sim.choice, sim.options.one_in))
