@@ -167,7 +167,7 @@ START_TEST(left_over_lock_file_locks_nothing) {
 END_TEST
 
 /* Starts a child that opens the database and, if `orphan_out`, forks one of its own that does not
- * care; returns when it has. */
+ * care; returns when it has, and the latter's fork has returned too: until then it holds copies. */
 static pid_t start_opener(const char *path, pid_t *orphan_out) {
     int told[2];
     pid_t orphan = 0;
@@ -178,7 +178,7 @@ static pid_t start_opener(const char *path, pid_t *orphan_out) {
         lam_db *db = NULL;
         child_check(open_code(path, &db) == LAM_OK);
         if (orphan_out)
-            orphan = fork();
+            orphan = fork() == 0 ? getpid() : 0;
         if (orphan_out == NULL || orphan > 0)
             child_check(write(told[1], &orphan, sizeof orphan) == sizeof orphan);
         for (;;)

@@ -9,6 +9,15 @@
 /* Seconds a test may take: sanitizer builds are slow, and two cores run four of them. */
 #define TEST_TIMEOUT_S 300
 
+#ifdef __SANITIZE_THREAD__
+/* Children of tests that have had threads start some too, which ThreadSanitizer takes for a mistake
+ * unless it is told. */
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) {
+    return "die_after_fork=0";
+}
+#endif
+
 static char dir_path[PATH_MAX];
 static pid_t dir_owner;
 
