@@ -3,6 +3,7 @@
  * Mutations of files, each by its index. */
 #include "tests/fault/corrupt.h"
 
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,6 +293,37 @@ uint64_t corrupt_count(const struct corrupt_target *t, enum corrupt_kind kind) {
         break;
     }
     abort();
+}
+
+/* What a closed database may consist of (docs/FORMAT.md). */
+static const char *const file_kinds[CORRUPT_FILE_KINDS] = {
+    "*/ROOT",
+    "*/LOCK",
+    "*/MANIFEST-*",
+    "*.wal",
+    "*.sst",
+    "*/notes/batch-*.parquet",
+    "*/mail/*/batch-*.parquet",
+    "*/schema_v*.json",
+    "*/current.json",
+    "*/manifest.json",
+};
+
+unsigned corrupt_file_kinds(const struct corrupt_target *t) {
+    bool there[CORRUPT_FILE_KINDS] = {false};
+    unsigned n = 0;
+    for (size_t i = 0; i < t->files.count; i++) {
+        size_t k = 0;
+        while (k < CORRUPT_FILE_KINDS && fnmatch(file_kinds[k], t->files.items[i].path, 0) != 0)
+            k++;
+        if (k == CORRUPT_FILE_KINDS) {
+            fprintf(stderr, "%s is of no kind that is known here\n", t->files.items[i].path);
+            abort();
+        }
+        n += !there[k];
+        there[k] = true;
+    }
+    return n;
 }
 
 /* --- doing ---------------------------------------------------------------------------------- */

@@ -134,6 +134,10 @@ struct corrupt_target *corrupt_target_new(struct simfs *now, struct simfs *old,
                                           struct simfs *sibling, struct simfs *foreign);
 void corrupt_target_free(struct corrupt_target *t);
 uint64_t corrupt_count(const struct corrupt_target *t, enum corrupt_kind kind);
+/* How many kinds of files are among those to damage, of all that a closed database may have. Aborts
+ * if one is of another kind: it wants mutations, and a place here. */
+#define CORRUPT_FILE_KINDS 10
+unsigned corrupt_file_kinds(const struct corrupt_target *t);
 
 struct corrupt_damage {
     char path[200]; /* the damaged file, if it is one; else empty */
