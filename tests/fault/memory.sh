@@ -9,11 +9,14 @@ tier=$1
 B=$2
 [ "$tier" = long ] && times=10 || times=1
 log=$(mktemp "${TMPDIR:-/tmp}/lamina-memory-XXXXXX")
-trap 'rm -f "$log"' EXIT
+trap 'rm -f "$log" "$log.c" "$log.out"' EXIT
 make --no-print-directory B="$B" MODE=asan "$B/asan/sim/engine" "$B/asan/sim/sql" "$B/asan/sim/threads" >"$log" 2>&1 || {
     cat "$log"
     exit 1
 }
+# What must run; a simulation that is built without its sanitizers, or a valgrind that tells nothing, is
+# no run of theirs.
+required=7
 runs=0
 failed=0
 run() {
@@ -31,6 +34,24 @@ run "$B/asan/sim/sql" --count $((400 * times)) --seed 0x1a
 run "$B/asan/sim/threads" --count $((40 * times)) --seed 0x1a
 run valgrind -q --leak-check=full --error-exitcode=9 "$B/release/sim/engine" --count $((300 * times)) --seed 0x1a
 run valgrind -q --leak-check=full --error-exitcode=9 "$B/release/sim/sql" --count $((40 * times)) --seed 0x1a
-[ "$failed" = 0 ] && ok=true || ok=false
-echo "{\"gate\":\"sanitizer and valgrind reports\",\"required\":$runs,\"reached\":$runs,\"failed\":$failed,\"seed\":\"0x1a\",\"ok\":$ok}"
+has_sanitizers() {
+    for p in engine sql threads; do
+        nm "$B/asan/sim/$p" >"$log.out" || return 1
+        for s in __asan_init __ubsan_handle; do
+            grep -q "$s" "$log.out" || return 1
+        done
+    done
+}
+run has_sanitizers
+# valgrind finds what is there to find.
+valgrind_fails() {
+    echo "#include <stdlib.h>
+        int main(void) { char *volatile p = malloc(8); p[8] = 1; return 0; }" >"$log.c"
+    ${CC:-cc} -g -w -o "$log.out" "$log.c" || return 1
+    valgrind -q --leak-check=full --error-exitcode=9 "$log.out"
+    [ $? = 9 ]
+}
+run valgrind_fails
+[ "$failed" = 0 ] && [ "$runs" -ge "$required" ] && ok=true || ok=false
+echo "{\"gate\":\"sanitizer and valgrind reports\",\"required\":$required,\"reached\":$runs,\"failed\":$failed,\"seed\":\"0x1a\",\"ok\":$ok}"
 [ "$ok" = true ]

@@ -80,6 +80,7 @@ struct world {
     lam_db *db;
     lam_session *session[SESSIONS];
     sqlite3 *lite;
+    long with_rows; /* answers compared that have rows */
 };
 void world_open(struct world *w);
 void world_close(struct world *w);

@@ -333,6 +333,7 @@ enum verdict world_run(struct world *w, const struct step *s, struct text *repor
     if (lam.outcome != RAISED)
         run_lite(w, s, &lite);
     enum verdict verdict = judge(s, &lam, &lite);
+    w->with_rows += verdict == AGREE && lam.count > 0;
     if (verdict == DIVERGE || verdict == BOTH_FAIL) {
         describe(report, "lamina", &lam);
         describe(report, "sqlite", &lite);
