@@ -2,6 +2,7 @@
 #include "lsm/sst.h"
 
 #include "lamina/db.h"
+#include "lsm/sst_reader.h"
 #include "tests/lsm/entries.h"
 #include "tests/lsm/files.h"
 #include "tests/support/env_fault.h"
@@ -371,6 +372,145 @@ START_TEST(file_of_another_database_number_or_generation_is_corrupt) {
 }
 END_TEST
 
+/* --- blocks in a wrong place ----------------------------------------------------------------- */
+
+#define ROWS 40
+
+/* Rows whose keys and values are of one size, so that most blocks are of one size too. */
+struct rows {
+    char keys[ROWS][4], values[ROWS][40];
+    struct entry items[ROWS];
+    struct model model;
+};
+
+static void rows_make(struct rows *r, char fill) {
+    for (size_t i = 0; i < ROWS; i++) {
+        snprintf(r->keys[i], sizeof r->keys[i], "k%02u", (unsigned)i);
+        memset(r->values[i], fill + (int)(i % 7), sizeof r->values[i]);
+        r->items[i] = (struct entry){lam_slice_of(r->keys[i], 3), i + 1, ENTRY_PUT,
+                                     lam_slice_of(r->values[i], sizeof r->values[i])};
+    }
+    r->model = (struct model){.items = r->items, .count = ROWS};
+}
+
+/* Opens the file of `bytes`, of which blocks `a` and `b` are not those that were written: their
+ * keys must be answered as corrupt, all others rightly. */
+static void expect_strangers(const struct buf *bytes, const struct sst_summary *sum,
+                             const struct model *m, uint32_t a, uint32_t b) {
+    struct sst *s;
+    set_file(SST, bytes->data, bytes->size);
+    ck_ok(open_sst(sum, NULL, &s), &err);
+    size_t refused = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct entry *e = &m->items[i];
+        uint32_t block = sst_index_find(&s->index, e->key, LAM_SEQUENCE_MAX);
+        if (block != a && block != b) {
+            expect_get(s, m, e->key, LAM_SEQUENCE_MAX);
+            continue;
+        }
+        bool found;
+        enum entry_kind kind;
+        uint64_t at;
+        struct buf value = {0};
+        char offset[40];
+        ck_code(sst_get(s, e->key, LAM_SEQUENCE_MAX, &found, &kind, &at, &value, NULL, &err),
+                LAM_CORRUPT);
+        snprintf(offset, sizeof offset,
+                 "offset %llu:", (unsigned long long)s->index.offsets[block]);
+        ck_contains(err.message, SST);
+        ck_contains(err.message, offset);
+        buf_fini(&value);
+        refused++;
+    }
+    ck_assert_uint_ge(refused, 2);
+    bool same;
+    ck_code(read_all(s, m, &same), LAM_CORRUPT);
+    ck_assert(same);
+    ck_code(sst_verify(s, SST, &err), LAM_CORRUPT);
+    ck_contains(err.message, "checksum");
+    sst_unref(s);
+}
+
+static void swap_bytes(uint8_t *a, uint8_t *b, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        uint8_t byte = a[i];
+        a[i] = b[i];
+        b[i] = byte;
+    }
+}
+
+/* Where the blocks of the file are; the caller frees it. */
+static struct sst *open_whole(const struct sst_summary *sum, const struct model *m) {
+    struct sst *s;
+    bool same;
+    ck_ok(open_sst(sum, NULL, &s), &err);
+    ck_ok(read_all(s, m, &same), &err);
+    ck_assert(same);
+    return s;
+}
+
+START_TEST(blocks_swapped_in_place_are_corrupt) {
+    env_start();
+    static struct rows rows;
+    struct sst_summary sum;
+    rows_make(&rows, 'a');
+    build(&rows.model, NULL, 0, 300, false, &sum);
+    struct sst *whole = open_whole(&sum, &rows.model);
+    const uint64_t *at = whole->index.offsets;
+    uint32_t count = whole->index.count;
+    struct buf bytes = file_bytes(SST, 1u << 20);
+    size_t pairs = 0;
+    for (uint32_t a = 0; a < count; a++)
+        for (uint32_t b = a + 1; b < count; b++) {
+            size_t size = (size_t)(at[a + 1] - at[a]);
+            if (at[b + 1] - at[b] != size)
+                continue;
+            swap_bytes(bytes.data + at[a], bytes.data + at[b], size);
+            expect_strangers(&bytes, &sum, &rows.model, a, b);
+            swap_bytes(bytes.data + at[a], bytes.data + at[b], size);
+            pairs++;
+        }
+    ck_assert_uint_ge(pairs, 3);
+    sst_unref(whole);
+    buf_fini(&bytes);
+    sst_summary_fini(&sum);
+    env_end();
+}
+END_TEST
+
+START_TEST(block_of_another_file_in_the_same_place_is_corrupt) {
+    env_start();
+    static struct rows rows, other;
+    struct sst_summary sum, other_sum;
+    rows_make(&rows, 'a');
+    rows_make(&other, 'n');
+    struct sst_builder_options o = options_of(300, false);
+    struct sst_builder *b;
+    o.number = NUMBER + 1;
+    ck_ok(sst_builder_open(env, DIR "/000032.sst", &o, &b, &err), &err);
+    for (size_t i = 0; i < ROWS; i++)
+        ck_ok(sst_builder_add(b, &other.items[i], &err), &err);
+    ck_ok(sst_builder_finish(b, &other_sum, &err), &err);
+    build(&rows.model, NULL, 0, 300, false, &sum);
+    struct sst *whole = open_whole(&sum, &rows.model);
+    const uint64_t *at = whole->index.offsets;
+    struct buf bytes = file_bytes(SST, 1u << 20);
+    struct buf others = file_bytes(DIR "/000032.sst", 1u << 20);
+    ck_assert_uint_eq(bytes.size, others.size);
+    for (uint32_t i = 0; i < whole->index.count; i++) {
+        swap_bytes(bytes.data + at[i], others.data + at[i], (size_t)(at[i + 1] - at[i]));
+        expect_strangers(&bytes, &sum, &rows.model, i, i);
+        swap_bytes(bytes.data + at[i], others.data + at[i], (size_t)(at[i + 1] - at[i]));
+    }
+    sst_unref(whole);
+    buf_fini(&bytes);
+    buf_fini(&others);
+    sst_summary_fini(&sum);
+    sst_summary_fini(&other_sum);
+    env_end();
+}
+END_TEST
+
 START_TEST(same_input_makes_same_bytes) {
     env_start();
     struct rng rng;
@@ -497,7 +637,8 @@ TEST_MAIN("lsm/sst", ssts_agree_with_a_sorted_array, versions_of_one_key_span_bl
           large_values_have_blocks_of_their_own_and_bypass_the_cache,
           range_tombstones_are_kept_sorted_and_count_in_bounds,
           every_flip_and_truncation_is_detected,
-          file_of_another_database_number_or_generation_is_corrupt, same_input_makes_same_bytes,
-          failing_writes_leave_no_file_and_failing_reads_are_errors,
+          file_of_another_database_number_or_generation_is_corrupt,
+          blocks_swapped_in_place_are_corrupt, block_of_another_file_in_the_same_place_is_corrupt,
+          same_input_makes_same_bytes, failing_writes_leave_no_file_and_failing_reads_are_errors,
           abandoned_file_is_removed_and_existing_one_is_kept,
           finished_file_survives_power_loss_with_its_directory)
