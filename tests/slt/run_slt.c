@@ -120,7 +120,7 @@ static void close_sessions(struct script *s) {
 
 static void open_db(struct script *s) {
     struct lam_error err = {0};
-    struct lam_options options = {.env = s->env};
+    struct lam_options options = {.env = s->env, .memory_budget = 8u << 20};
     if (lam_db_open("db", &options, &s->db, &err) != LAM_OK)
         die(s, "open", &err);
 }

@@ -53,7 +53,7 @@ static void keep(struct answer *a, bool null, const void *data, size_t size) {
 
 static void open_lamina(struct world *w) {
     struct lam_error err = {0};
-    struct lam_options options = {.env = w->env};
+    struct lam_options options = {.env = w->env, .memory_budget = 8u << 20};
     if (lam_db_open("db", &options, &w->db, &err) != LAM_OK)
         die("open", err.message);
     for (int i = 0; i < SESSIONS; i++) {
