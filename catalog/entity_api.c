@@ -95,6 +95,9 @@ static enum lam_code load_description(lam_db *db, lam_partition *descriptions, c
                    DESCRIPTIONS, name);
     *state_out = (enum description_state)state;
     *text_out = cursor_bytes(&c, cursor_left(&c));
+    if (text_out->size == 0 || text_out->data[text_out->size - 1] != '\n')
+        return ERR(err, LAM_CORRUPT, "partition %s: the description of \"%s\" is cut off",
+                   DESCRIPTIONS, name);
     return LAM_OK;
 }
 

@@ -57,7 +57,7 @@ MUST_CHECK enum lam_code entity_describe(struct lam_entity *e, const struct lam_
 /* Appends the description as text, a line a field or index: equal texts are equal descriptions. */
 MUST_CHECK enum lam_code entity_description(const struct lam_entity *e, struct buf *out,
                                             struct lam_error *err);
-/* INVALID naming the first line in which the texts differ. */
+/* INVALID naming the first line in which the texts differ. Each of their lines is ended. */
 MUST_CHECK enum lam_code entity_compare(const char *name, struct lam_slice given,
                                         struct lam_slice stored, struct lam_error *err);
 /* Whether a name has the form that names have here. */

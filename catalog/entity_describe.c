@@ -230,6 +230,9 @@ static struct lam_slice take_line(struct lam_slice *text) {
 
 enum lam_code entity_compare(const char *name, struct lam_slice given, struct lam_slice stored,
                              struct lam_error *err) {
+    /* Without an end the last line would never be taken off. */
+    LAM_ASSERT(given.size && given.data[given.size - 1] == '\n');
+    LAM_ASSERT(stored.size && stored.data[stored.size - 1] == '\n');
     if (slice_eq(given, stored))
         return LAM_OK;
     struct lam_slice here, there;

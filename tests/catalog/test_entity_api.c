@@ -888,6 +888,37 @@ START_TEST(a_drop_cut_short_is_finished_by_the_next_open) {
 }
 END_TEST
 
+START_TEST(description_that_is_cut_off_is_corrupt) {
+    struct fixture f;
+    lam_partition *p = NULL;
+    struct lam_value v = {0};
+    fixture_open(&f);
+    lam_entity_close(open_entity(&f, &notes));
+    ck_ok(lam_partition_open(f.db, "entity:#descriptions", &p, &f.err), &f.err);
+    ck_ok(lam_get(f.db, NULL, p, S("notes"), &v, &f.err), &f.err);
+    struct lam_entity_desc fewer = {"notes", note_fields, 2, NULL, 0};
+    for (size_t size = 0; size < v.bytes.size; size++) {
+        struct lam_slice cut = lam_slice_of(v.bytes.data, size);
+        ck_ok(lam_put(f.db, NULL, p, S("notes"), cut, &f.err), &f.err);
+        /* At the end of a line it is whole, and another one. */
+        bool whole = size > 2 && v.bytes.data[size - 1] == '\n';
+        refuse(&f, &notes, whole ? LAM_INVALID : LAM_CORRUPT,
+               whole ? "\"nothing\" there" : "entity:#descriptions");
+        /* All of its lines are those of the cut one, which goes on. */
+        lam_entity *e = NULL;
+        enum lam_code rc = lam_entity_open(f.db, &fewer, &e, &f.err);
+        if (rc == LAM_OK)
+            lam_entity_close(e);
+        else
+            ck_code(rc, whole ? LAM_INVALID : LAM_CORRUPT);
+        ck_assert(rc != LAM_OK || whole);
+    }
+    lam_partition_release(p);
+    lam_value_release(&v);
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(names_of_the_catalog_are_free_for_entities) {
     struct fixture f;
     fixture_open(&f);
@@ -934,6 +965,7 @@ TEST_MAIN("catalog/entity_api", cells_of_every_type_come_back,
           running_out_of_memory_anywhere_leaks_nothing_and_keeps_step,
           faulty_descriptions_are_invalid, calls_with_missing_arguments_are_invalid,
           another_description_is_refused_naming_the_difference,
+          description_that_is_cut_off_is_corrupt,
           an_open_entity_is_not_opened_dropped_or_closed_over,
           a_dropped_entity_leaves_nothing_and_may_be_made_otherwise,
           a_drop_cut_short_is_finished_by_the_next_open, names_of_the_catalog_are_free_for_entities,
