@@ -271,8 +271,12 @@ static enum lam_code open_writer(struct file_writer *w, struct lam_error *err) {
                                             .sort_count = w->sort_count,
                                             .pairs = pairs,
                                             .pair_count = w->user.size ? 3 : 2};
-    return parquet_writer_open(job->flush->env, w->tmp_path, w->fields, w->id_count, &options,
-                               &w->writer, err);
+    enum lam_code rc = parquet_writer_open(job->flush->env, w->tmp_path, w->fields, w->id_count,
+                                           &options, &w->writer, err);
+    /* Also an opening that failed may have made the file. */
+    if (rc != LAM_OK)
+        IGNORE(env_file_remove(job->flush->env, w->tmp_path, NULL), "else an orphan at open");
+    return rc;
 }
 
 static enum lam_code open_file(struct file_writer *w, struct lam_error *err) {

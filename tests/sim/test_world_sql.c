@@ -45,6 +45,42 @@ START_TEST(failing_operations_are_clean_errors) {
 }
 END_TEST
 
+static void exec(lam_session *session, const char *sql, enum lam_code expected) {
+    struct lam_error err = {0};
+    ck_code(lam_exec(session, sql, strlen(sql), NULL, NULL, NULL, &err), expected);
+}
+
+/* An opening may fail when the file is made already, for example if its mode can't be set. */
+START_TEST(segment_whose_making_failed_is_removed) {
+    struct choice c;
+    struct lam_error err = {0};
+    lam_db *db;
+    lam_session *session;
+    choice_seed(&c, 1);
+    struct simfs *fs = simfs_new(&(struct simfs_options){0}, &c);
+    struct lam_options options = {.env = simfs_env(fs), .manual_background = true};
+    struct simfs_fault fault = {.ops = SIMFS_CREATE,
+                                .pattern = ".parquet.tmp",
+                                .effect = SIMFS_FAIL_DONE,
+                                .nth = 1,
+                                .code = LAM_IO};
+    ck_ok(lam_db_open("/db", &options, &db, &err), &err);
+    ck_ok(lam_session_open(db, "root", LAM_ROLE_SYSTEM, &session, &err), &err);
+    exec(session, "CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)", LAM_OK);
+    simfs_arm(fs, 0, &fault);
+    exec(session, "STORAGE FLUSH TABLE t", LAM_IO);
+    ck_assert_uint_eq(simfs_fired(fs, 0), 1);
+    simfs_disarm(fs);
+    for (size_t i = 0; i < simfs_file_count(fs); i++)
+        ck_assert_ptr_null(strstr(simfs_file_path(fs, i), ".parquet"));
+    exec(session, "STORAGE FLUSH TABLE t", LAM_OK);
+    ck_ok(lam_session_close(session, &err), &err);
+    ck_ok(lam_db_close(db, &err), &err);
+    simfs_free(fs);
+    choice_fini(&c);
+}
+END_TEST
+
 /* Number of histories until one fails. */
 static unsigned until_found(unsigned ops, const char *pattern) {
     struct wsql_options options = {.images = 6, .depth = 1, .skip = ops, .skip_pattern = pattern};
@@ -92,6 +128,6 @@ START_TEST(same_seed_runs_the_same) {
 END_TEST
 
 TEST_MAIN("sim/world_sql", every_crash_leaves_a_state_of_the_history,
-          failing_operations_are_clean_errors, flushed_file_that_was_not_synced_is_found,
-          folder_that_was_not_synced_is_found, log_that_was_not_synced_is_found,
-          same_seed_runs_the_same)
+          failing_operations_are_clean_errors, segment_whose_making_failed_is_removed,
+          flushed_file_that_was_not_synced_is_found, folder_that_was_not_synced_is_found,
+          log_that_was_not_synced_is_found, same_seed_runs_the_same)
