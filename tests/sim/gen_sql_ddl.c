@@ -526,6 +526,11 @@ static bool gen_thing_put(struct wsql *w, struct wsql_step *step) {
 static bool gen_thing_delete(struct wsql *w, struct wsql_step *step) {
     struct msql_value id = {.n = choose(w->choice, 8)};
     struct msql_state *after = step->after = msql_state_copy(wsql_now(w));
+    if (!choose_one_in(w->choice, 8)) {
+        if (after->things.count == 0)
+            return false;
+        id = after->things.items[choose(w->choice, (uint32_t)after->things.count)]->values[0];
+    }
     size_t at = thing_at(after, id.n);
     step->thing = msql_row_new(&id, 1);
     wsql_put(&step->sql, "delete thing %d", (int)id.n);
