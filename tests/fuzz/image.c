@@ -134,10 +134,40 @@ static const char *const script[] = {
     "INSERT INTO n.s (x, y, z) VALUES ('d', 4, 'dd')",
 };
 
+static const struct lam_entity_field fields[] = {
+    {.name = "id", .type = LAM_TYPE_BIGINT, .key = true},
+    {.name = "email", .type = LAM_TYPE_TEXT, .nullable = true},
+    {.name = "born", .type = LAM_TYPE_DATE, .nullable = true},
+};
+static const struct lam_entity_part by_email[] = {{.field = "email"}};
+static const struct lam_entity_part by_age[] = {{.field = "born", .descending = true}};
+static const struct lam_entity_index indexes[] = {
+    {.name = "by_email", .unique = true, .parts = by_email, .part_count = 1},
+    {.name = "by_age", .parts = by_age, .part_count = 1},
+};
+static const struct lam_entity_desc contacts = {"contacts", fields, 3, indexes, 2};
+
+static void make_contacts(lam_db *db) {
+    lam_entity *e;
+    struct lam_error err = {0};
+    fuzz_ok(lam_entity_open(db, &contacts, &e, &err), &err);
+    for (int i = 0; i < 5; i++) {
+        char email[20];
+        snprintf(email, sizeof email, "m%d@example", i);
+        struct lam_cell row[] = {lam_cell_int64(LAM_TYPE_BIGINT, i), lam_cell_text(email),
+                                 lam_cell_int64(LAM_TYPE_DATE, 1000 * i)};
+        if (i == 3)
+            row[1] = lam_cell_null();
+        fuzz_ok(lam_entity_insert(e, row, LAM_DURABILITY_OS, &err), &err);
+    }
+    lam_entity_close(e);
+}
+
 static lam_db *make_sql(lam_env *env) {
     lam_db *db = open_image(env);
     for (size_t i = 0; i < sizeof script / sizeof script[0]; i++)
         image_run(db, script[i]);
+    make_contacts(db);
     return db;
 }
 
@@ -280,6 +310,41 @@ static void ask_some(lam_session *s, const char *const *texts, size_t count, uin
             ask(s, texts[i]);
 }
 
+static bool count_record(void *arg, const struct lam_cell *record) {
+    *(size_t *)arg += record[1].is_null ? 0 : record[1].as.bytes.size;
+    return true;
+}
+
+static void read_contacts(lam_db *db, bool read_only) {
+    lam_entity *e;
+    struct lam_error err = {0};
+    struct lam_record record = {0};
+    struct lam_cell key = lam_cell_int64(LAM_TYPE_BIGINT, 2);
+    struct lam_cell row[] = {key, lam_cell_text("new@example"), lam_cell_null()};
+    size_t bytes = 0;
+    enum lam_code rc = lam_entity_open(db, &contacts, &e, &err);
+    /* INVALID: the description is another one. */
+    REQUIRE(is_sql_answer(rc) || rc == LAM_INVALID);
+    if (rc != LAM_OK)
+        return;
+    REQUIRE(is_sql_answer(lam_entity_scan(e, NULL, NULL, 0, count_record, &bytes, &err)));
+    REQUIRE(is_sql_answer(
+        lam_entity_scan_index(e, NULL, "by_email", NULL, 0, count_record, &bytes, &err)));
+    REQUIRE(is_sql_answer(
+        lam_entity_scan_index(e, NULL, "by_age", NULL, 0, count_record, &bytes, &err)));
+    rc = lam_entity_get(e, NULL, &key, &record, &err);
+    REQUIRE(is_sql_answer(rc));
+    if (rc == LAM_OK)
+        lam_record_release(&record);
+    if (!read_only) {
+        REQUIRE(is_sql_answer(lam_entity_put(e, row, LAM_DURABILITY_OS, &err)));
+        REQUIRE(is_sql_answer(lam_entity_delete(e, &key, LAM_DURABILITY_OS, &err)));
+    }
+    lam_entity_close(e);
+    if (!read_only)
+        REQUIRE(is_sql_answer(lam_entity_drop(db, "contacts", &err)));
+}
+
 void image_read_sql(lam_db *db, bool read_only, uint16_t which) {
     bool limited = which & 1;
     lam_session *s;
@@ -293,4 +358,6 @@ void image_read_sql(lam_db *db, bool read_only, uint16_t which) {
     if (!read_only)
         ask_some(s, changes, sizeof changes / sizeof changes[0], which);
     fuzz_ok(lam_session_close(s, &err), &err);
+    if (which & 0x4000)
+        read_contacts(db, read_only);
 }

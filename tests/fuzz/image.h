@@ -33,7 +33,8 @@ void image_run(lam_db *db, const char *sql);
  * hostile bytes: all partitions forth and back, gets, stats, check. */
 void image_read_engine(lam_db *db);
 /* The same through SQL, as user `u` with all rights or as user `v`: of the questions and, unless
- * `read_only`, of the changes those whose bit of `which` is set (they share 16 bits). */
+ * `read_only`, of the changes those whose bit of `which` is set (they share 16 bits). Bit 14: an
+ * entity of the embedder, too. */
 void image_read_sql(lam_db *db, bool read_only, uint16_t which);
 
 #endif
