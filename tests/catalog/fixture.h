@@ -21,7 +21,7 @@ static const struct actor root
     __attribute__((unused)) = {{(const uint8_t *)"root", 4}, LAM_ROLE_SYSTEM};
 
 static void __attribute__((unused)) fixture_open_db(struct fixture *f) {
-    struct lam_options options = {.env = f->env};
+    struct lam_options options = {.env = f->env, .memory_budget = 8u << 20};
     ck_ok(lam_db_open("/db", &options, &f->db, &f->err), &f->err);
     ck_ok(catalog_of(f->db, &f->c, &f->err), &f->err);
 }

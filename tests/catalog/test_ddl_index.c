@@ -203,7 +203,8 @@ START_TEST(a_crash_while_building_leaves_a_whole_index_or_none) {
         lam_env *inner = NULL;
         ck_ok(lam_env_mem_new(&inner, &f.err), &f.err);
         f.env = env_fault_new(inner);
-        struct lam_options options = {.env = f.env, .manual_background = true};
+        struct lam_options options = {
+            .env = f.env, .memory_budget = 8u << 20, .manual_background = true};
         ck_ok(lam_db_open("/db", &options, &f.db, &f.err), &f.err);
         ck_ok(catalog_of(f.db, &f.c, &f.err), &f.err);
         ck_ok(make_people(&f, "t", TABLE_SHARED), &f.err);

@@ -356,7 +356,8 @@ static void crash_sweep(enum lam_code (*setup)(struct fixture *f),
         lam_env *inner = NULL;
         ck_ok(lam_env_mem_new(&inner, &f.err), &f.err);
         f.env = env_fault_new(inner);
-        struct lam_options options = {.env = f.env, .manual_background = true};
+        struct lam_options options = {
+            .env = f.env, .memory_budget = 8u << 20, .manual_background = true};
         ck_ok(lam_db_open("/db", &options, &f.db, &f.err), &f.err);
         ck_ok(catalog_of(f.db, &f.c, &f.err), &f.err);
         if (setup)

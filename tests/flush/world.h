@@ -25,7 +25,8 @@ static const struct actor world_root
     __attribute__((unused)) = {{(const uint8_t *)"root", 4}, LAM_ROLE_SYSTEM};
 
 HELPER enum lam_code world_try_open(struct world *w) {
-    struct lam_options options = {.env = w->env, .manual_background = w->manual};
+    struct lam_options options = {
+        .env = w->env, .memory_budget = 8u << 20, .manual_background = w->manual};
     w->db = NULL;
     enum lam_code rc = lam_db_open("/db", &options, &w->db, &w->err);
     if (rc == LAM_OK)

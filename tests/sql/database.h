@@ -17,7 +17,7 @@ struct database {
 };
 
 __attribute__((unused)) static void database_reopen(struct database *d) {
-    struct lam_options options = {.env = d->env};
+    struct lam_options options = {.env = d->env, .memory_budget = 8u << 20};
     if (d->db) {
         ck_ok(lam_session_close(d->s, &d->err), &d->err);
         ck_ok(lam_db_close(d->db, &d->err), &d->err);

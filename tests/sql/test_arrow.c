@@ -24,7 +24,7 @@ static void run(struct world *w, const char *sql) {
 static void world_open(struct world *w) {
     memset(w, 0, sizeof *w);
     ck_ok(lam_env_mem_new(&w->env, &w->err), &w->err);
-    struct lam_options options = {.env = w->env};
+    struct lam_options options = {.env = w->env, .memory_budget = 8u << 20};
     ck_ok(lam_db_open("/db", &options, &w->db, &w->err), &w->err);
     ck_ok(lam_session_open(w->db, "ann", LAM_ROLE_DBA, &w->session, &w->err), &w->err);
 }
