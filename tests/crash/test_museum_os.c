@@ -2,7 +2,9 @@
  *
  * The bug museum's rooms of the operating system (test_museum.c has the others): locks that a close
  * lets go of, files that become the standard streams, mapped files. On a real disk. */
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,6 +76,19 @@ static int open_in_child(void *name) {
     return (int)lam_db_open(path_of(name), NULL, &db, &e);
 }
 
+/* Whether each of the two locks is held, whatever became of the other: a sum of 1 (file) and 2
+ * (directory). */
+static int locks_held(void *name) {
+    char lock[64];
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    snprintf(lock, sizeof lock, "%s/LOCK", (const char *)name);
+    int file = open(path_of(lock), O_RDWR), directory = open(path_of(name), O_RDONLY);
+    if (file < 0 || directory < 0 || fcntl(file, F_OFD_GETLK, &range) != 0)
+        return 100;
+    bool locked = flock(directory, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    return (range.l_type != F_UNLCK) + 2 * locked;
+}
+
 /* SQLite's "How to corrupt", 2.2, and reports on LMDB: a second opening in the same process, and
  * its close dropped the first one's lock, so that another process came in. Seen if the lock is a
  * record lock of the process (F_SETLK) or belongs to the name. */
@@ -95,9 +110,11 @@ START_TEST(h22_second_opening_is_refused_and_takes_no_lock_away) {
         close(fd);
         ck_assert_int_eq(in_child(open_in_child, name), LAM_BUSY);
         ck_assert_int_eq(in_child(open_in_child, linked), LAM_BUSY);
+        ck_assert_int_eq(in_child(locks_held, name), 3);
     }
     ck_assert_uint_eq(count(first), 40);
     ck_ok(lam_db_close(first, &err), &err);
+    ck_assert_int_eq(in_child(locks_held, name), 0);
     ck_assert_int_eq(in_child(open_in_child, name), LAM_OK);
     ck_ok(open_at(name, &first), &err);
     ck_assert_uint_eq(count(first), 40);
