@@ -235,6 +235,21 @@ SELECT 1;
 " -m csv :memory:
 has ".timer prints times" "Time: " "$err"
 
+# --- a conversation through pipes ---
+mkfifo "$work/to" "$work/from"
+"$LAMINA" -m csv :memory: <"$work/to" >"$work/from" &
+pid=$!
+exec 3>"$work/to" 4<"$work/from"
+for i in 1 2; do
+    printf 'SELECT %d AS n;\n' "$i" >&3
+    is "statement $i is answered before the next is sent" "n
+$i" "$(timeout 60 head -n 2 <&4)"
+done
+exec 3>&-
+wait "$pid"
+is "the end of the conversation ends the program" 0 "$?"
+exec 4<&-
+
 # --- output that nobody takes ---
 status=0
 "$LAMINA" -m csv :memory: "SELECT 1" >/dev/full 2>"$work/err" || status=$?
