@@ -119,6 +119,45 @@ static int unlock_code(void *arg) {
     return 0;
 }
 
+static bool take_no_name(void *arg, const char *name) {
+    (void)arg;
+    (void)name;
+    return true;
+}
+
+/* A lock holds its directory: what lies in it is found there whatever its path means by now, and
+ * never through a link. */
+START_TEST(path_in_a_held_directory_follows_no_link_and_no_renaming) {
+    conformance_setup();
+    lam_file_lock *lock = NULL;
+    ck_code(make_dir("d"), LAM_OK);
+    ck_code(make_dir("d/in"), LAM_OK);
+    ck_code(make_dir("out"), LAM_OK);
+    write_text("out/f", "x");
+    ck_assert_int_eq(symlink(at("out"), at("d/link")), 0);
+    ck_assert_int_eq(kind_of("d/link"), LAM_PATH_DIRECTORY);
+    ck_ok(env->ops->dir_sync(env, at("d/link"), &err), &err);
+    ck_ok(env->ops->file_lock(env, at("d/L"), &lock, &err), &err);
+    ck_assert_int_eq(kind_of("d/link"), LAM_PATH_OTHER);
+    ck_assert_int_ne(env->ops->dir_sync(env, at("d/link"), &err), LAM_OK);
+    ck_assert_int_ne(env->ops->dir_list(env, at("d/link"), take_no_name, NULL, &err), LAM_OK);
+    ck_assert_int_ne(open_code("d/link/f", READ), LAM_OK);
+    ck_assert_int_ne(open_code("d/link/g", WRITE | CREATE), LAM_OK);
+    ck_assert_int_ne(make_dir("d/link/h"), LAM_OK);
+    ck_ok(env->ops->dir_list(env, at("d/in"), take_no_name, NULL, &err), &err);
+    /* Who climbs out again takes the path as it stands. */
+    ck_code(open_code("d/../out/f", READ), LAM_OK);
+    ck_assert_int_eq(rename(at("d"), at("e")), 0);
+    ck_assert_int_eq(kind_of("d/in"), LAM_PATH_DIRECTORY);
+    ck_code(open_code("d/../out/f", READ), LAM_NOT_FOUND);
+    env->ops->file_unlock(lock);
+    ck_assert_int_eq(kind_of("d/in"), LAM_PATH_NONE);
+    ck_assert_int_eq(kind_of("e/link"), LAM_PATH_DIRECTORY);
+    ck_assert_int_eq(kind_of("out/g"), LAM_PATH_NONE);
+    ck_assert_int_eq(kind_of("out/h"), LAM_PATH_NONE);
+}
+END_TEST
+
 START_TEST(lock_is_seen_by_a_forked_child_that_cannot_undo_it) {
     conformance_setup();
     lam_file_lock *lock = NULL;
@@ -196,6 +235,7 @@ TEST_MAIN("base/env_posix", CONFORMANCE_TESTS, files_and_directories_are_private
           symbolic_links_and_special_files_are_refused, errors_name_the_attempt_the_path_and_errno,
           write_stopped_by_a_limit_is_an_error, devices_are_refused,
           lock_is_seen_through_a_linked_directory,
+          path_in_a_held_directory_follows_no_link_and_no_renaming,
           lock_is_seen_by_a_forked_child_that_cannot_undo_it,
           unwritable_lock_file_is_shared_and_keeps_writers_out,
           files_never_take_the_descriptors_of_the_standard_streams)
