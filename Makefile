@@ -149,6 +149,11 @@ $(O)/sim/%: $(O)/obj/tests/sim/prog_%.o $(SIM_OBJ) $(SIM_SUPPORT) $(SIM_LIBS)
 	$(link_sim)
 $(O)/fault/%: $(O)/obj/tests/fault/prog_%.o $(FAULT_OBJ) $(SIM_OBJ) $(SIM_SUPPORT) $(SIM_LIBS)
 	$(link_sim)
+# Over the product's own threads and files.
+POSIX_OBJ := $(patsubst %,$(O)/obj/tests/%.o,fault/prog_posix fault/heap fault/script \
+               fault/script_engine fault/script_sql sim/tuning sim/choice support/gate)
+$(O)/fault/posix: $(POSIX_OBJ) $(SIM_LIBS)
+	$(link_sim)
 # The museum stands with the crash tests and needs the simulator.
 $(addprefix $(O)/tests/crash/,test_museum test_museum_recovery): $(O)/tests/crash/%: \
         $(O)/obj/tests/crash/%.o $(SIM_OBJ) $(SUPPORT_OBJ) $(SIM_LIBS)
@@ -303,7 +308,7 @@ fuzz: build-deps lint-deps ## the fuzz harnesses: FUZZ_RUNS in all, or FUZZ_SECO
 fuzz-long: build-deps lint-deps ## the same at length: with sanitizers, then many times more without them
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=fuzz fuzz-programs
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=fuzzfast fuzz-programs
-	@FUZZ_RUNS=$${FUZZ_RUNS:-20000000} tests/fuzz/run.sh $(B)/fuzz/fuzz
+	@FUZZ_RUNS=$${FUZZ_RUNS:-10000000} tests/fuzz/run.sh $(B)/fuzz/fuzz
 	@tests/fuzz/run.sh $(B)/fuzzfast/fuzz long
 
 .PHONY: demo install bench bench-peers clean

@@ -66,6 +66,15 @@ NO_THREAD_SAFETY void posix_dir_after_fork(bool child) {
         posix_dir_init();
 }
 
+/* Opens a directory; a signal does not keep it from that. */
+static int open_dir_at(int dir, const char *name, int flags) {
+    int fd;
+    do {
+        fd = openat(dir, name, flags | O_DIRECTORY | O_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 /* --- places --------------------------------------------------------------------------------- */
 
 /* Whether `path` lies in the directory `prefix`; gives what comes after it. A path that climbs out
@@ -128,7 +137,7 @@ static bool descend(struct posix_place *p, const char *rest) {
         }
         memcpy(part, rest, size);
         part[size] = 0;
-        int next = openat(p->dir, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int next = open_dir_at(p->dir, part, O_PATH | O_NOFOLLOW);
         if (next < 0)
             return false;
         if (p->opened >= 0)
@@ -289,7 +298,7 @@ enum lam_code posix_dir_create(lam_env *env, const char *path, struct lam_error 
 
 /* A directory's descriptor, or -1 with errno. */
 static int open_place(const struct posix_place *p) {
-    return openat(p->dir, p->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (p->hold ? O_NOFOLLOW : 0));
+    return open_dir_at(p->dir, p->name, O_RDONLY | (p->hold ? O_NOFOLLOW : 0));
 }
 
 static int open_dir(const char *path) {
@@ -309,7 +318,10 @@ static int sync_dir(const char *path) {
         return -1;
     bool held = p.hold && p.opened < 0 && strcmp(p.name, ".") == 0;
     int fd = held ? p.dir : open_place(&p);
-    int rc = fd < 0 ? -1 : fsync(fd);
+    int rc;
+    do {
+        rc = fd < 0 ? -1 : fsync(fd);
+    } while (rc != 0 && fd >= 0 && errno == EINTR);
     int number = errno;
     if (fd >= 0 && !held)
         close(fd);
@@ -450,7 +462,7 @@ enum lam_code posix_file_lock(lam_env *env, const char *path, lam_file_lock **lo
         return mem_fail(err, sizeof *l + strlen(path));
     enum lam_code rc;
     /* Not by an earlier hold: that is a directory which may have been moved. */
-    l->dir = posix_above_standard(open(l->prefix, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    l->dir = posix_above_standard(open_dir_at(AT_FDCWD, l->prefix, O_RDONLY));
     if (l->dir < 0) {
         rc = posix_fail(err, errno, "opening directory", l->prefix);
         goto out;
