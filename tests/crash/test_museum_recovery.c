@@ -8,9 +8,16 @@
 
 /* --- crashes in recovery --------------------------------------------------------------------- */
 
+/* Images of one recovery that are opened in turn: one thread runs, ThreadSanitizer sees few. */
+#ifdef __SANITIZE_THREAD__
+#define NESTED 5
+#else
+#define NESTED 20
+#endif
+
 /* Opens an image with crashes on the way, and the images of these the same way. */
 static void open_and_crash(struct simfs *image, unsigned least, unsigned most, unsigned depth) {
-    struct image nested[40];
+    struct image nested[2 * NESTED];
     size_t count = 0;
     struct lam_options o = museum_options(image);
     lam_db *of;
@@ -21,7 +28,7 @@ static void open_and_crash(struct simfs *image, unsigned least, unsigned most, u
     simfs_observe(image, NULL, NULL);
     /* Some of them; what an open has shown is not taken back by a later crash. */
     for (size_t i = 0; i < image_count; i++)
-        if (count < 40 && i % (image_count / 20 + 1) == 0)
+        if (count < 2 * NESTED && i % (image_count / NESTED + 1) == 0)
             nested[count++] = images[i];
         else
             simfs_free(images[i].fs);
