@@ -46,6 +46,23 @@ START_TEST(encoded_ids_fit_a_file_name_and_stay_apart) {
 }
 END_TEST
 
+/* As FORMAT.md has it: the whole of a hash of which nobody can make two ids meet. */
+START_TEST(long_ids_are_cut_and_end_in_their_sha_256) {
+    char id[122];
+    memset(id, 'x', 121);
+    id[121] = 0;
+    ck_assert_str_eq(encoded(id),
+                     "_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx_"
+                     "79072a47bfaa54e6057a9ee21e0dea64b9edbfd160c4ccadbb657e64b6d22ee4");
+    ck_assert_str_eq(encoded(id + 1), id + 1);
+    memset(id, '/', 41);
+    id[41] = 0;
+    ck_assert_str_eq(encoded(id),
+                     "_%2F%2F%2F%2F%2F%2F%2F%2F%2F%2F%2F%2F%2F%_"
+                     "bb432be69e6fe66042488d3161e20c6404e398defd27456fc456009e88788064");
+}
+END_TEST
+
 START_TEST(encoding_is_one_to_one_on_random_ids) {
     struct rng r;
     rng_init(&r, test_seed("path"));
@@ -171,6 +188,7 @@ START_TEST(only_bases_in_the_database_directory_are_ours) {
 END_TEST
 
 TEST_MAIN("flush/path", plain_ids_stay_and_others_are_escaped,
-          encoded_ids_fit_a_file_name_and_stay_apart, encoding_is_one_to_one_on_random_ids,
-          templates_are_checked, no_part_of_a_template_can_outgrow_a_name, templates_are_filled_in,
+          encoded_ids_fit_a_file_name_and_stay_apart, long_ids_are_cut_and_end_in_their_sha_256,
+          encoding_is_one_to_one_on_random_ids, templates_are_checked,
+          no_part_of_a_template_can_outgrow_a_name, templates_are_filled_in,
           segment_names_are_told_from_others, only_bases_in_the_database_directory_are_ours)
