@@ -13,10 +13,13 @@ import argparse
 import concurrent.futures
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 
+# Seconds after which a job counts as hung: many times what the longest takes, so that only a defect gets there.
+HUNG_AFTER = {"fast": 2400, "long": 14400}
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TIERS = os.path.join(ROOT, "tests/fault/tiers.txt")
 
@@ -45,10 +48,17 @@ def jobs_of(tier, seed):
     return jobs
 
 
-def run_job(name, command, logs):
+def run_job(name, command, logs, limit):
     begun = time.monotonic()
     with open(os.path.join(logs, name + ".log"), "w") as log:
-        code = subprocess.run(command, shell=True, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT).returncode
+        job = subprocess.Popen(command, shell=True, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
+                               start_new_session=True)
+        try:
+            code = job.wait(timeout=limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(job.pid, signal.SIGKILL)
+            code = job.wait()
+            log.write(f"\nhung: ended after {limit} s\n")
     return code, time.monotonic() - begun
 
 
@@ -80,14 +90,19 @@ def main():
     seed = args.seed
     if seed is None:
         seed = commit_seed() if args.tier == "long" else 0x1A
-    jobs = [j for j in jobs_of(args.tier, seed) if not args.only or j[0] in args.only]
+    jobs = jobs_of(args.tier, seed)
+    unknown = set(args.only or ()) - {name for name, _ in jobs}
+    if unknown:
+        sys.exit(f"run.py: no such job in the {args.tier} tier: {' '.join(sorted(unknown))}; it has: "
+                 f"{' '.join(name for name, _ in jobs)}")
+    jobs = [j for j in jobs if not args.only or j[0] in args.only]
     logs = os.path.join(os.environ["O"], "fault-logs")
     os.makedirs(logs, exist_ok=True)
     begun = time.monotonic()
     print(f"{len(jobs)} jobs, seed {hex(seed)}, logs in {logs}", flush=True)
     table, failed = {}, []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        futures = {pool.submit(run_job, name, command, logs): (name, command) for name, command in jobs}
+        futures = {pool.submit(run_job, name, command, logs, HUNG_AFTER[args.tier]): (name, command) for name, command in jobs}
         for done in concurrent.futures.as_completed(futures):
             name, command = futures[done]
             code, seconds = done.result()
