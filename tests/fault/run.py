@@ -48,17 +48,29 @@ def jobs_of(tier, seed):
     return jobs
 
 
+RUNNING = set()  # process groups
+
+
+def end_all(number, frame):
+    """An interrupted run leaves nothing behind."""
+    for group in RUNNING:
+        os.killpg(group, signal.SIGKILL)
+    os._exit(128 + number)
+
+
 def run_job(name, command, logs, limit):
     begun = time.monotonic()
     with open(os.path.join(logs, name + ".log"), "w") as log:
         job = subprocess.Popen(command, shell=True, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
                                start_new_session=True)
+        RUNNING.add(job.pid)
         try:
             code = job.wait(timeout=limit)
         except subprocess.TimeoutExpired:
             os.killpg(job.pid, signal.SIGKILL)
             code = job.wait()
             log.write(f"\nhung: ended after {limit} s\n")
+        RUNNING.discard(job.pid)
     return code, time.monotonic() - begun
 
 
@@ -98,6 +110,8 @@ def main():
     jobs = [j for j in jobs if not args.only or j[0] in args.only]
     logs = os.path.join(os.environ["O"], "fault-logs")
     os.makedirs(logs, exist_ok=True)
+    signal.signal(signal.SIGINT, end_all)
+    signal.signal(signal.SIGTERM, end_all)
     begun = time.monotonic()
     print(f"{len(jobs)} jobs, seed {hex(seed)}, logs in {logs}", flush=True)
     table, failed = {}, []
