@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lsm/db_impl.h"
+#include "lsm/filename.h"
 #include "lsm/level_iter.h"
 #include "lsm/merge_iter.h"
 #include "lsm/retain.h"
@@ -138,13 +139,39 @@ static bool should_cut(struct compaction *c, struct lam_slice key) {
     return size >= full || (crossed && size >= full / 2) || c->grandparent_bytes > 10 * full;
 }
 
+static enum lam_code verify_input(struct compaction *c, struct file_meta *f,
+                                  struct lam_error *err) {
+    struct buf path = {0};
+    const char *text;
+    struct sst *s = NULL;
+    enum lam_code rc = LAM_OK;
+    TRY_GOTO(filename_path(&path, c->db->path, FILE_SST, f->number, &text, err));
+    TRY_GOTO(sst_cache_get(&c->db->ssts, f, &s, err));
+    rc = sst_verify(s, text, err);
+out:
+    sst_unref(s);
+    buf_fini(&path);
+    return rc;
+}
+
+/* Entries came out of order though each block's checksum held: says where. */
+static enum lam_code find_disorder(struct compaction *c, struct lam_error *err) {
+    for (int side = 0; side < 2; side++)
+        for (size_t i = 0; i < c->job.inputs[side].count; i++)
+            TRY(verify_input(c, c->job.inputs[side].files[i], err));
+    return ERR(err, LAM_CORRUPT, "%s: the SSTs of a level overlap", c->db->path);
+}
+
 static enum lam_code merge_entries(struct compaction *c, struct cursor_iter *merge,
                                    struct lam_error *err) {
     bool cut = false;
-    uint64_t seen = 0;
+    uint64_t seen = 0, sequence = 0;
     for (merge->ops->seek_first(merge); merge->valid; merge->ops->next(merge)) {
         const struct entry *e = &merge->entry;
         bool new_key;
+        if (seen > 0 && entry_cmp(buf_slice(&c->retain.key), sequence, e->key, e->sequence) > 0)
+            return find_disorder(c, err);
+        sequence = e->sequence;
         if (++seen % CLOSING_CHECK == 0 && atomic_load(&c->db->closing))
             return ERR(err, LAM_BUSY, "compaction: the database is closing");
         TRY(retain_next_key(&c->retain, e, &new_key, err));
