@@ -480,6 +480,9 @@ static enum lam_code begin_user(struct file_writer *w, struct lam_slice key,
     struct cursor c = cursor_of(key);
     TRY(close_file(w, err));
     TRY(key_get_string(&c, &w->job->arena, &w->user, err));
+    if (user_id_check(w->user, NULL) != LAM_OK)
+        return ERR(err, LAM_CORRUPT, "partition %s: a row's key begins with what is no user id",
+                   lam_partition_name(w->job->provider->hot));
     void *copy = arena_dup(&w->job->arena, w->user.data, w->user.size);
     if (!copy)
         return mem_fail(err, w->user.size);

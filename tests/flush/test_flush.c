@@ -136,6 +136,41 @@ START_TEST(hostile_users_stay_in_the_folder_and_apart) {
 }
 END_TEST
 
+/* Forged keys: nothing says where the rows' files would be. */
+START_TEST(row_of_what_is_no_user_is_corrupt) {
+    static const struct lam_slice forged[] = {
+        {(const uint8_t *)"", 0}, {(const uint8_t *)"a\0b", 3}, {(const uint8_t *)"\xff\xfe", 2}};
+    struct world w;
+    struct flush_result r;
+    lam_iter *it;
+    world_open(&w);
+    world_table(&w, "t", TABLE_USER, NULL);
+    struct provider *p = world_provider(&w, "t");
+    world_put(&w, p, "ann", 1, "x", 1);
+    for (size_t i = 0; i < sizeof forged / sizeof forged[0]; i++) {
+        struct buf key = {0}, ann = {0};
+        ck_ok(key_put_string(&ann, S("ann"), &w.err), &w.err);
+        ck_ok(key_put_string(&key, forged[i], &w.err), &w.err);
+        ck_ok(lam_iter_new(w.db, NULL, p->hot, &it, &w.err), &w.err);
+        lam_iter_seek(it, buf_slice(&ann));
+        ck_assert(lam_iter_valid(it) && slice_starts_with(lam_iter_key(it), buf_slice(&ann)));
+        struct lam_slice own = lam_iter_key(it);
+        ck_ok(buf_append(&key, own.data + ann.size, own.size - ann.size, &w.err), &w.err);
+        ck_ok(lam_put(w.db, NULL, p->hot, buf_slice(&key), lam_iter_value(it), &w.err), &w.err);
+        lam_iter_free(it);
+        ck_code(flush_table(w.f, p, &r, &w.err), LAM_CORRUPT);
+        ck_contains(w.err.message, lam_partition_name(p->hot));
+        ck_ok(lam_delete(w.db, NULL, p->hot, buf_slice(&key), &w.err), &w.err);
+        buf_fini(&key);
+        buf_fini(&ann);
+    }
+    world_flush(&w, p);
+    world_check(&w, p, "ann", "1|x|1\n");
+    provider_unref(p);
+    world_close(&w);
+}
+END_TEST
+
 START_TEST(numbers_of_files_are_never_used_again) {
     struct world w;
     world_open(&w);
@@ -654,9 +689,9 @@ END_TEST
 
 TEST_MAIN("flush/flush", flushed_rows_leave_the_hot_tier_and_stay_readable,
           job_row_tells_what_the_flush_did, failed_job_tells_why_and_leaves_no_file,
-          hostile_users_stay_in_the_folder_and_apart, numbers_of_files_are_never_used_again,
-          location_and_storage_decide_where_files_lie, orphans_go_at_open_and_nothing_else,
-          half_written_exports_go_at_open_or_with_their_table,
+          hostile_users_stay_in_the_folder_and_apart, row_of_what_is_no_user_is_corrupt,
+          numbers_of_files_are_never_used_again, location_and_storage_decide_where_files_lie,
+          orphans_go_at_open_and_nothing_else, half_written_exports_go_at_open_or_with_their_table,
           missing_or_changed_cold_file_fails_the_query_with_its_name,
           json_is_exported_beside_the_files, failing_export_is_a_remark_on_the_job,
           many_users_go_in_one_job, dropped_table_takes_its_files_with_it,
