@@ -315,7 +315,7 @@ HELPER void reopen(void) {
 /* Edits of the manifest. */
 HELPER void create_partitions(void) {
     lam_partition *p;
-    char name[8];
+    char name[16];
     for (int i = 0; i < 8; i++) {
         snprintf(name, sizeof name, "p%d", i);
         ck_ok(lam_partition_create(db, name, NULL, &p, &err), &err);
