@@ -20,9 +20,11 @@ void sim_tuning_set(const struct db_tuning *tuning) {
 }
 
 void sim_tuning_draw(struct choice *c, struct db_tuning *out) {
+    /* Mostly memtables are full before a log segment is; else the log has many segments. */
+    unsigned rotate = choose(c, choose(c, 2) ? 8 : 5);
     *out = (struct db_tuning){
-        .rotate_bytes = UINT64_C(512) << choose(c, 5),
-        .segment_bytes = UINT64_C(2048) << choose(c, 3),
+        .rotate_bytes = UINT64_C(512) << rotate,
+        .segment_bytes = UINT64_C(1024) << choose(c, 4),
         .base_bytes = UINT64_C(1024) << choose(c, 5),
         .dump_file_bytes = UINT64_C(512) << choose(c, 6),
         .close_dump_bytes = UINT64_C(256) << choose(c, 5),

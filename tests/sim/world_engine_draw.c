@@ -99,8 +99,10 @@ static void draw_weights(struct choice *c, struct config *f) {
     f->weights[STEP_GET]++;
     if (!f->faults)
         f->weights[STEP_FAULT] = 0;
-    else if (f->many_faults)
+    else if (f->many_faults) {
         f->weights[STEP_FAULT] = 30;
+        f->weights[STEP_CRASH] += 3;
+    }
     if (!f->quota)
         f->weights[STEP_QUOTA] = 0;
     if (f->background != BACKGROUND_QUEUED)
@@ -133,14 +135,14 @@ static void draw_swarm(struct choice *c, struct config *f) {
     /* Nobody runs the tasks that a waiting writer waits for when a dump has failed. */
     f->faults = choose(c, 5) > 1 && f->background != BACKGROUND_QUEUED;
     f->quota = choose(c, 6) > 4 && f->background != BACKGROUND_QUEUED;
-    f->many_faults = f->faults && choose(c, 2);
+    f->many_faults = f->faults && choose(c, 3) > 0;
     draw_fs(c, &f->fs);
     f->vary = true;
     ew_draw_open(c, f, &f->options, &f->tuning);
     f->vary = choose(c, 2);
     static const unsigned one_in[] = {10, 3, 6, 20, 40};
-    f->image_one_in = one_in[choose(c, 5)];
-    f->nested_one_in = 40u << choose(c, 3);
+    f->image_one_in = one_in[choose(c, 5)] * (f->many_faults ? 8 : 1);
+    f->nested_one_in = (40u << choose(c, 3)) * (f->many_faults ? 8 : 1);
     draw_weights(c, f);
 }
 
@@ -320,19 +322,28 @@ void ew_draw_victim(struct world *w, const struct simfs_fault *f, struct step *o
     static const enum step_kind dumps[] = {STEP_DUMP, STEP_COMPACT, STEP_COMPACT, STEP_REOPEN};
     static const enum step_kind edits[] = {STEP_CREATE, STEP_DROP, STEP_DUMP, STEP_COMPACT};
     static const enum step_kind opens[] = {STEP_REOPEN, STEP_REOPEN, STEP_REOPEN, STEP_READ_ONLY};
-    const enum step_kind *const groups[] = {writes, dumps, edits, opens};
+    static const enum step_kind rewrites[] = {STEP_DUMP, STEP_DUMP, STEP_DUMP, STEP_DUMP};
+    const enum step_kind *const groups[] = {writes, dumps, edits, opens, rewrites};
     struct choice *c = w->choice;
     const char *p = f->pattern;
     unsigned group = choose(c, 4);
-    if (f->ops & (SIMFS_LOOK | SIMFS_READ) || (p && strcmp(p, "ROOT") == 0))
+    if (f->ops == SIMFS_DIR_SYNC)
+        group = 1 + choose(c, 3);
+    else if (f->ops & (SIMFS_LOOK | SIMFS_READ))
         group = 3;
+    else if (p && strcmp(p, "ROOT") == 0)
+        group = choose(c, 2) ? 4 : 3;
     else if (p && strcmp(p, ".wal") == 0)
         group = choose_one_in(c, 4) ? 3 : 0;
     else if (p && strcmp(p, ".sst") == 0)
         group = choose_one_in(c, 4) ? 3 : 1;
     else if (p)
-        group = 2 + choose(c, 2);
+        group = choose(c, 3) > 0 ? 2 + choose(c, 2) : 0;
     fill_step(w, groups[group][choose(c, 4)], out);
+    /* A commit edits the manifest when its record needs another segment. */
+    if (p && strcmp(p, "MANIFEST") == 0 && out->count > 0 && out->ops[0].kind == STEP_PUT)
+        out->ops[0].size = (unsigned)w->config.tuning.segment_bytes;
+    out->sync = out->sync || (f->ops & SIMFS_SYNC && choose(c, 4) > 0);
 }
 
 void ew_draw_fault(struct choice *c, struct simfs_fault *f) {
@@ -356,7 +367,15 @@ void ew_draw_fault(struct choice *c, struct simfs_fault *f) {
     unsigned kind = choose(c, sizeof kinds / sizeof kinds[0]);
     *f = (struct simfs_fault){.ops = kinds[kind].ops,
                               .pattern = patterns[choose(c, kinds[kind].patterns)]};
-    f->nth = 1 + choose(c, 1u << choose(c, f->pattern ? 3 : 5));
+    /* Every other one meets the log or the manifest, where outcomes become unknown, or names. */
+    if (choose(c, 2)) {
+        static const unsigned ops[] = {SIMFS_SYNC, SIMFS_WRITE, SIMFS_SYNC, SIMFS_WRITE,
+                                       SIMFS_DIR_SYNC};
+        f->ops = ops[choose(c, 5)];
+        f->pattern = f->ops == SIMFS_DIR_SYNC ? NULL : choose(c, 3) ? ".wal" : "MANIFEST";
+    }
+    bool rare = f->pattern || f->ops == SIMFS_DIR_SYNC;
+    f->nth = 1 + choose(c, 1u << choose(c, rare ? 3 : 5));
     f->sticky = choose_one_in(c, 4);
     f->code = choose_one_in(c, 2) ? LAM_NO_SPACE : LAM_IO;
     unsigned how = choose(c, 3);

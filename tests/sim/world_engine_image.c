@@ -110,8 +110,8 @@ static void take_some(struct taker *t, const struct simfs_event *e) {
     }
     /* How many: the tame choice is none. One is likelier after a fault, most in the same call. */
     unsigned one_in = t->one_in;
-    if (t->depth == 0 && t->w->fired && one_in > 4)
-        one_in = 4;
+    if (t->depth == 0 && t->w->fired && one_in > 16)
+        one_in = 16;
     if (t->depth == 0 && ew_fired_in_call(t->w))
         one_in = 2;
     if (one_in == 0 || !choose_one_in(t->choice, one_in))
@@ -126,6 +126,11 @@ static void take_some(struct taker *t, const struct simfs_event *e) {
 
 void ew_taker_take_now(struct taker *t) {
     take_some(t, NULL);
+}
+
+void ew_taker_take_each(struct taker *t) {
+    for (unsigned how = 0; t->queue && how < 3; how++)
+        take(t, NULL, how, choose(t->choice, UINT32_MAX));
 }
 
 /* --- what goes by ---------------------------------------------------------------------------- */

@@ -149,8 +149,9 @@ struct taker {
     uint64_t limit; /* images still wanted */
 };
 void ew_taker_observe(void *arg, const struct simfs_event *event);
-/* An image of this moment, between calls. */
+/* Images of this moment, between calls: perhaps some; of each kind one. */
 void ew_taker_take_now(struct taker *t);
+void ew_taker_take_each(struct taker *t);
 
 /* --- the world ------------------------------------------------------------------------------- */
 

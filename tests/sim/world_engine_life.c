@@ -404,7 +404,7 @@ bool ew_life_crash(struct world *w) {
     w->crash_wanted = false;
     ew_image_free(i);
     adopt(w);
-    if (w->config.faults && choose_one_in(w->choice, 4))
+    if (w->config.faults && choose_one_in(w->choice, w->config.many_faults ? 2 : 4))
         ew_faults_arm(w);
     return open_and_settle(w, low, false, false, true);
 }

@@ -376,6 +376,20 @@ static bool reads_under_fault(struct world *w, const struct step *s) {
 
 static bool do_step(struct world *w, const struct step *s);
 
+/* There must be something to dump, or for a compaction two files to merge: what it had to dump
+ * first would take the fault upon itself. */
+static bool prepare_upkeep(struct world *w, struct step *victim) {
+    struct step put;
+    ew_draw_put(w, &put);
+    if (!do_step(w, &put) || w->chosen || victim->kind == STEP_DUMP || w->unknown ||
+        choose_one_in(w->choice, 4))
+        return !ew_failed(w);
+    if (choose(w->choice, 4) > 0)
+        victim->partition = put.ops[0].partition;
+    return upkeep(w, STEP_DUMP, 0) && !w->chosen && do_step(w, &put) && !w->chosen &&
+           upkeep(w, STEP_DUMP, 0);
+}
+
 static bool fault_step(struct world *w, const struct step *s) {
     if (w->read_only || w->quota_on)
         return true;
@@ -391,15 +405,20 @@ static bool fault_step(struct world *w, const struct step *s) {
     struct step victim, put;
     ew_draw_victim(w, &w->fault, &victim);
     if (victim.kind == STEP_DUMP || victim.kind == STEP_COMPACT) {
-        /* There must be something to dump. */
         ew_faults_off(w);
-        ew_draw_put(w, &put);
-        if (!do_step(w, &put) || w->chosen)
+        if (!prepare_upkeep(w, &victim) || w->chosen)
             return !ew_failed(w);
         ew_faults_rearm(w);
     }
     if (!do_step(w, &victim) || w->chosen)
         return !ew_failed(w);
+    /* The manifest is written anew when there were enough edits. */
+    bool root = p && strcmp(p, "ROOT") == 0 && victim.kind == STEP_DUMP;
+    for (unsigned i = 0; root && i < 40 && simfs_fired(w->fs, 0) == 0; i++) {
+        ew_draw_put(w, &put);
+        if (!do_step(w, &put) || w->chosen || !do_step(w, &victim) || w->chosen)
+            return !ew_failed(w);
+    }
     if (choose(w->choice, 3) < 2) {
         ew_say(w, "  faults off");
         ew_faults_off(w);
@@ -518,8 +537,18 @@ bool ew_ops_crash(struct world *w) {
     return true;
 }
 
+/* A database that has failed may do nothing more at which an image would be taken. */
+static bool crash_after_fault(struct world *w, enum step_kind kind) {
+    ew_call_begin(w, IN_STEP, kind);
+    ew_taker_take_each(&w->taker);
+    return ew_drain(w) && ew_ops_crash(w);
+}
+
 bool ew_ops_step(struct world *w, const struct step *s) {
+    uint64_t faults = w->report->faults;
     if (!do_step(w, s) || !ew_ops_crash(w))
+        return false;
+    if (w->report->faults > faults && !crash_after_fault(w, s->kind))
         return false;
     /* A writer must not wait for a task that nobody runs. */
     if (w->writes_waiting >= 2 && (!run_tasks(w) || !ew_ops_crash(w)))
