@@ -34,14 +34,16 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# What looks for a fault, cheapest first; {seed} is filled in.
+# What looks for a fault: name, folder and name of the program, arguments; {seed} is filled in.
 PROGRAMS = {
-    "engine": ("sim", "--count 60000 --seed {seed}"),
-    "threads": ("sim", "--count 3000 --seed {seed}"),
-    "sql": ("sim", "--count 20000 --seed {seed}"),
-    "io": ("fault", "--seed {seed}"),
-    "oom": ("fault", "--seed {seed}"),
-    "corrupt": ("fault", "--seed {seed}"),
+    "engine": ("sim", "engine", "--count 150000 --seed {seed}"),
+    "threads": ("sim", "threads", "--count 10000 --seed {seed}"),
+    "sql": ("sim", "sql", "--count 20000 --seed {seed}"),
+    "io-engine": ("fault", "io", "--part engine --seed {seed}"),
+    "io-sql": ("fault", "io", "--part sql --seed {seed}"),
+    "oom": ("fault", "oom", "--part engine --seed {seed}"),
+    "files": ("fault", "corrupt", "--sweep files --seed {seed}"),
+    "corrupt": ("fault", "corrupt", "--seed {seed}"),
 }
 
 
@@ -83,7 +85,7 @@ def load_bug(path):
 
 def build(fault, world, folder):
     """Returns (program, None), or (None, compiler's output)."""
-    kind, _ = PROGRAMS[world]
+    kind, name, _ = PROGRAMS[world]
     objects = []
     for where, text in fault.texts.items():
         source = os.path.join(folder, where)
@@ -92,14 +94,16 @@ def build(fault, world, folder):
         if not os.path.exists(obj):
             with open(source, "w") as f:
                 f.write(text)
-            run = subprocess.run([*shlex.split(env("CC")), *shlex.split(env("CFLAGS")), "-w", "-c", source,
-                                  "-o", obj], cwd=ROOT, capture_output=True, text=True)
+            run = subprocess.run([*shlex.split(env("CC")), *shlex.split(env("CFLAGS")), "-w", "-O1", "-g0",
+                                  "-c", source, "-o", obj], cwd=ROOT, capture_output=True, text=True)
             if run.returncode:
                 return None, run.stderr
         objects.append(obj)
     out = env("O")
-    program = os.path.join(folder, world)
-    front = f"{out}/obj/tests/{kind}/prog_{world}.o"
+    program = os.path.join(folder, name)
+    if os.path.exists(program):
+        return program, None
+    front = f"{out}/obj/tests/{kind}/prog_{name}.o"
     link = [*shlex.split(env("CC")), *shlex.split(env("CFLAGS")), "-o", program, front]
     if kind == "fault":
         link += env("FAULT_OBJ").split()
@@ -115,7 +119,7 @@ def hunt(fault, folder, seed, seconds):
         program, why = build(fault, world, folder)
         if not program:
             return "unbuilt", world, 0, why.strip().splitlines()[0] if why.strip() else "?"
-        _, args = PROGRAMS[world]
+        args = PROGRAMS[world][2]
         log = os.path.join(folder, world + ".log")
         with open(log, "w") as out:
             try:
@@ -245,7 +249,9 @@ def run_mutants(args):
     faults = []
     files = args.names or CORE + UPPER
     for path in files:
-        worlds = ["engine", "threads", "io", "corrupt"] if path.startswith(("lsm", "base")) else ["sql", "io"]
+        worlds = ["sql", "io-sql"]
+        if path.startswith(("lsm", "base")):
+            worlds = ["engine", "threads", "io-engine", "corrupt"]
         for n, (line, what, text) in enumerate(mutations(path)):
             name = f"{path.replace('/', '_')[:-2]}-{line}-{n}"
             faults.append(Fault(name, f"{path}:{line}: {what}", worlds, {path: text}))
