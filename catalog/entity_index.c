@@ -72,7 +72,10 @@ static enum lam_code follow(struct entity_store *s, const lam_snapshot *snapshot
                             lam_partition *index, struct lam_slice key, struct lam_value *value,
                             struct arena *arena, struct value *record, struct lam_error *err) {
     struct lam_read_options options = {.snapshot = snapshot};
-    enum lam_code rc = lam_get(s->db, &options, s->partition, key, value, err);
+    /* No record has a key that the engine refuses. */
+    bool possible = key.size > 0 && key.size <= LAM_KEY_MAX;
+    enum lam_code rc =
+        possible ? lam_get(s->db, &options, s->partition, key, value, err) : LAM_NOT_FOUND;
     if (rc == LAM_NOT_FOUND)
         return ERR(err, LAM_CORRUPT, "partition %s: an entry leads to no record of %s",
                    lam_partition_name(index), lam_partition_name(s->partition));

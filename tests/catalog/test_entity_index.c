@@ -154,6 +154,36 @@ START_TEST(an_entry_that_leads_nowhere_is_corrupt) {
 }
 END_TEST
 
+START_TEST(an_entry_without_a_key_is_corrupt) {
+    static uint8_t longer[LAM_KEY_MAX + 1];
+    struct fixture f;
+    struct entity_store *s = NULL;
+    struct value r[3];
+    lam_partition *index = NULL;
+    lam_iter *it = NULL;
+    struct ids got = {.count = 0};
+    fixture_open(&f);
+    ck_ok(entity_store_open(f.db, &items, &s, &f.err), &f.err);
+    item(r, 1, 4, 0);
+    ck_ok(entity_insert(s, r, LAM_DURABILITY_OS, &f.err), &f.err);
+    ck_ok(lam_partition_open(f.db, "system_test_items#colour", &index, &f.err), &f.err);
+    ck_ok(lam_iter_new(f.db, NULL, index, &it, &f.err), &f.err);
+    lam_iter_seek_first(it);
+    ck_assert(lam_iter_valid(it));
+    for (size_t size = 0; size < sizeof longer + 1; size += sizeof longer) {
+        struct lam_slice value = lam_slice_of(longer, size);
+        ck_ok(lam_put(f.db, NULL, index, lam_iter_key(it), value, &f.err), &f.err);
+        ck_code(entity_scan_index(s, NULL, "colour", SLICE_EMPTY, collect, &got, &f.err),
+                LAM_CORRUPT);
+        ck_contains(f.err.message, "system_test_items#colour");
+    }
+    lam_iter_free(it);
+    lam_partition_release(index);
+    entity_store_close(s);
+    fixture_close(&f);
+}
+END_TEST
+
 /* --- threads --- */
 
 #define THREADS 4
@@ -273,4 +303,5 @@ END_TEST
 
 TEST_MAIN("catalog/entity_index", entries_follow_their_records, unique_refuses_a_second_record,
           partial_index_leaves_out_nulls, an_entry_that_leads_nowhere_is_corrupt,
-          concurrent_writers_of_one_key_leave_no_stale_entry, unique_stays_unique_under_concurrency)
+          an_entry_without_a_key_is_corrupt, concurrent_writers_of_one_key_leave_no_stale_entry,
+          unique_stays_unique_under_concurrency)

@@ -288,6 +288,12 @@ static bool is_sql_answer(enum lam_code rc) {
            rc == LAM_EXISTS || rc == LAM_READ_ONLY || rc == LAM_CONFLICT;
 }
 
+static void expect_answer(enum lam_code rc, const char *what, const struct lam_error *err) {
+    if (!is_sql_answer(rc))
+        fprintf(stderr, "%s: %s: %s\n", what, lam_code_name(rc), err->message);
+    REQUIRE(is_sql_answer(rc));
+}
+
 static bool look_at_row(void *arg, lam_stmt *stmt) {
     size_t *bytes = arg;
     for (uint32_t i = 0; i < lam_column_count(stmt); i++)
@@ -299,9 +305,7 @@ static void ask(lam_session *s, const char *sql) {
     struct lam_error err = {0};
     size_t bytes = 0;
     enum lam_code rc = lam_exec(s, sql, strlen(sql), look_at_row, &bytes, NULL, &err);
-    if (!is_sql_answer(rc))
-        fprintf(stderr, "%s: %s: %s\n", sql, lam_code_name(rc), err.message);
-    REQUIRE(is_sql_answer(rc));
+    expect_answer(rc, sql, &err);
 }
 
 static void ask_some(lam_session *s, const char *const *texts, size_t count, uint16_t which) {
@@ -327,22 +331,23 @@ static void read_contacts(lam_db *db, bool read_only) {
     REQUIRE(is_sql_answer(rc) || rc == LAM_INVALID);
     if (rc != LAM_OK)
         return;
-    REQUIRE(is_sql_answer(lam_entity_scan(e, NULL, NULL, 0, count_record, &bytes, &err)));
-    REQUIRE(is_sql_answer(
-        lam_entity_scan_index(e, NULL, "by_email", NULL, 0, count_record, &bytes, &err)));
-    REQUIRE(is_sql_answer(
-        lam_entity_scan_index(e, NULL, "by_age", NULL, 0, count_record, &bytes, &err)));
+    rc = lam_entity_scan(e, NULL, NULL, 0, count_record, &bytes, &err);
+    expect_answer(rc, "scan", &err);
+    rc = lam_entity_scan_index(e, NULL, "by_email", NULL, 0, count_record, &bytes, &err);
+    expect_answer(rc, "scan of by_email", &err);
+    rc = lam_entity_scan_index(e, NULL, "by_age", NULL, 0, count_record, &bytes, &err);
+    expect_answer(rc, "scan of by_age", &err);
     rc = lam_entity_get(e, NULL, &key, &record, &err);
-    REQUIRE(is_sql_answer(rc));
+    expect_answer(rc, "get", &err);
     if (rc == LAM_OK)
         lam_record_release(&record);
     if (!read_only) {
-        REQUIRE(is_sql_answer(lam_entity_put(e, row, LAM_DURABILITY_OS, &err)));
-        REQUIRE(is_sql_answer(lam_entity_delete(e, &key, LAM_DURABILITY_OS, &err)));
+        expect_answer(lam_entity_put(e, row, LAM_DURABILITY_OS, &err), "put", &err);
+        expect_answer(lam_entity_delete(e, &key, LAM_DURABILITY_OS, &err), "delete", &err);
     }
     lam_entity_close(e);
     if (!read_only)
-        REQUIRE(is_sql_answer(lam_entity_drop(db, "contacts", &err)));
+        expect_answer(lam_entity_drop(db, "contacts", &err), "drop", &err);
 }
 
 void image_read_sql(lam_db *db, bool read_only, uint16_t which) {
