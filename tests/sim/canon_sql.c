@@ -9,7 +9,7 @@
 #include "tests/sim/world_sql.h"
 
 /* Kinds, with a word on what is wanted of the statement. */
-enum wish { ANY, USER_TABLE, SHARED_TABLE, STREAM_TABLE, UNIQUE, INSIDE, OUTSIDE };
+enum wish { ANY, USER_TABLE, OUTSIDE_TABLE, SHARED_TABLE, STREAM_TABLE, UNIQUE, INSIDE, OUTSIDE };
 struct line {
     enum wsql_kind kind;
     enum wish wish;
@@ -21,7 +21,8 @@ static const struct line lines[] = {
     {WSQL_CREATE_STORAGE, OUTSIDE, 1},
     {WSQL_CREATE_NAMESPACE, ANY, 2},
     {WSQL_CREATE_USER, ANY, 3},
-    {WSQL_CREATE_TABLE, USER_TABLE, 2},
+    {WSQL_CREATE_TABLE, USER_TABLE, 1},
+    {WSQL_CREATE_TABLE, OUTSIDE_TABLE, 1},
     {WSQL_CREATE_TABLE, SHARED_TABLE, 1},
     {WSQL_CREATE_TABLE, STREAM_TABLE, 1},
     {WSQL_CREATE_INDEX, ANY, 2},
@@ -58,7 +59,8 @@ static const struct line lines[] = {
     {WSQL_COMPACT, ANY, 1},
     {WSQL_FLUSH_ALL, ANY, 1},
     {WSQL_CRASH, ANY, 1},
-    {WSQL_DROP_TABLE, ANY, 2},
+    {WSQL_DROP_TABLE, OUTSIDE_TABLE, 1},
+    {WSQL_DROP_TABLE, ANY, 1},
     {WSQL_CREATE_TABLE, USER_TABLE, 2},
     {WSQL_INSERT, ANY, 3},
     {WSQL_FLUSH, ANY, 1},
@@ -85,6 +87,18 @@ static bool indexes_users(const struct msql_state *s, const struct msql_state *b
     return false;
 }
 
+/* Of the tables of USER kind whose files lie outside of the database one more or less is there. */
+static bool changes_outside(const struct msql_state *s, const struct msql_state *before) {
+    unsigned count[2] = {0};
+    const struct msql_state *both[2] = {s, before};
+    for (unsigned k = 0; k < 2; k++)
+        for (unsigned i = 0; i < MSQL_TABLES; i++) {
+            const struct msql_table *t = both[k]->tables[i];
+            count[k] += t && t->kind == MSQL_USER && t->storage == MSQL_STORAGES - 1;
+        }
+    return count[0] != count[1];
+}
+
 static bool is_wished(const struct wsql *w, const struct wsql_step *step, enum wish wish) {
     bool changes = step->after && !msql_hash_eq(step->after->plain, wsql_now(w)->plain);
     bool rows = step->kind >= WSQL_INSERT && step->kind <= WSQL_EXECUTE_AS;
@@ -98,6 +112,8 @@ static bool is_wished(const struct wsql *w, const struct wsql_step *step, enum w
         return true;
     case USER_TABLE:
         return has_word(step, "CREATE USER TABLE");
+    case OUTSIDE_TABLE:
+        return changes_outside(step->after, wsql_now(w));
     case SHARED_TABLE:
         return has_word(step, "CREATE SHARED TABLE");
     case STREAM_TABLE:

@@ -671,7 +671,7 @@ void wsql_free(struct wsql *w) {
 void wsql_draw(struct wsql *w, struct wsql_step *step) {
     static const uint8_t weights[WSQL_KIND_COUNT] = {
         [WSQL_CREATE_NAMESPACE] = 2, [WSQL_DROP_NAMESPACE] = 1, [WSQL_CREATE_TABLE] = 6,
-        [WSQL_DROP_TABLE] = 2,       [WSQL_CREATE_INDEX] = 5,   [WSQL_DROP_INDEX] = 2,
+        [WSQL_DROP_TABLE] = 4,       [WSQL_CREATE_INDEX] = 5,   [WSQL_DROP_INDEX] = 2,
         [WSQL_ADD_COLUMN] = 3,       [WSQL_DROP_COLUMN] = 2,    [WSQL_RENAME_COLUMN] = 2,
         [WSQL_RETYPE_COLUMN] = 2,    [WSQL_SET_DEFAULT] = 1,    [WSQL_SET_NULL] = 1,
         [WSQL_INSERT] = 18,          [WSQL_UPSERT] = 8,         [WSQL_UPDATE] = 14,
@@ -692,6 +692,9 @@ void wsql_draw(struct wsql *w, struct wsql_step *step) {
         bool none = msql_table_find(wsql_now(w), 0, "t0") == NULL && choose_one_in(w->choice, 3);
         if (none)
             kind = WSQL_CREATE_TABLE;
+        /* Files outside of the database have nobody but their table's drop to remove them. */
+        if (!none && !wsql_now(w)->storages[MSQL_STORAGES - 1] && choose_one_in(w->choice, 4))
+            kind = WSQL_CREATE_STORAGE;
         /* Of what may or may not have happened nothing more is asked. */
         bool uncertain = w->kill_floor != newest(w);
         if (uncertain || (w->broken && choose(w->choice, 2)))
