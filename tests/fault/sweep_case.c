@@ -427,8 +427,9 @@ static void begin(struct run *r, struct sweep *s, const struct sweep_case *c, bo
 bool ladder_holds(struct sweep *s, struct sweep_case *c, uint64_t *at, uint64_t end, bool show) {
     struct run r;
     uint64_t *nth = c->what == SWEEP_HEAP ? &c->nth : &c->fault.nth;
+    const uint64_t from = *at;
     begin(&r, s, c, show);
-    for (*nth = *at; !r.failed && r.is.low < (int)c->step && *nth <= end; ++*nth) {
+    for (*nth = from; !r.failed && r.is.low < (int)c->step && *nth <= end; ++*nth) {
         *at = *nth;
         arm(&r);
         enum lam_code rc = do_step(&r, c->step);
@@ -438,6 +439,11 @@ bool ladder_holds(struct sweep *s, struct sweep_case *c, uint64_t *at, uint64_t 
         check_leaks(&r, "after the step");
         if (!hit && rc != LAM_OK)
             wrong(&r, "without any failure the step gives %s", why(&r, rc));
+        if (!hit && *nth == from)
+            wrong(&r, "the failure was not reached");
+        /* What the tries before have opened needs no opening: it takes a fresh start. */
+        if (!hit && *nth > from)
+            *at = *nth - 1;
         if (rc == LAM_OK)
             break;
         if (rc == LAM_UNKNOWN_OUTCOME || script_step_marked(r.plan->part, c->step))
