@@ -29,12 +29,26 @@ static const char *const gate_names[GATES] = {
     "quota sweep",
 };
 
+/* Of what the short run reaches, somewhat less; the long one reaches more. A workload that shrinks
+ * without a word is noticed. */
+static const uint64_t least[SCRIPT_PARTS][GATES] = {
+    [SCRIPT_ENGINE] = {[ONCE] = 3700,
+                       [STICKY] = 4100,
+                       [FSYNC] = 770,
+                       [SHORT] = 1150,
+                       [LIE] = 920,
+                       [QUOTA] = 1450},
+    [SCRIPT_SQL] =
+        {[ONCE] = 5900, [STICKY] = 1250, [FSYNC] = 850, [SHORT] = 260, [LIE] = 235, [QUOTA] = 275},
+};
+static const uint64_t least_sites[SCRIPT_PARTS] = {450, 500};
+
 static struct {
     bool long_run, list;
     int part; /* -1: both */
     uint64_t seed, only, show, stride;
     const char *ladder;
-    uint64_t reached[GATES], failed[GATES];
+    uint64_t required[GATES], sites, reached[GATES], failed[GATES];
 } o = {.part = -1, .seed = 1, .only = UINT64_MAX, .show = 10, .stride = 1};
 
 /* Which sites a gate has met, by effect and code: the short run of SQL takes the first call of a
@@ -153,6 +167,10 @@ static void sweep_part(enum script_part part) {
                       .show = o.show,
                       .program = part == SCRIPT_ENGINE ? "io --part engine" : "io --part sql"};
     sweep_plan_make(&plan, part, o.seed);
+    for (int g = 0; g < GATES; g++)
+        o.required[g] += least[part][g];
+    if (least_sites[part] > o.sites)
+        o.sites = least_sites[part];
     printf("%s: %u steps, %" PRIu64 " calls, %" PRIu64 " dumps, %" PRIu64 " compactions, %" PRIu64
            " moves\n",
            s.program, plan.steps, plan.env_calls, plan.done.dumps, plan.done.compactions,
@@ -196,9 +214,10 @@ int main(int argc, char **argv) {
         if (o.part < 0 || o.part == part)
             sweep_part((enum script_part)part);
     for (int g = 0; g < GATES; g++)
-        ok &= gate_report(gate_names[g], o.reached[g], o.reached[g], o.failed[g], o.seed);
+        ok &= gate_report(gate_names[g], o.required[g], o.reached[g], o.failed[g], o.seed);
     struct sites_totals sites = sites_count(SITES_ENV);
-    ok &= gate_report("call sites failed", sites.reached, sites.failed, 0, o.seed);
+    uint64_t required = sites.reached > o.sites ? sites.reached : o.sites;
+    ok &= gate_report("call sites failed", required, sites.failed, 0, o.seed);
     if (sites.failed < sites.reached)
         sites_print_missed(SITES_ENV);
     return ok ? 0 : 1;
