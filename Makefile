@@ -155,7 +155,7 @@ POSIX_OBJ := $(patsubst %,$(O)/obj/tests/%.o,fault/prog_posix fault/heap fault/s
 $(O)/fault/posix: $(POSIX_OBJ) $(SIM_LIBS)
 	$(link_sim)
 # The museum stands with the crash tests and needs the simulator.
-$(addprefix $(O)/tests/crash/,test_museum test_museum_recovery): $(O)/tests/crash/%: \
+$(addprefix $(O)/tests/crash/,test_museum test_museum_recovery test_kill_then_power): $(O)/tests/crash/%: \
         $(O)/obj/tests/crash/%.o $(SIM_OBJ) $(SUPPORT_OBJ) $(SIM_LIBS)
 	$(link_sim)
 .PHONY: sim-programs test-faults test-faults-long test-bugs test-mutants coverage
