@@ -158,20 +158,21 @@ $(O)/fault/posix: $(POSIX_OBJ) $(SIM_LIBS)
 $(addprefix $(O)/tests/crash/,test_museum test_museum_recovery test_kill_then_power): $(O)/tests/crash/%: \
         $(O)/obj/tests/crash/%.o $(SIM_OBJ) $(SUPPORT_OBJ) $(SIM_LIBS)
 	$(link_sim)
-.PHONY: sim-programs test-faults test-faults-long test-bugs test-mutants coverage
-PROCESS_BIN := $(filter $(O)/tests/process/%,$(TEST_BIN))
-sim-programs: $(SIM_PROG) $(PROCESS_BIN) $(O)/tests/crash/kill $(O)/lamina
+.PHONY: sim-programs fault-programs test-faults test-faults-long test-bugs test-mutants coverage
+CHECKED_BIN := $(filter $(addprefix $(O)/tests/,process/% base/% lsm/% flush/% crash/%),$(TEST_BIN))
+sim-programs: $(SIM_PROG) $(O)/tests/crash/kill $(O)/lamina
+fault-programs: sim-programs $(CHECKED_BIN)
 
 MUTATE_ENV = CC="$(CC)" CFLAGS="$(CPPFLAGS) $(ALL_CFLAGS)" LDLIBS="$(LDLIBS)" O="$(O)" B="$(B)" \
              SIM_OBJ="$(SIM_OBJ) $(SIM_SUPPORT)" FAULT_OBJ="$(FAULT_OBJ)" LIBS="$(SIM_LIBS)"
 FAULT_ARGS = $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 test-faults: build-deps test-deps ## every fault gate's fast tier, one table (docs/TESTING.md): SEED, ONLY
 	@./.ci/deps lint diff faults
-	@$(MAKE) --no-print-directory $(JFLAG) sim-programs $(O)/tests/sql/run_diff
+	@$(MAKE) --no-print-directory $(JFLAG) fault-programs $(O)/tests/sql/run_diff
 	@$(MUTATE_ENV) tests/fault/run.py fast $(FAULT_ARGS)
 test-faults-long: build-deps test-deps ## the same gates at length: about an hour
 	@./.ci/deps lint diff faults
-	@$(MAKE) --no-print-directory $(JFLAG) sim-programs $(O)/tests/sql/run_diff
+	@$(MAKE) --no-print-directory $(JFLAG) fault-programs $(O)/tests/sql/run_diff
 	@$(MUTATE_ENV) tests/fault/run.py long $(FAULT_ARGS)
 test-bugs: build-deps test-deps ## the seeded bugs, which the harness must find: BUGS=name
 	@$(MAKE) --no-print-directory $(JFLAG) sim-programs

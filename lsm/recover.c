@@ -400,8 +400,8 @@ static enum lam_code recover_found(struct recovery *v, struct lam_error *err) {
     struct recovered *f = &v->found;
     if (db->options.must_not_exist)
         return ERR(err, LAM_EXISTS, "%s: there is a database", db->path);
-    /* An opening that failed or was killed may have left the names that this one found pending, ROOT
-     * above all: they are made durable before anything is made that needs them. */
+    /* An opening that failed or was killed may have left the names that this one found pending,
+     * ROOT above all: they are made durable before anything is made that needs them. */
     if (!db->options.read_only)
         TRY(env_dir_sync(db->env, db->path, err));
     memcpy(db->id, f->root.db_id, sizeof db->id);
