@@ -16,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 # Seconds after which a job counts as hung: many times what the longest takes, so that only a defect gets there.
@@ -59,19 +60,21 @@ def end_all(number, frame):
 
 
 def run_job(name, command, logs, limit):
+    """Exit status, seconds by the wall, seconds of processor."""
     begun = time.monotonic()
     with open(os.path.join(logs, name + ".log"), "w") as log:
         job = subprocess.Popen(command, shell=True, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
                                start_new_session=True)
         RUNNING.add(job.pid)
-        try:
-            code = job.wait(timeout=limit)
-        except subprocess.TimeoutExpired:
-            os.killpg(job.pid, signal.SIGKILL)
-            code = job.wait()
-            log.write(f"\nhung: ended after {limit} s\n")
+        hung = threading.Timer(limit, os.killpg, (job.pid, signal.SIGKILL))
+        hung.start()
+        _, status, usage = os.wait4(job.pid, 0)
+        hung.cancel()
         RUNNING.discard(job.pid)
-    return code, time.monotonic() - begun
+        seconds = time.monotonic() - begun
+        if seconds >= limit:
+            log.write(f"\nhung: ended after {limit} s\n")
+    return os.waitstatus_to_exitcode(status), seconds, usage.ru_utime + usage.ru_stime
 
 
 def gates_of(path):
@@ -119,11 +122,11 @@ def main():
         futures = {pool.submit(run_job, name, command, logs, HUNG_AFTER[args.tier]): (name, command) for name, command in jobs}
         for done in concurrent.futures.as_completed(futures):
             name, command = futures[done]
-            code, seconds = done.result()
+            code, seconds, cpu = done.result()
             path = os.path.join(logs, name + ".log")
             gates = gates_of(path)
             ok = code == 0 and gates and all(g["ok"] for g in gates)
-            print(f"{name:24} {'ok' if ok else 'FAILED':6} {seconds:7.1f} s", flush=True)
+            print(f"{name:24} {'ok' if ok else 'FAILED':6} {seconds:7.1f} s, {cpu:6.1f} s of processor", flush=True)
             if not ok:
                 failed.append((name, command, path))
             for g in gates:
