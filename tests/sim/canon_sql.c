@@ -50,7 +50,8 @@ static const struct line lines[] = {
     {WSQL_FLUSH, ANY, 2},
     {WSQL_DROP_COLUMN, ANY, 1},
     {WSQL_DROP_INDEX, ANY, 1},
-    {WSQL_CREATE_INDEX, ANY, 1},
+    {WSQL_INSERT, ANY, 3},
+    {WSQL_CREATE_INDEX, ANY, 2},
     {WSQL_DELETE, ANY, 3},
     {WSQL_REOPEN, ANY, 1},
     {WSQL_INSERT, ANY, 4},
@@ -276,6 +277,18 @@ static bool may_try_again(const struct wsql_step *step, enum lam_code rc) {
            step->kind != WSQL_THING_DROP;
 }
 
+/* A fault that lasts and is done is the last thing that a dying disk does. */
+static void arm(struct simfs *fs, const struct simfs_fault *fault) {
+    struct simfs_fault first = *fault, rest = *fault;
+    if (fault->sticky && fault->effect == SIMFS_FAIL_DONE) {
+        first.sticky = false;
+        rest.effect = SIMFS_FAIL;
+        rest.nth++;
+        simfs_arm(fs, 1, &rest);
+    }
+    simfs_arm(fs, 0, &first);
+}
+
 /* One trial; false: the fault came too late for the statement. */
 static bool try_fault(struct wsql *w, struct wsql_step *step, struct simfs *from,
                       const struct simfs_fault *fault) {
@@ -289,7 +302,7 @@ static bool try_fault(struct wsql *w, struct wsql_step *step, struct simfs *from
              fault->ops);
     bool fired = false;
     if (open_copy(&v, from)) {
-        simfs_arm(v.fs, 0, fault);
+        arm(v.fs, fault);
         enum lam_code rc = run_faulty(&v, step, &flushed, &err);
         fired = simfs_fired(v.fs, 0) > 0;
         simfs_disarm(v.fs);

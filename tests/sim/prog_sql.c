@@ -200,6 +200,7 @@ static const struct simfs_fault forms[] = {
     {.ops = SIMFS_WRITE, .effect = SIMFS_SHORT, .code = LAM_NO_SPACE},
     {.ops = SIMFS_SYNC, .effect = SIMFS_FSYNC_EXT4, .code = LAM_IO},
     {.ops = SIMFS_MUTATE, .effect = SIMFS_FAIL_DONE, .code = LAM_IO},
+    {.ops = SIMFS_WRITE | SIMFS_SYNC, .sticky = true, .effect = SIMFS_FAIL_DONE, .code = LAM_IO},
 };
 #define FORMS (sizeof forms / sizeof forms[0])
 

@@ -82,6 +82,14 @@ bool ew_call_end(struct world *w, enum lam_code rc, const char *what) {
 
 void ew_faults_rearm(struct world *w) {
     simfs_arm(w->fs, 0, &w->fault);
+    /* The last thing that a dying disk does may be done. */
+    if (w->fault.effect == SIMFS_FAIL_DONE && !w->fault.sticky && choose(w->choice, 3) > 0) {
+        struct simfs_fault rest = w->fault;
+        rest.effect = SIMFS_FAIL;
+        rest.sticky = true;
+        rest.nth++;
+        simfs_arm(w->fs, 2, &rest);
+    }
     w->armed = true;
     w->fired_before = 0;
     w->healing = 0;
@@ -99,6 +107,7 @@ void ew_faults_off(struct world *w) {
     note_fired(w);
     static const struct simfs_fault none = {.code = LAM_IO};
     simfs_arm(w->fs, 0, &none);
+    simfs_arm(w->fs, 2, &none);
     simfs_set_quota(w->fs, 0);
     w->quota_on = false;
     w->armed = false;
