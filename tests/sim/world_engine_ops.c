@@ -78,6 +78,7 @@ static bool conclude(struct world *w, enum lam_code rc, bool durable, const char
     if (w->chosen)
         return true;
     model_truncate(w->model, n - 1);
+    w->taker.high = n - 1; /* files also go when a reader is let go between calls */
     w->clean_failure = true;
     w->out_of_space = w->out_of_space || rc == LAM_NO_SPACE;
     ew_reach(w, REACHED_FAILED_CLEAN);
