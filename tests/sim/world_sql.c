@@ -67,6 +67,7 @@ static void restart_history(struct wsql *w, struct msql_state *state) {
     w->count = 0;
     push_state(w, state);
     w->floor = w->kill_floor = w->first;
+    w->flush_failed = false;
 }
 
 struct msql_state *wsql_match(const struct wsql_image *image, const struct msql_state *found) {
@@ -75,7 +76,7 @@ struct msql_state *wsql_match(const struct wsql_image *image, const struct msql_
         /* Flushes change nothing else: some of those that follow may be there. */
         uint64_t most =
             i + 1 < image->count ? image->may[i + 1]->flushes : s->flushes + image->flushes_more;
-        most = most > s->flushes ? most : s->flushes;
+        most = (most > s->flushes ? most : s->flushes) + image->flushes_lost;
         if (!msql_hash_eq(s->plain, found->plain) || found->flushes < s->flushes ||
             found->flushes > most || found->audits < s->audits)
             continue;
@@ -174,6 +175,7 @@ static struct wsql_image form_now(const struct wsql *w, enum simfs_crash kind) {
         form.flushes_more = MSQL_TABLES;
     if (step && step->kind == WSQL_TICK)
         form.flushes_more = 1000;
+    form.flushes_lost = w->flush_failed ? 1000 : 0;
     return form;
 }
 
@@ -469,6 +471,8 @@ static void judge(struct wsql *w, struct wsql_step *step, enum lam_code rc, bool
         succeed(w, step, flushed);
     else
         not_succeed(w, step, rc);
+    if (rc != LAM_OK && (step->kind == WSQL_FLUSH || step->kind == WSQL_FLUSH_ALL))
+        w->flush_failed = true;
     w->stats->done[step->kind] += rc == LAM_OK;
     w->stats->refused[step->kind] += rc != LAM_OK;
 }

@@ -132,6 +132,7 @@ struct wsql_image {
     size_t count;
     bool killed;           /* everything that was written is there */
     uint64_t flushes_more; /* completed jobs that may be there beyond those of the last */
+    uint64_t flushes_lost; /* and beyond those of any: jobs of statements that failed */
 };
 struct wsql_images {
     struct wsql_image *items; /* owned */
@@ -159,6 +160,7 @@ struct wsql {
     const struct msql_state *base; /* what statements are made for; NULL: the newest state */
     uint64_t number;               /* statements so far: stamps of rows */
     bool broken;                   /* a failure may have made the database read-only */
+    bool flush_failed;             /* one that flushes: some of its jobs may have completed */
 
     struct wsql_images images;
     const struct wsql_step *step; /* under way: images are taken. NULL: none */
