@@ -71,9 +71,13 @@ enum lam_code namespace_record_put(struct catalog *c, lam_batch *batch, struct l
     struct entity_store *store = c->stores[ENTITY_NAMESPACES];
     enum lam_code rc = entity_get(store, NULL, &key, &arena, record, err);
     if (rc == LAM_OK) {
-        record[NAMESPACES_TABLE_COUNT].as.i64 += delta;
-        LAM_ASSERT(record[NAMESPACES_TABLE_COUNT].as.i64 >= 0);
-        rc = entity_batch_put(store, batch, record, err);
+        int64_t count = record[NAMESPACES_TABLE_COUNT].as.i64;
+        record[NAMESPACES_TABLE_COUNT].as.i64 = count + delta;
+        if (count < -(int64_t)delta || count > INT32_MAX - 1)
+            rc = ERR(err, LAM_CORRUPT, "system.namespaces: \"%.*s\" can't have %lld tables",
+                     shown(name), name.data, (long long)count);
+        else
+            rc = entity_batch_put(store, batch, record, err);
     }
     arena_fini(&arena);
     return rc;

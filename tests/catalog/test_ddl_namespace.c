@@ -115,6 +115,31 @@ START_TEST(only_dba_and_system_manage_namespaces) {
 }
 END_TEST
 
-TEST_MAIN("catalog/ddl_namespace", namespaces_are_made_once_and_stay,
-          bad_and_reserved_names_are_refused, dropping_needs_an_empty_namespace_or_cascade,
-          default_stays_and_missing_ones_are_told, only_dba_and_system_manage_namespaces)
+START_TEST(count_of_tables_that_cannot_be_is_corrupt) {
+    static const int64_t counts[] = {0, -1, INT32_MAX};
+    for (size_t i = 0; i < 3; i++) {
+        struct fixture f;
+        struct value record[ENTITY_FIELDS_MAX], key = value_text("chat");
+        struct arena arena = {0};
+        fixture_open(&f);
+        ck_ok(create(&f, "chat"), &f.err);
+        ck_ok(table_in(&f, "chat", "a"), &f.err);
+        struct entity_store *store = catalog_entity(f.c, ENTITY_NAMESPACES);
+        ck_ok(entity_get(store, NULL, &key, &arena, record, &f.err), &f.err);
+        record[NAMESPACES_TABLE_COUNT].as.i64 = counts[i];
+        ck_ok(entity_update(store, record, LAM_DURABILITY_OS, &f.err), &f.err);
+        enum lam_code rc = counts[i] > 0 ? table_in(&f, "chat", "b")
+                                         : catalog_drop_table(f.c, &root, S("chat"), S("a"),
+                                                              TABLE_SHARED, false, NULL, &f.err);
+        ck_code(rc, LAM_CORRUPT);
+        ck_contains(f.err.message, "chat");
+        arena_fini(&arena);
+        fixture_close(&f);
+    }
+}
+END_TEST
+
+TEST_MAIN("catalog/ddl_namespace", count_of_tables_that_cannot_be_is_corrupt,
+          namespaces_are_made_once_and_stay, bad_and_reserved_names_are_refused,
+          dropping_needs_an_empty_namespace_or_cascade, default_stays_and_missing_ones_are_told,
+          only_dba_and_system_manage_namespaces)
