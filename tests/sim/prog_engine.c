@@ -272,7 +272,7 @@ static int run_exhaustive(struct program *p) {
     ok = gate_report("engine: scripts of few steps, all", p->is_long ? 1885 : 157, scripts, !ok,
                      0) &&
          ok;
-    ok = gate_report("engine: images of them", p->is_long ? 1000000 : 50000, p->report.images, !ok,
+    ok = gate_report("engine: images of them", p->is_long ? 600000 : 35000, p->report.images, !ok,
                      0) &&
          ok;
     return ok ? 0 : 1;
