@@ -167,6 +167,33 @@ START_TEST(failing_reads_fail_the_flush_or_the_query) {
 }
 END_TEST
 
+/* Up to the commit each sync stands for something, of which a failure is told: the files, their
+ * directories, those above, the log. What follows are derived files. */
+START_TEST(each_failed_sync_before_the_commit_fails_the_flush) {
+    unsigned failed = 0, passed = 0;
+    for (uint64_t nth = 1;; nth++) {
+        struct crash_run c;
+        struct flush_result r;
+        prepare(&c);
+        struct provider *p = world_provider(&c.w, "t");
+        env_fault_arm(c.w.env, FAULT_SYNC, nth, LAM_IO, false);
+        enum lam_code rc = flush_table(c.w.f, p, &r, &c.w.err);
+        bool fired = env_fault_fired(c.w.env) > 0;
+        provider_unref(p);
+        finish(&c);
+        if (!fired)
+            break;
+        failed += rc != LAM_OK;
+        passed += rc == LAM_OK;
+        ck_assert_msg(rc == LAM_OK || passed == 0, "sync %u fails the flush, an earlier one not",
+                      (unsigned)nth);
+    }
+    /* Two files, their two directories, four above these, the log. */
+    ck_assert_uint_eq(failed, 9);
+    ck_assert_uint_gt(passed, 0);
+}
+END_TEST
+
 /* A storage whose directory nobody sweeps but for the tables that are there. */
 static void make_outside(struct world *w) {
     struct storage_spec spec = {.id = S("far"),
@@ -212,6 +239,7 @@ START_TEST(power_loss_brings_no_file_of_a_dropped_table_back) {
 }
 END_TEST
 
-TEST_MAIN("crash/flush", power_loss_at_any_step_of_a_flush_loses_and_repeats_nothing,
+TEST_MAIN("crash/flush", each_failed_sync_before_the_commit_fails_the_flush,
+          power_loss_at_any_step_of_a_flush_loses_and_repeats_nothing,
           failure_at_any_step_leaves_the_table_as_it_was, failing_reads_fail_the_flush_or_the_query,
           power_loss_brings_no_file_of_a_dropped_table_back)
