@@ -163,11 +163,18 @@ static enum lam_code fill_batch(size_t n) {
     ck_assert(bytes != NULL);
     memset(bytes, 'b', large);
     ck_ok(lam_batch_new(db, &batch, &err), &err);
-    ck_ok(lam_batch_put(batch, partition, lam_slice_str("1"), lam_slice_of(bytes, large), &err),
-          &err);
-    size_t head = (size_t)lam_batch_bytes(batch) - large, left = n - (size_t)lam_batch_bytes(batch);
+    static const char *const keys[] = {"1", "2"};
+    size_t head = 0;
+    for (int i = 0; i < 2; i++) {
+        size_t before = (size_t)lam_batch_bytes(batch);
+        ck_ok(lam_batch_put(batch, partition, lam_slice_str(keys[i]), lam_slice_of(bytes, large),
+                            &err),
+              &err);
+        head = (size_t)lam_batch_bytes(batch) - before - large;
+    }
+    size_t left = n - (size_t)lam_batch_bytes(batch) - head;
     enum lam_code rc =
-        lam_batch_put(batch, partition, lam_slice_str("2"), lam_slice_of(bytes, left - head), &err);
+        lam_batch_put(batch, partition, lam_slice_str("3"), lam_slice_of(bytes, left), &err);
     if (rc == LAM_OK)
         rc = lam_write(db, NULL, batch, NULL, &err);
     lam_batch_free(batch);
