@@ -9,6 +9,7 @@
  * length. */
 #include <stdio.h>
 
+#include "base/utf8.h"
 #include "catalog/catalog_impl.h"
 
 #define DEFINITION_FORMAT 1
@@ -281,8 +282,11 @@ static bool load_schema(void *arg, const struct value *record) {
 }
 
 static enum lam_code copy_name(const struct value *v, char *out, struct lam_error *err) {
+    size_t bad;
     if (v->as.bytes.size == 0 || v->as.bytes.size > IDENTIFIER_MAX)
         return ERR(err, LAM_CORRUPT, "system.tables: a name of %zu bytes", v->as.bytes.size);
+    if (memchr(v->as.bytes.data, 0, v->as.bytes.size) || !utf8_valid(v->as.bytes, &bad))
+        return ERR(err, LAM_CORRUPT, "system.tables: a name that is no text");
     memcpy(out, v->as.bytes.data, v->as.bytes.size);
     out[v->as.bytes.size] = 0;
     return LAM_OK;

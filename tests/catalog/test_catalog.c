@@ -99,6 +99,34 @@ START_TEST(a_table_without_its_partition_is_corrupt) {
 }
 END_TEST
 
+START_TEST(a_table_whose_name_is_no_text_is_corrupt) {
+    static const struct lam_slice names[] = {{(const uint8_t *)"t\xff", 2},
+                                             {(const uint8_t *)"t\0u", 3}};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f;
+        struct arena arena = {0};
+        struct value record[ENTITY_FIELDS_MAX];
+        struct lam_options options = {0};
+        fixture_open(&f);
+        ck_ok(make_people(&f, "t", TABLE_SHARED), &f.err);
+        struct provider *p = get_table(&f, "t");
+        struct value key = value_i64(LAM_TYPE_BIGINT, (int64_t)p->table.number);
+        provider_unref(p);
+        struct entity_store *store = catalog_entity(f.c, ENTITY_TABLES);
+        ck_ok(entity_get(store, NULL, &key, &arena, record, &f.err), &f.err);
+        record[TABLES_TABLE_NAME].as.bytes = names[i];
+        ck_ok(entity_update(store, record, LAM_DURABILITY_OS, &f.err), &f.err);
+        arena_fini(&arena);
+        fixture_close_db(&f);
+        options.env = f.env;
+        ck_ok(lam_db_open("/db", &options, &f.db, &f.err), &f.err);
+        ck_code(catalog_of(f.db, &f.c, &f.err), LAM_CORRUPT);
+        ck_contains(f.err.message, "system.tables");
+        fixture_close(&f);
+    }
+}
+END_TEST
+
 START_TEST(a_read_only_database_attaches_and_refuses_changes) {
     struct fixture f;
     struct lam_options options = {.read_only = true};
@@ -131,4 +159,5 @@ END_TEST
 TEST_MAIN("catalog/catalog", a_fresh_database_has_the_built_ins,
           attaching_again_gives_the_same_catalog, reopening_makes_the_built_ins_once,
           attach_removes_partitions_that_no_table_owns, a_table_without_its_partition_is_corrupt,
+          a_table_whose_name_is_no_text_is_corrupt,
           a_read_only_database_attaches_and_refuses_changes, public_calls_check_their_arguments)
