@@ -87,16 +87,24 @@ static void finish(struct crash_run *c) {
     lam_env_mem_free(c->inner);
 }
 
+/* A flush in which the `nth` operation of `kinds` fails, and all after it if `sticky`. */
+static enum lam_code flush_failing(struct crash_run *c, struct provider *p, unsigned kinds,
+                                   uint64_t nth, enum lam_code code, bool sticky, bool *fired) {
+    struct flush_result r;
+    env_fault_arm(c->w.env, kinds, nth, code, sticky);
+    enum lam_code rc = flush_table(c->w.f, p, &r, &c->w.err);
+    *fired = env_fault_fired(c->w.env) > 0;
+    return rc;
+}
+
 START_TEST(power_loss_at_any_step_of_a_flush_loses_and_repeats_nothing) {
     uint64_t seed = test_seed("flush crash"), steps = 0, committed = 0;
     for (uint64_t nth = 1;; nth++) {
         struct crash_run c;
-        struct flush_result r;
+        bool fired;
         prepare(&c);
         struct provider *p = world_provider(&c.w, "t");
-        env_fault_arm(c.w.env, FAULT_MUTATE, nth, LAM_IO, true);
-        enum lam_code rc = flush_table(c.w.f, p, &r, &c.w.err);
-        bool fired = env_fault_fired(c.w.env) > 0;
+        enum lam_code rc = flush_failing(&c, p, FAULT_MUTATE, nth, LAM_IO, true, &fired);
         provider_unref(p);
         committed += rc == LAM_OK && fired;
         open_image(&c, LAM_CRASH_POWER, 0);
@@ -116,12 +124,10 @@ END_TEST
 START_TEST(failure_at_any_step_leaves_the_table_as_it_was) {
     for (uint64_t nth = 1;; nth++) {
         struct crash_run c;
-        struct flush_result r;
+        bool fired;
         prepare(&c);
         struct provider *p = world_provider(&c.w, "t");
-        env_fault_arm(c.w.env, FAULT_MUTATE, nth, LAM_NO_SPACE, false);
-        enum lam_code rc = flush_table(c.w.f, p, &r, &c.w.err);
-        bool fired = env_fault_fired(c.w.env) > 0;
+        enum lam_code rc = flush_failing(&c, p, FAULT_MUTATE, nth, LAM_NO_SPACE, false, &fired);
         env_fault_arm(c.w.env, FAULT_MUTATE, 0, LAM_IO, false);
         for (int u = 0; u < 2; u++) {
             char *got = world_dump(&c.w, p, owners[u], true);
@@ -148,12 +154,11 @@ END_TEST
 START_TEST(failing_reads_fail_the_flush_or_the_query) {
     for (uint64_t nth = 1; nth < 200; nth++) {
         struct crash_run c;
-        struct flush_result r;
+        bool fired;
         prepare(&c);
         struct provider *p = world_provider(&c.w, "t");
-        env_fault_arm(c.w.env, FAULT_READ | FAULT_OPEN, nth, LAM_IO, false);
-        enum lam_code rc = flush_table(c.w.f, p, &r, &c.w.err);
-        bool fired = env_fault_fired(c.w.env) > 0;
+        enum lam_code rc =
+            flush_failing(&c, p, FAULT_READ | FAULT_OPEN, nth, LAM_IO, false, &fired);
         env_fault_arm(c.w.env, FAULT_READ | FAULT_OPEN, 0, LAM_IO, false);
         provider_unref(p);
         check_rows(&c.w, c.expected);
@@ -173,12 +178,10 @@ START_TEST(each_failed_sync_before_the_commit_fails_the_flush) {
     unsigned failed = 0, passed = 0;
     for (uint64_t nth = 1;; nth++) {
         struct crash_run c;
-        struct flush_result r;
+        bool fired;
         prepare(&c);
         struct provider *p = world_provider(&c.w, "t");
-        env_fault_arm(c.w.env, FAULT_SYNC, nth, LAM_IO, false);
-        enum lam_code rc = flush_table(c.w.f, p, &r, &c.w.err);
-        bool fired = env_fault_fired(c.w.env) > 0;
+        enum lam_code rc = flush_failing(&c, p, FAULT_SYNC, nth, LAM_IO, false, &fired);
         provider_unref(p);
         finish(&c);
         if (!fired)
