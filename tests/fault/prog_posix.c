@@ -28,7 +28,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -549,13 +548,8 @@ static void in_child(enum gate gate, bool (*fn)(enum script_part), enum script_p
         fflush(stdout);
         gate_child_exit(holds ? 0 : 1);
     }
-    int status;
-    if (waitpid(pid, &status, 0) != pid)
-        abort();
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    if (gate_child_held(pid, true))
         return;
-    if (WIFSIGNALED(status))
-        printf("killed by signal %d\n", WTERMSIG(status));
     if (failed[gate]++ < 10) {
         printf("FAILED %s\n", name);
         gate_replay("make sim-programs && build/release/fault/posix --seed 0x%" PRIx64

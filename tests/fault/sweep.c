@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/fault/heap.h"
@@ -239,14 +238,7 @@ static bool in_child(struct sweep *s, const struct sweep_case *c, uint64_t *ladd
         fflush(stdout);
         gate_child_exit(holds ? 0 : 1);
     }
-    int status;
-    if (waitpid(pid, &status, 0) != pid)
-        abort();
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return true;
-    if (WIFSIGNALED(status) && s->failures < s->show)
-        printf("killed by signal %d\n", WTERMSIG(status));
-    return false;
+    return gate_child_held(pid, s->failures < s->show);
 }
 
 bool sweep_case(struct sweep *s, const struct sweep_case *c, bool skip) {

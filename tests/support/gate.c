@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 bool gate_report(const char *gate, uint64_t required, uint64_t reached, uint64_t failed,
@@ -26,6 +28,15 @@ void gate_child_exit(int status) {
     if (__gcov_dump)
         __gcov_dump();
     _exit(status);
+}
+
+bool gate_child_held(pid_t child, bool show) {
+    int status;
+    if (waitpid(child, &status, 0) != child)
+        abort();
+    if (WIFSIGNALED(status) && show)
+        printf("killed by signal %d\n", WTERMSIG(status));
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 void gate_replay(const char *format, ...) {
