@@ -3,9 +3,9 @@
  * Inserting and point reads. What inserts take of the pool:
  *
  * A1. A leaf or version takes what LEAF_BYTES says, and an insert that makes an inner node makes an
- *     ART_4, which costs no more than GROWTH_SHARE.
- * A2. A node grows at the insert of its 5th, 17th and 49th child. Between becoming what it is and
- *     growing again it gets at least 3, 12 and 32 children, whose shares pay for the larger node.
+ *     ART_5, which costs no more than GROWTH_SHARE.
+ * A2. A node grows at the insert of its 6th, 17th and 49th child. Between becoming what it is and
+ *     growing again it gets at least 4, 11 and 32 children, whose shares pay for the larger node.
  * A3. A node's first growth after a reservation has no such shares behind it, so art_reserve adds
  *     the larger nodes of as many nodes of the dearest kinds as inserts may come. */
 #include "lsm/art.h"
@@ -16,16 +16,16 @@
 #define GROWTH_SHARE 72u
 
 static const size_t node_bytes[ART_TYPES] = {
-    sizeof(struct art_linear) + 4 * sizeof(uintptr_t),
-    sizeof(struct art_linear) + 16 * sizeof(uintptr_t),
+    sizeof(struct art_linear) + (1 + 5) * sizeof(uintptr_t),
+    sizeof(struct art_linear) + (2 + 16) * sizeof(uintptr_t),
     sizeof(struct art_48),
     sizeof(struct art_256),
 };
-static const uint8_t node_room[] = {4, ART_LINEAR_MAX, ART_48_MAX};
+static const uint8_t node_room[] = {5, ART_LINEAR_MAX, ART_48_MAX};
 
-_Static_assert(sizeof(struct art_linear) + 4 * sizeof(uintptr_t) <= GROWTH_SHARE, "A1");
-_Static_assert(sizeof(struct art_linear) + 16 * sizeof(uintptr_t) <= 3 * GROWTH_SHARE, "A2");
-_Static_assert(sizeof(struct art_48) <= 12 * GROWTH_SHARE, "A2");
+_Static_assert(sizeof(struct art_linear) + 6 * sizeof(uintptr_t) <= GROWTH_SHARE, "A1");
+_Static_assert(sizeof(struct art_linear) + 18 * sizeof(uintptr_t) <= 4 * GROWTH_SHARE, "A2");
+_Static_assert(sizeof(struct art_48) <= 11 * GROWTH_SHARE, "A2");
 _Static_assert(sizeof(struct art_256) <= 32 * GROWTH_SHARE, "A2");
 _Static_assert(sizeof(struct art_version) % 8 == 0 && sizeof(struct art_jump) % 8 == 0, "aligned");
 
@@ -47,7 +47,7 @@ size_t art_put_bound(size_t key_size, size_t value_size) {
 enum lam_code art_reserve(struct art *t, size_t bytes, size_t more, struct lam_error *err) {
     size_t inserts = bytes / art_put_bound(0, 0);
     size_t growth = 0;
-    for (int type = ART_48; type >= ART_4; type--) { /* A3 */
+    for (int type = ART_48; type >= ART_5; type--) { /* A3 */
         size_t n = inserts < t->counts[type] ? inserts : t->counts[type];
         growth += n * node_bytes[type + 1];
         inserts -= n;
@@ -212,10 +212,11 @@ static void put_child(struct art_node *n, uint8_t byte, uintptr_t link) {
         return;
     }
     struct art_linear *l = (struct art_linear *)n;
-    uint64_t word = atomic_load_explicit(&l->bytes[i / 8], memory_order_relaxed);
-    word |= (uint64_t)byte << (8 * (i % 8));
-    atomic_store_explicit(&l->bytes[i / 8], word, memory_order_relaxed);
-    atomic_store_explicit(&l->links[i], link, memory_order_relaxed);
+    _Atomic(uintptr_t) *place = (_Atomic(uintptr_t) *)&art_linear_links(l)[i];
+    uintptr_t word = atomic_load_explicit(&l->words[i / 8], memory_order_relaxed);
+    word |= (uintptr_t)byte << (8 * (i % 8));
+    atomic_store_explicit(&l->words[i / 8], word, memory_order_relaxed);
+    atomic_store_explicit(place, link, memory_order_relaxed);
     /* Pairs with the acquire load in art_linear_bytes. */
     atomic_store_explicit(&n->count, (uint8_t)(i + 1), memory_order_release);
 }
@@ -232,7 +233,8 @@ static void copy_linear(struct art_node *to, const struct art_linear *from) {
     uint64_t words[2];
     unsigned count = art_linear_bytes(from, words);
     for (unsigned i = 0; i < count; i++)
-        put_child(to, (uint8_t)(words[i / 8] >> (8 * (i % 8))), art_load(&from->links[i]));
+        put_child(to, (uint8_t)(words[i / 8] >> (8 * (i % 8))),
+                  art_load(&art_linear_links(from)[i]));
 }
 
 /* `place` links the node. */
@@ -268,7 +270,7 @@ static void split(struct art *t, _Atomic(uintptr_t) *place, struct lam_slice key
                   const struct entry *e) {
     uintptr_t below = art_load(place);
     uintptr_t leaf = make_leaf(t, e);
-    struct art_node *n = make_node(t, ART_4, depth, leaf & ~(uintptr_t)1);
+    struct art_node *n = make_node(t, ART_5, depth, leaf & ~(uintptr_t)1);
     hang(n, key, below);
     hang(n, e->key, leaf);
     publish(place, (uintptr_t)n);

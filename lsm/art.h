@@ -30,7 +30,7 @@
 #include "lsm/pool.h"
 
 enum art_type {
-    ART_4, /* up to 4 or 16 children in the order they came */
+    ART_5, /* up to 5 or 16 children in the order they came */
     ART_16,
     ART_48,  /* children found by a table of 256 bytes */
     ART_256, /* one place a byte */

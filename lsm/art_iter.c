@@ -15,7 +15,7 @@ static uintptr_t child_above(const struct art_node *n, int at, int *at_out) {
         if (lane < 0)
             return 0;
         *at_out = (uint8_t)(words[lane / 8] >> (8 * (lane % 8)));
-        return art_load(&l->links[lane]);
+        return art_load(&art_linear_links(l)[lane]);
     }
     for (int byte = at + 1; byte < 256; byte++) {
         uintptr_t link = art_child(n, (uint8_t)byte);
@@ -36,7 +36,7 @@ static uintptr_t child_below(const struct art_node *n, int at, int *at_out) {
         if (lane < 0)
             return 0;
         *at_out = (uint8_t)(words[lane / 8] >> (8 * (lane % 8)));
-        return art_load(&l->links[lane]);
+        return art_load(&art_linear_links(l)[lane]);
     }
     for (int byte = at - 1; byte >= 0; byte--) {
         uintptr_t link = art_child(n, (uint8_t)byte);
@@ -104,11 +104,24 @@ static bool pop(struct art_iter *it) {
     return true;
 }
 
+/* The leaves side by side in a lower node are what a walk comes to next, and each is a cache miss.
+ */
+static void prefetch_children(const struct art_node *n) {
+    if (n->type > ART_16)
+        return;
+    const struct art_linear *l = (const struct art_linear *)n;
+    const _Atomic(uintptr_t) *links = art_linear_links(l);
+    unsigned count = atomic_load_explicit(&n->count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++)
+        __builtin_prefetch((const void *)atomic_load_explicit(&links[i], memory_order_relaxed));
+}
+
 /* To the first or last leaf below a link. */
 static bool descend(struct art_iter *it, uintptr_t link, bool forward) {
     while (!art_is_leaf(link)) {
         const struct art_node *n = art_node_of(link);
         int at;
+        prefetch_children(n);
         link = forward ? link_after(n, -2, &at) : link_before(n, 256, &at);
         LAM_ASSERT(link);
         push(it, n, at);

@@ -47,12 +47,14 @@ struct art_node {
     _Atomic(uintptr_t) sample;
 };
 
-/* ART_4 and ART_16 */
+/* ART_5 and ART_16: one word or two with the byte of child i in bits 8 * (i % 8) of word i / 8,
+ * then the links. Two words are read of either: the second is ignored, as all bytes from `count`
+ * on. */
 struct art_linear {
     struct art_node head;
-    _Atomic uint64_t bytes[2]; /* byte of child i in bits 8 * (i % 8) of word i / 8; else 0 */
-    _Atomic(uintptr_t) links[];
+    _Atomic(uintptr_t) words[];
 };
+_Static_assert(sizeof(uintptr_t) == 8, "a word has eight bytes");
 
 struct art_48 {
     struct art_node head;
@@ -190,11 +192,14 @@ static inline int art_lane_below_sse2(const uint64_t words[2], unsigned count, i
 #define art_lane_below art_lane_below_plain
 #endif
 
+static inline const _Atomic(uintptr_t) *art_linear_links(const struct art_linear *n) {
+    return &n->words[n->head.type == ART_5 ? 1 : 2];
+}
 /* Reads the bytes; gives how many there are. */
 static inline unsigned art_linear_bytes(const struct art_linear *n, uint64_t words[2]) {
     unsigned count = atomic_load_explicit(&n->head.count, memory_order_acquire);
-    words[0] = atomic_load_explicit(&n->bytes[0], memory_order_relaxed);
-    words[1] = atomic_load_explicit(&n->bytes[1], memory_order_relaxed);
+    words[0] = atomic_load_explicit(&n->words[0], memory_order_relaxed);
+    words[1] = atomic_load_explicit(&n->words[1], memory_order_relaxed);
     return count;
 }
 
@@ -205,7 +210,7 @@ static inline const _Atomic(uintptr_t) *art_place(const struct art_node *n, uint
         uint64_t words[2];
         unsigned count = art_linear_bytes(l, words);
         int lane = art_lane(words, count, byte);
-        return lane < 0 ? NULL : &l->links[lane];
+        return lane < 0 ? NULL : &art_linear_links(l)[lane];
     }
     if (n->type == ART_48) {
         const struct art_48 *m = (const struct art_48 *)n;

@@ -403,7 +403,7 @@ END_TEST
 /* All nodes stand before their growth; then one batch makes all grow, or one node grow to the end.
  */
 START_TEST(growth_of_all_nodes_at_once_fits) {
-    static const unsigned rooms[] = {4, 16, 48};
+    static const unsigned rooms[] = {5, 16, 48};
     for (unsigned r = 0; r < 3; r++) {
         struct pool pool = {0};
         struct art t;
