@@ -15,18 +15,22 @@
 
 #define GROWTH_SHARE 72u
 
-static const size_t node_bytes[ART_TYPES] = {
-    sizeof(struct art_linear) + (1 + 5) * sizeof(uintptr_t),
-    sizeof(struct art_linear) + (2 + 16) * sizeof(uintptr_t),
-    sizeof(struct art_48),
-    sizeof(struct art_256),
+/* Nodes begin with a cache line, so that a small one takes just one and of others the head with the
+ * bytes does. */
+#define LINES(bytes) (((bytes) + POOL_LINE - 1) / POOL_LINE)
+static const size_t node_lines[ART_TYPES] = {
+    LINES(sizeof(struct art_linear) + (1 + 5) * sizeof(uintptr_t)),
+    LINES(sizeof(struct art_linear) + (2 + 16) * sizeof(uintptr_t)),
+    LINES(sizeof(struct art_48)),
+    LINES(sizeof(struct art_256)),
 };
 static const uint8_t node_room[] = {5, ART_LINEAR_MAX, ART_48_MAX};
 
-_Static_assert(sizeof(struct art_linear) + 6 * sizeof(uintptr_t) <= GROWTH_SHARE, "A1");
-_Static_assert(sizeof(struct art_linear) + 18 * sizeof(uintptr_t) <= 4 * GROWTH_SHARE, "A2");
-_Static_assert(sizeof(struct art_48) <= 11 * GROWTH_SHARE, "A2");
-_Static_assert(sizeof(struct art_256) <= 32 * GROWTH_SHARE, "A2");
+#define SHARES(n) ((n)*GROWTH_SHARE / POOL_LINE) /* lines they pay for */
+_Static_assert(LINES(sizeof(struct art_linear) + 6 * sizeof(uintptr_t)) <= SHARES(1), "A1");
+_Static_assert(LINES(sizeof(struct art_linear) + 18 * sizeof(uintptr_t)) <= SHARES(4), "A2");
+_Static_assert(LINES(sizeof(struct art_48)) <= SHARES(11), "A2");
+_Static_assert(LINES(sizeof(struct art_256)) <= SHARES(32), "A2");
 _Static_assert(sizeof(struct art_version) % 8 == 0 && sizeof(struct art_jump) % 8 == 0, "aligned");
 
 /* --- room ----------------------------------------------------------------------------------- */
@@ -49,7 +53,7 @@ enum lam_code art_reserve(struct art *t, size_t bytes, size_t more, struct lam_e
     size_t growth = 0;
     for (int type = ART_48; type >= ART_5; type--) { /* A3 */
         size_t n = inserts < t->counts[type] ? inserts : t->counts[type];
-        growth += n * node_bytes[type + 1];
+        growth += n * node_lines[type + 1] * POOL_LINE;
         inserts -= n;
     }
     size_t total;
@@ -181,9 +185,8 @@ static void publish(_Atomic(uintptr_t) *place, uintptr_t link) {
 
 static struct art_node *make_node(struct art *t, enum art_type type, size_t depth,
                                   uintptr_t sample) {
-    struct art_node *n = pool_take(t->pool, node_bytes[type]);
-    /* Of ART_48 the links up to `count` are read only, of linear nodes likewise. */
-    memset(n, 0, type == ART_48 ? offsetof(struct art_48, links) : node_bytes[type]);
+    struct art_node *n = pool_take_lines(t->pool, node_lines[type]);
+    memset(n, 0, node_lines[type] * POOL_LINE);
     n->depth = (uint32_t)depth;
     n->type = (uint8_t)type;
     atomic_init(&n->sample, sample);

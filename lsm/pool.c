@@ -35,7 +35,7 @@ enum lam_code pool_reserve(struct pool *p, size_t bytes, struct lam_error *err) 
     size_t want = p->next_bytes ? p->next_bytes : POOL_FIRST_BYTES;
     size_t size = want > bytes ? want : bytes;
     size_t total;
-    if (!size_add(size, sizeof(struct pool_chunk), &total))
+    if (!size_add(size, sizeof(struct pool_chunk) + POOL_LINE, &total))
         return mem_fail(err, size);
     struct pool_chunk *c = mem_alloc(total);
     if (!c)
@@ -45,17 +45,30 @@ enum lam_code pool_reserve(struct pool *p, size_t bytes, struct lam_error *err) 
     p->chunks = c;
     if (room_of(p, 1) > room_of(p, 0))
         p->rooms[0] = p->rooms[1];
-    p->rooms[1] = (struct pool_room){c->data, c->data + size};
+    uint8_t *end = c->data + size + POOL_LINE;
+    p->rooms[1] = (struct pool_room){c->data, end - (uintptr_t)end % POOL_LINE};
     p->bytes += total;
     p->next_bytes = want < POOL_LARGE_BYTES ? want * 2 : POOL_LARGE_BYTES;
     return LAM_OK;
 }
 
-void *pool_take(struct pool *p, size_t bytes) {
-    size_t size = (bytes + 7) & ~(size_t)7;
+/* Of the room that has `size` bytes. */
+static struct pool_room *room_for(struct pool *p, size_t size) {
     struct pool_room *r = &p->rooms[room_of(p, 0) < size];
     LAM_ASSERT((size_t)(r->end - r->at) >= size);
+    return r;
+}
+
+void *pool_take(struct pool *p, size_t bytes) {
+    size_t size = (bytes + 7) & ~(size_t)7;
+    struct pool_room *r = room_for(p, size);
     void *out = r->at;
     r->at += size;
     return out;
+}
+
+void *pool_take_lines(struct pool *p, size_t lines) {
+    struct pool_room *r = room_for(p, lines * POOL_LINE);
+    r->end -= lines * POOL_LINE;
+    return r->end;
 }

@@ -29,5 +29,8 @@ void pool_fini(struct pool *p);
 MUST_CHECK enum lam_code pool_reserve(struct pool *p, size_t bytes, struct lam_error *err);
 /* Reserved memory, aligned to 8, not zeroed. */
 void *pool_take(struct pool *p, size_t bytes);
+/* The same in whole cache lines, from the other end of a chunk. */
+#define POOL_LINE 64u
+void *pool_take_lines(struct pool *p, size_t lines);
 
 #endif

@@ -444,6 +444,34 @@ START_TEST(a_reservation_that_is_too_large_fails) {
 }
 END_TEST
 
+static size_t room_of(const struct pool *p) {
+    return (size_t)(p->rooms[0].end - p->rooms[0].at) + (size_t)(p->rooms[1].end - p->rooms[1].at);
+}
+
+/* A batch is not charged more growth than it has entries, nor more than there are nodes. */
+START_TEST(reservations_stay_in_proportion) {
+    struct pool pool = {0};
+    struct art t;
+    art_init(&t, &pool);
+    uint8_t key[3] = {0};
+    struct entry e = {lam_slice_of(key, 3), 1, ENTRY_PUT, SLICE_EMPTY};
+    for (unsigned i = 0; i < 200; i++)
+        for (unsigned j = 0; j < (i < 100 ? 3 : 10); j++) {
+            key[0] = (uint8_t)i;
+            key[1] = (uint8_t)j;
+            ck_ok(art_reserve(&t, art_put_bound(3, 0), 0, &err), &err);
+            ck_assert(art_insert(&t, &e));
+        }
+    ck_assert_uint_eq(t.counts[ART_5], 100);
+    ck_assert_uint_eq(t.counts[ART_16], 100);
+    reserve_exactly(&t, 100 * art_put_bound(3, 0));
+    ck_assert_uint_le(room_of(&pool), 100 * (art_put_bound(3, 0) + 704) + 3000);
+    reserve_exactly(&t, 1000 * art_put_bound(3, 0));
+    ck_assert_uint_le(room_of(&pool), 1000 * art_put_bound(3, 0) + 100 * (192 + 704) + 3000);
+    pool_fini(&pool);
+}
+END_TEST
+
 /* What batches leave of their reservations is used by the next ones. */
 START_TEST(reserving_far_too_much_each_time_wastes_little) {
     struct pool pool = {0};
@@ -451,9 +479,27 @@ START_TEST(reserving_far_too_much_each_time_wastes_little) {
     for (int i = 0; i < 4000; i++) {
         ck_ok(pool_reserve(&pool, 700 << 10, &err), &err);
         pool_take(&pool, 8000);
-        taken += 8000;
+        pool_take_lines(&pool, 3);
+        taken += 8000 + 3 * POOL_LINE;
     }
     ck_assert_uint_lt(pool.bytes, taken + (3u << 20));
+    pool_fini(&pool);
+}
+END_TEST
+
+START_TEST(the_pool_keeps_the_chunk_with_more_room_open) {
+    struct pool pool = {0};
+    ck_ok(pool_reserve(&pool, 1 << 20, &err), &err);
+    pool_take(&pool, 1 << 10);
+    ck_ok(pool_reserve(&pool, 3 << 20, &err), &err);
+    pool_take(&pool, 3 << 20);
+    ck_ok(pool_reserve(&pool, 3 << 20, &err), &err);
+    pool_take(&pool, 3 << 20);
+    size_t bytes = pool.bytes;
+    ck_ok(pool_reserve(&pool, 1000 << 10, &err), &err);
+    pool_take(&pool, 1000 << 10);
+    ck_assert_uint_eq(pool.bytes, bytes);
+    ck_assert_uint_eq((uintptr_t)pool_take_lines(&pool, 1) % POOL_LINE, 0);
     pool_fini(&pool);
 }
 END_TEST
@@ -517,4 +563,6 @@ TEST_MAIN("lsm/art", VECTOR_TESTS plain_search_finds_bytes_by_order,
           trees_higher_than_the_ring_are_walked, an_old_version_among_many_is_near,
           held_iterators_miss_nothing_that_was_there_and_keep_the_order,
           inserts_fit_what_was_reserved_for_them, growth_of_all_nodes_at_once_fits,
-          a_reservation_that_is_too_large_fails, reserving_far_too_much_each_time_wastes_little)
+          a_reservation_that_is_too_large_fails, reservations_stay_in_proportion,
+          the_pool_keeps_the_chunk_with_more_room_open,
+          reserving_far_too_much_each_time_wastes_little)
