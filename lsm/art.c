@@ -2,7 +2,7 @@
  *
  * Inserting and point reads. What inserts take of the pool:
  *
- * A1. A leaf or version takes what LEAF_BYTES says, and an insert that makes an inner node makes an
+ * A1. A leaf or version takes what leaf_bound says, and an insert that makes an inner node makes an
  *     ART_5, which costs no more than GROWTH_SHARE.
  * A2. A node grows at the insert of its 6th, 17th and 49th child. Between becoming what it is and
  *     growing again it gets at least 4, 11 and 32 children, whose shares pay for the larger node.
@@ -40,12 +40,15 @@ void art_init(struct art *t, struct pool *pool) {
     t->pool = pool;
 }
 
-/* A version beside the first has a jump and no key. */
-#define LEAF_BYTES(key_size, value_size)                                                           \
-    (sizeof(struct art_leaf) + sizeof(struct art_jump) + (key_size) + (value_size) + 7)
+/* A leaf with its first version, or another version with its jump and no key. */
+static size_t leaf_bound(size_t key_size, size_t value_size) {
+    size_t leaf = sizeof(struct art_leaf) + key_size;
+    size_t version = sizeof(struct art_version) + sizeof(struct art_jump);
+    return (leaf > version ? leaf : version) + value_size + 7;
+}
 
 size_t art_put_bound(size_t key_size, size_t value_size) {
-    return LEAF_BYTES(key_size, value_size) + GROWTH_SHARE;
+    return leaf_bound(key_size, value_size) + GROWTH_SHARE;
 }
 
 enum lam_code art_reserve(struct art *t, size_t bytes, size_t more, struct lam_error *err) {
