@@ -35,8 +35,9 @@ enum lam_code pool_reserve(struct pool *p, size_t bytes, struct lam_error *err) 
     size_t want = p->next_bytes ? p->next_bytes : POOL_FIRST_BYTES;
     size_t size = want > bytes ? want : bytes;
     size_t total;
-    if (!size_add(size, sizeof(struct pool_chunk) + POOL_LINE, &total))
+    if (!size_add(size, sizeof(struct pool_chunk) + POOL_LINE + 7, &total))
         return mem_fail(err, size);
+    size = (size + 7) & ~(size_t)7;
     struct pool_chunk *c = mem_alloc(total);
     if (!c)
         return mem_fail(err, total);
@@ -45,8 +46,10 @@ enum lam_code pool_reserve(struct pool *p, size_t bytes, struct lam_error *err) 
     p->chunks = c;
     if (room_of(p, 1) > room_of(p, 0))
         p->rooms[0] = p->rooms[1];
+    /* Where the heap put the chunk must not tell how much fits: runs of a test would differ. */
     uint8_t *end = c->data + size + POOL_LINE;
-    p->rooms[1] = (struct pool_room){c->data, end - (uintptr_t)end % POOL_LINE};
+    end -= (uintptr_t)end % POOL_LINE;
+    p->rooms[1] = (struct pool_room){end - size, end};
     p->bytes += total;
     p->next_bytes = want < POOL_LARGE_BYTES ? want * 2 : POOL_LARGE_BYTES;
     return LAM_OK;
