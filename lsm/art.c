@@ -31,7 +31,7 @@ _Static_assert(LINES(sizeof(struct art_linear) + 6 * sizeof(uintptr_t)) <= SHARE
 _Static_assert(LINES(sizeof(struct art_linear) + 18 * sizeof(uintptr_t)) <= SHARES(4), "A2");
 _Static_assert(LINES(sizeof(struct art_48)) <= SHARES(11), "A2");
 _Static_assert(LINES(sizeof(struct art_256)) <= SHARES(32), "A2");
-_Static_assert(sizeof(struct art_version) % 8 == 0 && sizeof(struct art_jump) % 8 == 0, "aligned");
+_Static_assert(sizeof(struct art_version) % 8 == 0 && sizeof(struct art_below) % 8 == 0, "aligned");
 
 /* --- room ----------------------------------------------------------------------------------- */
 
@@ -40,10 +40,10 @@ void art_init(struct art *t, struct pool *pool) {
     t->pool = pool;
 }
 
-/* A leaf with its first version, or another version with its jump and no key. */
+/* A leaf with its first version, or another version with its way down and no key. */
 static size_t leaf_bound(size_t key_size, size_t value_size) {
     size_t leaf = sizeof(struct art_leaf) + key_size;
-    size_t version = sizeof(struct art_version) + sizeof(struct art_jump);
+    size_t version = sizeof(struct art_version) + sizeof(struct art_below);
     return (leaf > version ? leaf : version) + value_size + 7;
 }
 
@@ -67,43 +67,44 @@ enum lam_code art_reserve(struct art *t, size_t bytes, size_t more, struct lam_e
 
 /* --- versions ------------------------------------------------------------------------------- */
 
-static struct art_version *older_of(const struct art_version *v) {
-    return atomic_load_explicit(&v->older, memory_order_acquire);
+/* Of a version in a chain. */
+static struct art_below *below_of(const struct art_version *v) {
+    return (struct art_below *)v->data;
 }
 
-static struct art_version *newest_of(const struct art_leaf *l) {
+static struct art_version *older_of(const struct art_version *v) {
+    return atomic_load_explicit(&below_of(v)->older, memory_order_acquire);
+}
+
+static struct art_version *chain_of(const struct art_leaf *l) {
     return atomic_load_explicit(&l->newest, memory_order_acquire);
 }
 
-/* Where a search may go on from `v` besides `older`: further down, or NULL. */
-static const struct art_version *jump_of(const struct art_version *v) {
-    return v->has_jump ? ((const struct art_jump *)v->data)->to : NULL;
+/* Fills the jump of a version that comes on top of `older`: it skips as many versions as the last
+ * two jumps together if these are equally long, else one (Myers: An Applicative Random-Access
+ * Stack, 1983). Versions that came out of order make jumps shorter or longer, never wrong: each
+ * leads down. */
+static void make_jump(struct art_below *b, const struct art_version *older) {
+    if (!older) {
+        b->jump = NULL;
+        b->rank = 0;
+        return;
+    }
+    const struct art_version *one = below_of(older)->jump;
+    const struct art_version *two = one ? below_of(one)->jump : NULL;
+    uint32_t rank = below_of(older)->rank;
+    bool equal = two && rank - below_of(one)->rank == below_of(one)->rank - below_of(two)->rank;
+    b->jump = equal ? two : older;
+    b->rank = rank + 1;
 }
 
-static uint32_t rank_of(const struct art_version *v) {
-    return v->has_jump ? ((const struct art_jump *)v->data)->rank : 0;
-}
-
-/* The jump of a version that comes on top of `below`: skips as many versions as the last two jumps
- * together if these are equally long, else one (Myers: An Applicative Random-Access Stack, 1983).
- * Versions that came out of order make jumps shorter or longer, never wrong: each leads down. */
-static struct art_jump make_jump(const struct art_version *below) {
-    if (!below)
-        return (struct art_jump){NULL, 0};
-    uint32_t rank = rank_of(below);
-    const struct art_version *one = jump_of(below);
-    const struct art_version *two = one ? jump_of(one) : NULL;
-    bool equal = two && rank - rank_of(one) == rank_of(one) - rank_of(two);
-    return (struct art_jump){equal ? two : below, rank + 1};
-}
-
-/* Last version on the way down whose sequence is above `snapshot`, or NULL. */
-const struct art_version *art_version_above(const struct art_leaf *l, uint64_t snapshot) {
-    const struct art_version *v = newest_of(l);
-    if (v->sequence <= snapshot)
+/* Last version on the way down the chain whose sequence is above `snapshot`, or NULL. */
+static const struct art_version *chain_above(const struct art_leaf *l, uint64_t snapshot) {
+    const struct art_version *v = chain_of(l);
+    if (!v || v->sequence <= snapshot)
         return NULL;
     for (;;) {
-        const struct art_version *next = jump_of(v);
+        const struct art_version *next = below_of(v)->jump;
         if (!next || next->sequence <= snapshot)
             next = older_of(v);
         if (!next || next->sequence <= snapshot)
@@ -112,25 +113,47 @@ const struct art_version *art_version_above(const struct art_leaf *l, uint64_t s
     }
 }
 
-const struct art_version *art_version_upto(const struct art_leaf *l, uint64_t snapshot) {
-    const struct art_version *v = newest_of(l);
+static const struct art_version *chain_upto(const struct art_leaf *l, uint64_t snapshot) {
+    const struct art_version *v = chain_of(l);
     while (v && v->sequence > snapshot) {
-        const struct art_version *jump = jump_of(v);
+        const struct art_version *jump = below_of(v)->jump;
         v = jump && jump->sequence > snapshot ? jump : older_of(v);
     }
     return v;
 }
 
+const struct art_version *art_version_above(const struct art_leaf *l, uint64_t snapshot) {
+    const struct art_version *v = chain_above(l, snapshot), *first = &l->first;
+    return first->sequence > snapshot && (!v || first->sequence < v->sequence) ? first : v;
+}
+
+const struct art_version *art_version_upto(const struct art_leaf *l, uint64_t snapshot) {
+    const struct art_version *v = chain_upto(l, snapshot), *first = &l->first;
+    return first->sequence <= snapshot && (!v || first->sequence > v->sequence) ? first : v;
+}
+
+const struct art_version *art_version_newest(const struct art_leaf *l) {
+    return art_version_upto(l, UINT64_MAX);
+}
+
 const struct art_version *art_version_oldest(const struct art_leaf *l) {
-    const struct art_version *v = newest_of(l);
-    for (;;) {
-        const struct art_version *next = jump_of(v);
+    const struct art_version *v = chain_of(l), *next = v;
+    while (next) {
+        v = next;
+        next = below_of(v)->jump;
         if (!next)
             next = older_of(v);
-        if (!next)
-            return v;
-        v = next;
     }
+    return v && v->sequence < l->first.sequence ? v : &l->first;
+}
+
+const struct art_version *art_version_older(const struct art_leaf *l, const struct art_version *v) {
+    const struct art_version *first = &l->first;
+    if (v == first)
+        return chain_upto(l, v->sequence);
+    const struct art_version *older = older_of(v);
+    bool between = first->sequence < v->sequence && (!older || first->sequence > older->sequence);
+    return between ? first : older;
 }
 
 void art_entry_of(const struct art_leaf *l, const struct art_version *v, struct entry *out) {
@@ -140,7 +163,7 @@ void art_entry_of(const struct art_leaf *l, const struct art_version *v, struct 
     out->value = lam_slice_of(v->data + v->skip, v->value_size);
 }
 
-/* All but `older`, `has_jump` and what comes before the value, which takes `skip` bytes. */
+/* All but what comes before the value, which takes `skip` bytes. */
 static void fill_version(struct art_version *v, const struct entry *e, size_t skip) {
     v->sequence = e->sequence;
     v->kind = (unsigned)e->kind;
@@ -152,31 +175,28 @@ static void fill_version(struct art_version *v, const struct entry *e, size_t sk
 
 static uintptr_t make_leaf(struct art *t, const struct entry *e) {
     struct art_leaf *l = pool_take(t->pool, sizeof *l + e->key.size + e->value.size);
-    struct art_version *v = &l->first;
-    atomic_init(&v->older, NULL);
-    v->has_jump = 0;
     if (e->key.size)
-        memcpy(v->data, e->key.data, e->key.size);
-    fill_version(v, e, e->key.size);
-    atomic_init(&l->newest, v);
+        memcpy(l->first.data, e->key.data, e->key.size);
+    fill_version(&l->first, e, e->key.size);
+    atomic_init(&l->newest, NULL);
     return (uintptr_t)l | 1;
 }
 
 /* False: there is one with that sequence. */
 static bool add_version(struct art *t, struct art_leaf *l, const struct entry *e) {
-    struct art_version *above = (struct art_version *)art_version_above(l, e->sequence);
-    struct art_version *below = above ? older_of(above) : newest_of(l);
-    if (below && below->sequence == e->sequence)
+    const struct art_version *above = chain_above(l, e->sequence);
+    struct art_version *older = above ? older_of(above) : chain_of(l);
+    if (l->first.sequence == e->sequence || (older && older->sequence == e->sequence))
         return false;
-    struct art_version *v = pool_take(t->pool, sizeof *v + sizeof(struct art_jump) + e->value.size);
-    struct art_jump jump = make_jump(below);
-    atomic_init(&v->older, below);
-    v->has_jump = 1;
-    memcpy(v->data, &jump, sizeof jump);
-    fill_version(v, e, sizeof jump);
-    DEBUG_ASSERT(!below || below->sequence < v->sequence);
-    /* Pairs with the acquire loads in newest_of and older_of. */
-    atomic_store_explicit(above ? &above->older : &l->newest, v, memory_order_release);
+    struct art_version *v =
+        pool_take(t->pool, sizeof *v + sizeof(struct art_below) + e->value.size);
+    struct art_below *b = below_of(v);
+    make_jump(b, older);
+    atomic_init(&b->older, older);
+    fill_version(v, e, sizeof *b);
+    DEBUG_ASSERT(!older || older->sequence < v->sequence);
+    /* Pairs with the acquire loads in chain_of and older_of. */
+    atomic_store_explicit(above ? &below_of(above)->older : &l->newest, v, memory_order_release);
     return true;
 }
 

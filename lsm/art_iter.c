@@ -189,7 +189,7 @@ void art_iter_init(struct art_iter *it, const struct art *t) {
 
 static bool stand_newest(struct art_iter *it, bool found) {
     if (found)
-        it->version = atomic_load_explicit(&it->leaf->newest, memory_order_acquire);
+        it->version = art_version_newest(it->leaf);
     return found;
 }
 
@@ -236,8 +236,7 @@ bool art_iter_before(struct art_iter *it, struct lam_slice key, uint64_t sequenc
 
 bool art_iter_next(struct art_iter *it) {
     LAM_ASSERT(it->leaf);
-    const struct art_version *older =
-        atomic_load_explicit(&it->version->older, memory_order_acquire);
+    const struct art_version *older = art_version_older(it->leaf, it->version);
     if (older) {
         it->version = older;
         return true;

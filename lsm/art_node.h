@@ -17,24 +17,26 @@
 #define ART_48_MAX     48
 
 struct art_version {
-    _Atomic(struct art_version *) older; /* next lower sequence; release by the writer */
     uint64_t sequence : 56;
-    uint64_t kind : 7;
-    uint64_t has_jump : 1; /* `data` begins with a struct art_jump */
+    uint64_t kind : 8;
     uint32_t value_size;
-    uint32_t skip; /* bytes of `data` before the value */
+    uint32_t skip; /* bytes of `data` before the value: a leaf's key, or a struct art_below */
     uint8_t data[];
 };
 
-/* Way to a far older version, so that a long chain is searched in O(log n): see art_jump_of. */
-struct art_jump {
-    const struct art_version *to;
-    uint32_t rank; /* versions below it when it came */
+/* Where a chain goes on below a version, and a way to a far older one, so that a long chain is
+ * searched in O(log n): see make_jump. */
+struct art_below {
+    _Atomic(struct art_version *) older; /* next lower sequence; release by the writer */
+    const struct art_version *jump;      /* one that is lower still, or the same; or NULL */
+    uint32_t rank;                       /* versions below it when it came */
 };
 
+/* The version that came first stands in the leaf and in no chain, so that a leaf of one version is
+ * small. It is the oldest, unless versions came out of order. */
 struct art_leaf {
-    _Atomic(struct art_version *) newest; /* release by the writer */
-    struct art_version first; /* the one that came first; its data begins with the key */
+    _Atomic(struct art_version *) newest; /* of the chain of the others; release by the writer */
+    struct art_version first;             /* its data begins with the key */
 };
 
 struct art_node {
@@ -229,7 +231,10 @@ static inline uintptr_t art_child(const struct art_node *n, uint8_t byte) {
 const struct art_version *art_version_upto(const struct art_leaf *l, uint64_t snapshot);
 /* Oldest version with sequence > `snapshot`, or NULL. */
 const struct art_version *art_version_above(const struct art_leaf *l, uint64_t snapshot);
+const struct art_version *art_version_newest(const struct art_leaf *l);
 const struct art_version *art_version_oldest(const struct art_leaf *l);
+/* The next older one, or NULL. */
+const struct art_version *art_version_older(const struct art_leaf *l, const struct art_version *v);
 void art_entry_of(const struct art_leaf *l, const struct art_version *v, struct entry *out);
 
 #endif

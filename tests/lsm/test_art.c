@@ -246,10 +246,9 @@ END_TEST
 static unsigned steps_to(const struct art_leaf *l, uint64_t snapshot) {
     unsigned steps = 0;
     const struct art_version *v = atomic_load(&l->newest);
-    for (; v->sequence > snapshot; steps++) {
-        const struct art_version *jump =
-            v->has_jump ? ((const struct art_jump *)v->data)->to : NULL;
-        v = jump && jump->sequence > snapshot ? jump : atomic_load(&v->older);
+    for (; v && v->sequence > snapshot; steps++) {
+        const struct art_below *b = (const struct art_below *)v->data;
+        v = b->jump && b->jump->sequence > snapshot ? b->jump : atomic_load(&b->older);
     }
     return steps;
 }
