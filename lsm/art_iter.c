@@ -17,7 +17,11 @@ static uintptr_t child_above(const struct art_node *n, int at, int *at_out) {
         *at_out = (uint8_t)(words[lane / 8] >> (8 * (lane % 8)));
         return art_load(&art_linear_links(l)[lane]);
     }
-    for (int byte = at + 1; byte < 256; byte++) {
+    int byte = at + 1;
+    if (n->type == ART_48)
+        while (byte < 256 && !art_48_place((const struct art_48 *)n, (uint8_t)byte))
+            byte++;
+    for (; byte < 256; byte++) {
         uintptr_t link = art_child(n, (uint8_t)byte);
         if (link) {
             *at_out = byte;
@@ -38,7 +42,11 @@ static uintptr_t child_below(const struct art_node *n, int at, int *at_out) {
         *at_out = (uint8_t)(words[lane / 8] >> (8 * (lane % 8)));
         return art_load(&art_linear_links(l)[lane]);
     }
-    for (int byte = at - 1; byte >= 0; byte--) {
+    int byte = at - 1;
+    if (n->type == ART_48)
+        while (byte >= 0 && !art_48_place((const struct art_48 *)n, (uint8_t)byte))
+            byte--;
+    for (; byte >= 0; byte--) {
         uintptr_t link = art_child(n, (uint8_t)byte);
         if (link) {
             *at_out = byte;
@@ -116,6 +124,13 @@ static void prefetch_children(const struct art_node *n) {
         __builtin_prefetch((const void *)atomic_load_explicit(&links[i], memory_order_relaxed));
 }
 
+/* What the next step comes to in a node. */
+static void prefetch_beside(const struct art_frame *f, bool forward) {
+    int at;
+    uintptr_t link = forward ? link_after(f->node, f->at, &at) : link_before(f->node, f->at, &at);
+    __builtin_prefetch((const void *)link);
+}
+
 /* To the first or last leaf below a link. */
 static bool descend(struct art_iter *it, uintptr_t link, bool forward) {
     while (!art_is_leaf(link)) {
@@ -137,8 +152,10 @@ static bool step(struct art_iter *it, bool forward) {
             struct art_frame *f = frame_of(it, it->height - 1);
             uintptr_t link =
                 forward ? link_after(f->node, f->at, &f->at) : link_before(f->node, f->at, &f->at);
-            if (link)
+            if (link) {
+                prefetch_beside(f, forward);
                 return descend(it, link, forward);
+            }
         } while (pop(it));
     }
     it->leaf = NULL;
@@ -173,6 +190,8 @@ static bool locate(struct art_iter *it, struct lam_slice key, bool forward, bool
     }
     if (link == 0)
         return step(it, forward);
+    if (it->height > 0)
+        prefetch_beside(frame_of(it, it->height - 1), forward);
     it->leaf = art_leaf_of(link);
     int c = slice_cmp(art_leaf_key(it->leaf), key);
     *equal_out = c == 0;

@@ -205,6 +205,11 @@ static inline unsigned art_linear_bytes(const struct art_linear *n, uint64_t wor
     return count;
 }
 
+/* 1 + index of the child's link; 0: none. */
+static inline unsigned art_48_place(const struct art_48 *n, uint8_t byte) {
+    return atomic_load_explicit(&n->places[byte], memory_order_acquire);
+}
+
 /* Place of the link to the child at `byte`; NULL if it was never filled (ART_256: it may be 0). */
 static inline const _Atomic(uintptr_t) *art_place(const struct art_node *n, uint8_t byte) {
     if (n->type <= ART_16) {
@@ -216,7 +221,7 @@ static inline const _Atomic(uintptr_t) *art_place(const struct art_node *n, uint
     }
     if (n->type == ART_48) {
         const struct art_48 *m = (const struct art_48 *)n;
-        unsigned place = atomic_load_explicit(&m->places[byte], memory_order_acquire);
+        unsigned place = art_48_place(m, byte);
         return place ? &m->links[place - 1] : NULL;
     }
     return &((const struct art_256 *)n)->links[byte];
