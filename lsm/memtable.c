@@ -8,9 +8,9 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "lsm/art.h"
 #include "lsm/pool.h"
 #include "lsm/range_set.h"
-#include "lsm/skiplist.h"
 
 #define RANGE_BLOCK_FIRST 32u
 #define RANGE_BLOCKS      24u
@@ -30,7 +30,7 @@ struct range_runs {
 struct memtable {
     _Atomic uint32_t refs;
     struct pool pool; /* the writer's */
-    struct skiplist entries;
+    struct art entries;
     _Atomic size_t bytes; /* of pool and sets; written by the writer */
     _Atomic uint32_t entry_count;
     /* Written by the writer: block, then count with release; readers acquire the count. */
@@ -44,12 +44,8 @@ enum lam_code memtable_new(struct memtable **out, struct lam_error *err) {
     if (!m)
         return mem_fail(err, sizeof *m);
     atomic_init(&m->refs, 1);
-    enum lam_code rc = skiplist_init(&m->entries, &m->pool, err);
-    if (rc != LAM_OK) {
-        mem_free(m);
-        return rc;
-    }
-    atomic_init(&m->bytes, sizeof *m + m->pool.bytes);
+    art_init(&m->entries, &m->pool);
+    atomic_init(&m->bytes, sizeof *m);
     *out = m;
     return LAM_OK;
 }
@@ -76,7 +72,7 @@ void memtable_unref(struct memtable *m) {
 }
 
 size_t memtable_put_bound(size_t key_size, size_t value_size) {
-    return skiplist_node_bound(key_size, value_size);
+    return art_put_bound(key_size, value_size);
 }
 
 size_t memtable_range_bound(size_t from_size, size_t to_size) {
@@ -115,14 +111,14 @@ static enum lam_code reserve_ranges(struct memtable *m, size_t bytes, struct lam
 enum lam_code memtable_reserve(struct memtable *m, size_t bytes, size_t range_bytes,
                                struct lam_error *err) {
     size_t before = m->pool.bytes;
-    TRY(pool_reserve(&m->pool, bytes + range_bytes, err));
+    TRY(art_reserve(&m->entries, bytes, range_bytes, err));
     atomic_fetch_add_explicit(&m->bytes, m->pool.bytes - before, memory_order_relaxed);
     return range_bytes ? reserve_ranges(m, range_bytes, err) : LAM_OK;
 }
 
 void memtable_insert(struct memtable *m, const struct entry *e) {
     LAM_ASSERT(e->kind == ENTRY_PUT || e->kind == ENTRY_DELETE);
-    if (skiplist_insert(&m->entries, e))
+    if (art_insert(&m->entries, e))
         atomic_fetch_add_explicit(&m->entry_count, 1, memory_order_relaxed);
 }
 
@@ -201,11 +197,7 @@ bool memtable_is_empty(const struct memtable *m) {
 
 bool memtable_get(const struct memtable *m, struct lam_slice key, uint64_t snapshot,
                   struct entry *out) {
-    const struct skiplist_node *n = skiplist_seek(&m->entries, key, snapshot);
-    if (!n)
-        return false;
-    skiplist_entry(n, out);
-    return slice_eq(out->key, key);
+    return art_get(&m->entries, key, snapshot, out);
 }
 
 uint32_t memtable_range_count(const struct memtable *m) {
@@ -239,43 +231,42 @@ uint64_t memtable_hidden_upto(const struct memtable *m, struct lam_slice key, ui
 
 struct memtable_iter {
     struct cursor_iter base;
-    struct memtable *memtable;        /* owned reference */
-    const struct skiplist_node *node; /* where it stands; NULL when not valid */
+    struct memtable *memtable; /* owned reference */
+    struct art_iter at;
 };
 
-static void place_at(struct cursor_iter *it, const struct skiplist_node *n) {
-    ((struct memtable_iter *)it)->node = n;
-    it->valid = n != NULL;
-    if (n)
-        skiplist_entry(n, &it->entry);
+static struct art_iter *place_of(struct cursor_iter *it) {
+    return &((struct memtable_iter *)it)->at;
 }
 
-static const struct skiplist *list_of(struct cursor_iter *it) {
-    return &((struct memtable_iter *)it)->memtable->entries;
+static void show(struct cursor_iter *it, bool valid) {
+    it->valid = valid;
+    if (valid)
+        art_iter_entry(place_of(it), &it->entry);
 }
 
 static void iter_seek_first(struct cursor_iter *it) {
-    place_at(it, skiplist_first(list_of(it)));
+    show(it, art_iter_first(place_of(it)));
 }
 
 static void iter_seek_last(struct cursor_iter *it) {
-    place_at(it, skiplist_last(list_of(it)));
+    show(it, art_iter_last(place_of(it)));
 }
 
 static void iter_seek(struct cursor_iter *it, struct lam_slice key, uint64_t sequence) {
-    place_at(it, skiplist_seek(list_of(it), key, sequence));
+    show(it, art_iter_seek(place_of(it), key, sequence));
 }
 
 static void iter_seek_before(struct cursor_iter *it, struct lam_slice key, uint64_t sequence) {
-    place_at(it, skiplist_before(list_of(it), key, sequence));
+    show(it, art_iter_before(place_of(it), key, sequence));
 }
 
 static void iter_next(struct cursor_iter *it) {
-    place_at(it, skiplist_next(((struct memtable_iter *)it)->node));
+    show(it, art_iter_next(place_of(it)));
 }
 
 static void iter_prev(struct cursor_iter *it) {
-    place_at(it, skiplist_before(list_of(it), it->entry.key, it->entry.sequence));
+    show(it, art_iter_prev(place_of(it)));
 }
 
 static void iter_free(struct cursor_iter *it) {
@@ -294,6 +285,7 @@ enum lam_code memtable_iter_new(struct memtable *m, struct cursor_iter **it_out,
         return mem_fail(err, sizeof *it);
     it->base.ops = &memtable_iter_ops;
     it->memtable = memtable_ref(m);
+    art_iter_init(&it->at, &m->entries);
     *it_out = &it->base;
     return LAM_OK;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Newest writes of one partition, in memory: point entries in a skip list, range tombstones in
- * append order with sets built over them as they grow. One writer at a time (the commit path);
- * readers take no lock. Reference-counted; freed whole. */
+ * Newest writes of one partition, in memory: point entries in an adaptive radix tree, range
+ * tombstones in append order with sets built over them as they grow. One writer at a time (the
+ * commit path); readers take no lock. Reference-counted; freed whole. */
 #ifndef LAMINA_LSM_MEMTABLE_H
 #define LAMINA_LSM_MEMTABLE_H
 
@@ -13,7 +13,7 @@ MUST_CHECK enum lam_code memtable_new(struct memtable **out, struct lam_error *e
 struct memtable *memtable_ref(struct memtable *m);
 void memtable_unref(struct memtable *m); /* NULL is allowed */
 
-/* Memory an operation takes at most: what memtable_reserve wants the sum of. */
+/* What memtable_reserve wants the sum of. */
 size_t memtable_put_bound(size_t key_size, size_t value_size);
 size_t memtable_range_bound(size_t from_size, size_t to_size);
 /* After it, inserts can't fail whose put bounds together are at most `bytes` and whose range bounds
@@ -35,7 +35,8 @@ uint64_t memtable_hidden_upto(const struct memtable *m, struct lam_slice key, ui
 /* Range tombstones so far; memtable_range gives each, in commit order. */
 uint32_t memtable_range_count(const struct memtable *m);
 const struct range_tombstone *memtable_range(const struct memtable *m, uint32_t index);
-/* Over the point entries; takes its own reference. Returns owned. */
+/* Over the point entries; takes its own reference. It shows all that was inserted before its last
+ * seek, and of what came later what it happens to meet (lsm/art.h). Returns owned. */
 MUST_CHECK enum lam_code memtable_iter_new(struct memtable *m, struct cursor_iter **it_out,
                                            struct lam_error *err);
 

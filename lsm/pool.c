@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 
-#define POOL_FIRST_BYTES (2u << 10)
+#define POOL_FIRST_BYTES (1u << 10)
 #define POOL_LARGE_BYTES (1u << 20)
 
 struct pool_chunk {
@@ -24,31 +24,54 @@ void pool_fini(struct pool *p) {
     memset(p, 0, sizeof *p);
 }
 
+static size_t room_of(const struct pool *p, int i) {
+    return (size_t)(p->rooms[i].end - p->rooms[i].at);
+}
+
+/* One of the rooms holds all of it, so what does not fit the other does. */
 enum lam_code pool_reserve(struct pool *p, size_t bytes, struct lam_error *err) {
-    if ((size_t)(p->end - p->at) >= bytes)
+    if (room_of(p, 0) >= bytes || room_of(p, 1) >= bytes)
         return LAM_OK;
     size_t want = p->next_bytes ? p->next_bytes : POOL_FIRST_BYTES;
     size_t size = want > bytes ? want : bytes;
     size_t total;
-    if (!size_add(size, sizeof(struct pool_chunk), &total))
+    if (!size_add(size, sizeof(struct pool_chunk) + POOL_LINE + 7, &total))
         return mem_fail(err, size);
+    size = (size + 7) & ~(size_t)7;
     struct pool_chunk *c = mem_alloc(total);
     if (!c)
         return mem_fail(err, total);
     c->next = p->chunks;
     c->bytes = size;
     p->chunks = c;
-    p->at = c->data;
-    p->end = c->data + size;
+    if (room_of(p, 1) > room_of(p, 0))
+        p->rooms[0] = p->rooms[1];
+    /* Where the heap put the chunk must not tell how much fits: runs of a test would differ. */
+    uint8_t *end = c->data + size + POOL_LINE;
+    end -= (uintptr_t)end % POOL_LINE;
+    p->rooms[1] = (struct pool_room){end - size, end};
     p->bytes += total;
     p->next_bytes = want < POOL_LARGE_BYTES ? want * 2 : POOL_LARGE_BYTES;
     return LAM_OK;
 }
 
+/* Of the room that has `size` bytes. */
+static struct pool_room *room_for(struct pool *p, size_t size) {
+    struct pool_room *r = &p->rooms[room_of(p, 0) < size];
+    LAM_ASSERT((size_t)(r->end - r->at) >= size);
+    return r;
+}
+
 void *pool_take(struct pool *p, size_t bytes) {
     size_t size = (bytes + 7) & ~(size_t)7;
-    LAM_ASSERT((size_t)(p->end - p->at) >= size);
-    void *out = p->at;
-    p->at += size;
+    struct pool_room *r = room_for(p, size);
+    void *out = r->at;
+    r->at += size;
     return out;
+}
+
+void *pool_take_lines(struct pool *p, size_t lines) {
+    struct pool_room *r = room_for(p, lines * POOL_LINE);
+    r->end -= lines * POOL_LINE;
+    return r->end;
 }

@@ -667,9 +667,14 @@ START_TEST(running_out_of_memory_anywhere_leaks_nothing_and_keeps_step) {
             rc = lam_entity_scan_index(e, NULL, "ranked", c, 1, collect, &found, NULL);
         oom_arm(0);
         whole = rc == LAM_OK;
-        ck_assert(whole || rc == LAM_NO_MEMORY);
+        ck_assert(whole || rc == LAM_NO_MEMORY || rc == LAM_UNKNOWN_OUTCOME);
         lam_record_release(&r);
         lam_entity_close(e);
+        /* The disk is in memory too. It had none for the log: no more writes until a reopen. */
+        if (rc == LAM_UNKNOWN_OUTCOME) {
+            ck_code(lam_db_close(f.db, &f.err), LAM_READ_ONLY);
+            fixture_open_db(&f);
+        }
     }
     ck_assert_uint_gt(nth, 30);
     lam_entity *e = open_entity(&f, &notes);
