@@ -4,7 +4,7 @@
  * with each error that fits, before or after it was done, in part, or by a lie. And the disk is
  * full at every size.
  *
- *     io [--part engine|sql] [--long] [--seed HEX] [--only NUMBER] [--list]
+ *     io [OPTION] ...          (sweep_options in sweep.h)
  *
  * The short run fails each call once (those of SQL statements in turn, until the statement
  * succeeds), each sync in both manners with a power loss after it, and each call site in each way;
@@ -12,7 +12,6 @@
  * workload after each failure. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/fault/heap.h"
@@ -43,13 +42,10 @@ static const uint64_t least[SCRIPT_PARTS][GATES] = {
 };
 static const uint64_t least_sites[SCRIPT_PARTS] = {450, 500};
 
-static struct {
-    bool long_run, list;
-    int part; /* -1: both */
-    uint64_t seed, only, show, stride;
-    const char *ladder;
+static struct sweep_options asked;
+static struct { /* by gate, but `sites` */
     uint64_t required[GATES], sites, reached[GATES], failed[GATES];
-} o = {.part = -1, .seed = 1, .only = UINT64_MAX, .show = 10, .stride = 1};
+} o;
 
 /* Which sites a gate has met, by effect and code: the short run of SQL takes the first call of a
  * site where it does not take all. */
@@ -65,9 +61,9 @@ static bool is_first(uint32_t site, enum gate gate, enum simfs_effect effect, en
 
 static void run(struct sweep *s, enum gate gate, struct sweep_case *c, bool first, bool all) {
     uint64_t before = s->run;
-    c->tail = o.long_run ? SWEEP_STEPS_MAX : 1;
-    c->care = o.long_run || first ? SWEEP_WHOLLY : SWEEP_PLAINLY;
-    bool skip = !(o.long_run || first || all) || s->number % o.stride != 0;
+    c->tail = asked.long_run ? SWEEP_STEPS_MAX : 1;
+    c->care = asked.long_run || first ? SWEEP_WHOLLY : SWEEP_PLAINLY;
+    bool skip = !(asked.long_run || first || all) || s->number % asked.stride != 0;
     bool holds = sweep_case(s, c, skip);
     o.reached[gate] += s->run - before;
     o.failed[gate] += !holds;
@@ -90,7 +86,7 @@ static void fail_call(struct sweep *s, const struct call *at, enum gate gate,
                   .sticky = gate == STICKY,
                   .effect = effect,
                   .code = code},
-        .power = o.long_run || gate == FSYNC || (first && s->number % 4 == 0),
+        .power = asked.long_run || gate == FSYNC || (first && s->number % 4 == 0),
     };
     run(s, gate, &c, first, all);
 }
@@ -146,10 +142,7 @@ static void fail_in_turn(struct sweep *s, unsigned step, unsigned kind) {
 
 static void visit(void *arg, struct sweep *s, unsigned step) {
     (void)arg;
-    if (o.list)
-        printf("%s step %u (%s) from %" PRIu64 "\n", s->program, step,
-               script_step_name(s->plan->part, step), s->number);
-    bool in_turn = !o.long_run && s->plan->part == SCRIPT_SQL;
+    bool in_turn = !asked.long_run && s->plan->part == SCRIPT_SQL;
     for (unsigned kind = 0; kind < WATCH_KINDS && in_turn; kind++)
         fail_in_turn(s, step, kind);
     for (unsigned kind = 0; kind < WATCH_KINDS; kind++)
@@ -162,11 +155,9 @@ static void visit(void *arg, struct sweep *s, unsigned step) {
 
 static void sweep_part(enum script_part part) {
     static struct sweep_plan plan;
-    struct sweep s = {.only = o.only,
-                      .only_ladder = o.ladder,
-                      .show = o.show,
+    struct sweep s = {.options = asked,
                       .program = part == SCRIPT_ENGINE ? "io --part engine" : "io --part sql"};
-    sweep_plan_make(&plan, part, o.seed);
+    sweep_plan_make(&plan, part, asked.seed);
     for (int g = 0; g < GATES; g++)
         o.required[g] += least[part][g];
     if (least_sites[part] > o.sites)
@@ -176,48 +167,23 @@ static void sweep_part(enum script_part part) {
            s.program, plan.steps, plan.env_calls, plan.done.dumps, plan.done.compactions,
            plan.done.trivial_moves);
     sweep_run(&s, &plan, visit, NULL);
-    printf("%s: %" PRIu64 " cases, %" PRIu64 " failed, %" PRIu64 " took no writes until reopened\n",
-           s.program, s.run, s.failures, *s.refused);
     sweep_plan_fini(&plan);
-}
-
-static void parse(int argc, char **argv) {
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--long") == 0)
-            o.long_run = true;
-        else if (strcmp(argv[i], "--list") == 0)
-            o.list = true;
-        else if (i + 1 < argc && strcmp(argv[i], "--part") == 0)
-            o.part = strcmp(argv[++i], "sql") == 0 ? SCRIPT_SQL : SCRIPT_ENGINE;
-        else if (i + 1 < argc && strcmp(argv[i], "--show") == 0)
-            o.show = strtoull(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--ladder") == 0)
-            o.ladder = argv[++i];
-        else if (i + 1 < argc && strcmp(argv[i], "--stride") == 0)
-            o.stride = strtoull(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
-            o.seed = strtoull(argv[++i], NULL, 16);
-        else if (i + 1 < argc && strcmp(argv[i], "--only") == 0)
-            o.only = strtoull(argv[++i], NULL, 10);
-        else
-            fprintf(stderr, "io: %s is unknown\n", argv[i]), exit(2);
-    }
 }
 
 int main(int argc, char **argv) {
     bool ok = true;
-    parse(argc, argv);
+    sweep_options_parse(&asked, argc, argv);
     heap_install(0xA5);
     sites_init();
     heap_set_lazy(true);
     for (int part = 0; part < SCRIPT_PARTS; part++)
-        if (o.part < 0 || o.part == part)
+        if (asked.part < 0 || asked.part == part)
             sweep_part((enum script_part)part);
     for (int g = 0; g < GATES; g++)
-        ok &= gate_report(gate_names[g], o.required[g], o.reached[g], o.failed[g], o.seed);
+        ok &= gate_report(gate_names[g], o.required[g], o.reached[g], o.failed[g], asked.seed);
     struct sites_totals sites = sites_count(SITES_ENV);
     uint64_t required = sites.reached > o.sites ? sites.reached : o.sites;
-    ok &= gate_report("call sites failed", required, sites.failed, 0, o.seed);
+    ok &= gate_report("call sites failed", required, sites.failed, 0, asked.seed);
     if (sites.failed < sites.reached)
         sites_print_missed(SITES_ENV);
     return ok ? 0 : 1;

@@ -3,14 +3,13 @@
  * Every allocation that the canonical workload makes fails: once, for a while and for ever. And no
  * byte of uninitialised memory gets into a file.
  *
- *     oom [--part engine|sql] [--long] [--seed HEX] [--only NUMBER] [--show N] [--stride N]
+ *     oom [OPTION] ...         (sweep_options in sweep.h)
  *
  * The short run fails each allocation once (those of SQL statements in turn, until the statement
  * succeeds), and lets the first of each call site fail in all ways with everything looked at
  * afterwards. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/fault/heap.h"
@@ -32,16 +31,13 @@ static const struct least {
     [SCRIPT_SQL] = {19000, 4000, 2000, 90},
 };
 
+static struct sweep_options asked;
 static struct {
-    bool long_run;
-    int part; /* -1: both */
-    uint64_t seed, only, show, stride;
-    const char *ladder;
     uint64_t required[GATES], reached[GATES], failed[GATES];
     uint64_t sites; /* required */
     uint64_t steps; /* the same */
     uint64_t fills, fills_differ;
-} o = {.part = -1, .seed = 1, .only = UINT64_MAX, .show = 10, .stride = 1};
+} o;
 
 static bool met[SITES_MAX];
 
@@ -53,11 +49,11 @@ static void fail(struct sweep *s, enum gate gate, unsigned step, uint64_t nth, u
         .what = SWEEP_HEAP,
         .nth = nth,
         .count = count,
-        .tail = o.long_run ? SWEEP_STEPS_MAX : 1,
-        .care = o.long_run || first ? SWEEP_WHOLLY : SWEEP_BRIEFLY,
-        .power = o.long_run && nth % 4 == 0,
+        .tail = asked.long_run ? SWEEP_STEPS_MAX : 1,
+        .care = asked.long_run || first ? SWEEP_WHOLLY : SWEEP_BRIEFLY,
+        .power = asked.long_run && nth % 4 == 0,
     };
-    bool skip = !(o.long_run || first || all) || s->number % o.stride != 0;
+    bool skip = !(asked.long_run || first || all) || s->number % asked.stride != 0;
     bool holds = sweep_case(s, &c, skip);
     o.reached[gate] += s->run - before;
     o.failed[gate] += !holds;
@@ -74,7 +70,7 @@ static void fail_in_turn(struct sweep *s, unsigned step) {
 static void visit(void *arg, struct sweep *s, unsigned step) {
     const struct sweep_step *p = &s->plan->step[step];
     bool slow = script_step_slow(s->plan->part, step);
-    bool in_turn = !o.long_run && s->plan->part == SCRIPT_SQL;
+    bool in_turn = !asked.long_run && s->plan->part == SCRIPT_SQL;
     (void)arg;
     if (in_turn)
         fail_in_turn(s, step);
@@ -93,7 +89,7 @@ static void compare_fills(const struct sweep_plan *plan) {
     struct sweep_plan other;
     heap_set_lazy(false);
     heap_set_fill(0x5A);
-    sweep_plan_make(&other, plan->part, o.seed);
+    sweep_plan_make(&other, plan->part, asked.seed);
     heap_set_fill(0xA5);
     for (unsigned i = 0; i < plan->steps; i++) {
         o.fills++;
@@ -111,12 +107,10 @@ static void compare_fills(const struct sweep_plan *plan) {
 
 static void sweep_part(enum script_part part) {
     static struct sweep_plan plan;
-    struct sweep s = {.only = o.only,
-                      .only_ladder = o.ladder,
-                      .show = o.show,
+    struct sweep s = {.options = asked,
                       .program = part == SCRIPT_ENGINE ? "oom --part engine" : "oom --part sql"};
     heap_set_lazy(false);
-    sweep_plan_make(&plan, part, o.seed);
+    sweep_plan_make(&plan, part, asked.seed);
     compare_fills(&plan);
     heap_set_lazy(true);
     const struct least *l = &least[part];
@@ -129,48 +123,25 @@ static void sweep_part(enum script_part part) {
     fflush(stdout);
     memset(met, 0, sizeof met);
     sweep_run(&s, &plan, visit, NULL);
-    printf("%s: %" PRIu64 " cases, %" PRIu64 " failed, %" PRIu64 " took no writes until reopened\n",
-           s.program, s.run, s.failures, *s.refused);
     sweep_plan_fini(&plan);
 }
 
-static void parse(int argc, char **argv) {
-    for (int i = 1; i < argc; i++) {
-        bool more = i + 1 < argc;
-        if (strcmp(argv[i], "--long") == 0)
-            o.long_run = true;
-        else if (more && strcmp(argv[i], "--part") == 0)
-            o.part = strcmp(argv[++i], "sql") == 0 ? SCRIPT_SQL : SCRIPT_ENGINE;
-        else if (more && strcmp(argv[i], "--show") == 0)
-            o.show = strtoull(argv[++i], NULL, 10);
-        else if (more && strcmp(argv[i], "--ladder") == 0)
-            o.ladder = argv[++i];
-        else if (more && strcmp(argv[i], "--stride") == 0)
-            o.stride = strtoull(argv[++i], NULL, 10);
-        else if (more && strcmp(argv[i], "--seed") == 0)
-            o.seed = strtoull(argv[++i], NULL, 16);
-        else if (more && strcmp(argv[i], "--only") == 0)
-            o.only = strtoull(argv[++i], NULL, 10);
-        else
-            fprintf(stderr, "oom: %s is unknown\n", argv[i]), exit(2);
-    }
-}
-
 int main(int argc, char **argv) {
-    parse(argc, argv);
+    sweep_options_parse(&asked, argc, argv);
     heap_install(0xA5);
     sites_init();
     for (int part = 0; part < SCRIPT_PARTS; part++)
-        if (o.part < 0 || o.part == part)
+        if (asked.part < 0 || asked.part == part)
             sweep_part((enum script_part)part);
     bool ok = true;
     for (int g = 0; g < GATES; g++)
-        ok &= gate_report(gate_names[g], o.required[g], o.reached[g], o.failed[g], o.seed);
+        ok &= gate_report(gate_names[g], o.required[g], o.reached[g], o.failed[g], asked.seed);
     struct sites_totals sites = sites_count(SITES_HEAP);
     uint64_t required = sites.reached > o.sites ? sites.reached : o.sites;
-    ok &= gate_report("allocation sites failed", required, sites.failed, 0, o.seed);
+    ok &= gate_report("allocation sites failed", required, sites.failed, 0, asked.seed);
     if (sites.failed < sites.reached)
         sites_print_missed(SITES_HEAP);
-    ok &= gate_report("files with other fresh memory", o.steps, o.fills, o.fills_differ, o.seed);
+    ok &=
+        gate_report("files with other fresh memory", o.steps, o.fills, o.fills_differ, asked.seed);
     return ok ? 0 : 1;
 }

@@ -189,11 +189,39 @@ static uint64_t *shared_counter(void) {
 
 /* --- the run with cases --------------------------------------------------------------------- */
 
+void sweep_options_parse(struct sweep_options *o, int argc, char **argv) {
+    *o = (struct sweep_options){.part = -1, .seed = 1, .only = UINT64_MAX, .show = 10, .stride = 1};
+    for (int i = 1; i < argc; i++) {
+        bool more = i + 1 < argc;
+        if (strcmp(argv[i], "--long") == 0)
+            o->long_run = true;
+        else if (strcmp(argv[i], "--list") == 0)
+            o->list = true;
+        else if (more && strcmp(argv[i], "--part") == 0)
+            o->part = strcmp(argv[++i], "sql") == 0 ? SCRIPT_SQL : SCRIPT_ENGINE;
+        else if (more && strcmp(argv[i], "--show") == 0)
+            o->show = strtoull(argv[++i], NULL, 10);
+        else if (more && strcmp(argv[i], "--ladder") == 0)
+            o->only_ladder = argv[++i];
+        else if (more && strcmp(argv[i], "--stride") == 0)
+            o->stride = strtoull(argv[++i], NULL, 10);
+        else if (more && strcmp(argv[i], "--seed") == 0)
+            o->seed = strtoull(argv[++i], NULL, 16);
+        else if (more && strcmp(argv[i], "--only") == 0)
+            o->only = strtoull(argv[++i], NULL, 10);
+        else
+            fprintf(stderr, "%s: %s is unknown\n", argv[0], argv[i]), exit(2);
+    }
+}
+
 void sweep_run(struct sweep *s, const struct sweep_plan *plan, sweep_visitor visit, void *arg) {
     s->plan = plan;
     s->refused = shared_counter();
     sweep_world_init(&s->world, plan->part, plan->seed);
     for (unsigned step = 0; step < plan->steps; step++) {
+        if (s->options.list)
+            printf("%s step %u (%s) from %" PRIu64 "\n", s->program, step,
+                   script_step_name(plan->part, step), s->number);
         visit(arg, s, step);
         must(&s->world, step, script_step(&s->world.script, step));
         if (s->world.script.db)
@@ -201,6 +229,8 @@ void sweep_run(struct sweep *s, const struct sweep_plan *plan, sweep_visitor vis
     }
     must(&s->world, plan->steps - 1, script_close(&s->world.script));
     sweep_world_fini(&s->world);
+    printf("%s: %" PRIu64 " cases, %" PRIu64 " failed, %" PRIu64 " took no writes until reopened\n",
+           s->program, s->run, s->failures, *s->refused);
 }
 
 static void describe(const struct sweep *s, const struct sweep_case *c) {
@@ -233,20 +263,20 @@ static bool in_child(struct sweep *s, const struct sweep_case *c, uint64_t *ladd
     if (pid == 0) {
         alarm(CASE_SECONDS);
         struct sweep_case own = *c;
-        bool show = s->failures < s->show;
+        bool show = s->failures < s->options.show;
         bool holds = ladder ? ladder_holds(s, &own, ladder, end, show) : case_holds(s, c, show);
         fflush(stdout);
         gate_child_exit(holds ? 0 : 1);
     }
-    return gate_child_held(pid, s->failures < s->show);
+    return gate_child_held(pid, s->failures < s->options.show);
 }
 
 bool sweep_case(struct sweep *s, const struct sweep_case *c, bool skip) {
     uint64_t number = s->number++;
-    if (s->only_ladder)
+    if (s->options.only_ladder)
         return true;
-    if (s->only != UINT64_MAX) {
-        if (number != s->only)
+    if (s->options.only != UINT64_MAX) {
+        if (number != s->options.only)
             return true;
         describe(s, c);
         s->run++;
@@ -260,7 +290,7 @@ bool sweep_case(struct sweep *s, const struct sweep_case *c, bool skip) {
     s->run++;
     if (in_child(s, c, NULL, 0))
         return true;
-    if (s->failures++ < s->show) {
+    if (s->failures++ < s->options.show) {
         printf("FAILED ");
         describe(s, c);
         gate_replay("make sim-programs && build/release/fault/%s --only %" PRIu64, s->program,
@@ -277,7 +307,8 @@ void sweep_ladder(struct sweep *s, const struct sweep_case *c, uint64_t count) {
     unsigned step, kind;
     struct sweep_case own = *c;
     uint64_t *at = shared_counter();
-    if (s->only_ladder && sscanf(s->only_ladder, "%u:%u:%" SCNu64, &step, &kind, at) == 3) {
+    if (s->options.only_ladder &&
+        sscanf(s->options.only_ladder, "%u:%u:%" SCNu64, &step, &kind, at) == 3) {
         if (step != c->step || kind != kind_of(c))
             return;
         bool holds = ladder_holds(s, &own, at, count, true);
@@ -285,14 +316,14 @@ void sweep_ladder(struct sweep *s, const struct sweep_case *c, uint64_t count) {
         fflush(stdout);
         _exit(holds ? 0 : 1);
     }
-    for (uint64_t from = 1; from <= count && s->only == UINT64_MAX; from = *at + 1) {
+    for (uint64_t from = 1; from <= count && s->options.only == UINT64_MAX; from = *at + 1) {
         *at = from;
         bool holds = in_child(s, c, at, count);
         s->run += *at - from + 1;
         if (holds)
             continue;
         *(c->what == SWEEP_HEAP ? &own.nth : &own.fault.nth) = *at;
-        if (s->failures++ < s->show) {
+        if (s->failures++ < s->options.show) {
             printf("FAILED ");
             describe(s, &own);
             gate_replay("make sim-programs && build/release/fault/%s --ladder %u:%u:%" PRIu64,

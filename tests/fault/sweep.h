@@ -64,6 +64,23 @@ struct sweep_case {
     bool power; /* power is lost right after the failure, and after the tail */
 };
 
+/* What the programs are asked for, of the words behind their name:
+ *     [--part engine|sql] [--long] [--seed HEX] [--only NUMBER] [--ladder STEP:KIND:FROM] [--show
+ * N]
+ *     [--stride N] [--list] */
+struct sweep_options {
+    bool long_run;
+    bool list;               /* say from which number each step's cases run */
+    int part;                /* -1: both */
+    uint64_t seed;           /* 1 */
+    uint64_t only;           /* the case to run alone, in this process; UINT64_MAX: all */
+    uint64_t show;           /* so many failures are shown in full; 10 */
+    uint64_t stride;         /* of the numbers every so many-th is run; 1 */
+    const char *only_ladder; /* KIND 13: allocations; NULL: all */
+};
+/* Ends the process on a word that it does not know. */
+void sweep_options_parse(struct sweep_options *o, int argc, char **argv);
+
 struct sweep;
 
 /* One database in progress, on a file system of its own. */
@@ -81,17 +98,16 @@ void sweep_plan_fini(struct sweep_plan *plan);
 /* Runs the workload; `visit` is called before each step and may run cases. */
 typedef void (*sweep_visitor)(void *arg, struct sweep *sweep, unsigned step);
 struct sweep {
+    struct sweep_options options;
+    const char *program; /* for replay: "io --part engine" */
     const struct sweep_plan *plan;
     struct sweep_world world;
-    uint64_t number;         /* of the case to come, from 0 */
-    const char *only_ladder; /* "STEP:KIND:FROM", KIND 13: allocations; NULL: all */
-    uint64_t only;           /* run this one alone, in this process; UINT64_MAX: all */
-    uint64_t run;            /* cases run */
-    uint64_t failures;       /* of them */
-    uint64_t show;           /* so many failures are shown in full */
-    uint64_t *refused;       /* handles that took no more writes until reopened; shared memory */
-    const char *program;     /* for replay: "io --part engine" */
+    uint64_t number;   /* of the case to come, from 0 */
+    uint64_t run;      /* cases run */
+    uint64_t failures; /* of them */
+    uint64_t *refused; /* handles that took no more writes until reopened; shared memory */
 };
+/* Prints what came of it. */
 void sweep_run(struct sweep *s, const struct sweep_plan *plan, sweep_visitor visit, void *arg);
 /* Takes the next number, and runs the case unless `skip` or another is wanted. Whether it held. */
 bool sweep_case(struct sweep *s, const struct sweep_case *c, bool skip);

@@ -33,7 +33,7 @@ static void visit(void *arg, struct sweep *s, unsigned step) {
 static void visit_step(unsigned step, void (*fn)(struct sweep *s)) {
     wanted = step;
     at_step = fn;
-    sweep = (struct sweep){.only = UINT64_MAX, .program = "test"};
+    sweep = (struct sweep){.options.only = UINT64_MAX, .program = "test"};
     sweep_run(&sweep, &plan, visit, NULL);
     ck_assert(visited);
 }
