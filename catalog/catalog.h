@@ -193,10 +193,17 @@ MUST_CHECK enum lam_code catalog_drop_namespace(struct catalog *c, const struct 
                                                 struct lam_slice name, bool if_exists, bool cascade,
                                                 bool *dropped_out, struct lam_error *err);
 bool catalog_has_namespace(struct catalog *c, struct lam_slice name);
-/* Edit distance (insert, delete, replace), for hints; names beyond IDENTIFIER_MAX are far away. */
-unsigned name_distance(struct lam_slice a, struct lam_slice b);
-/* Whether `candidate` is near enough to `wanted` to be worth a hint. */
-bool name_is_near(struct lam_slice wanted, struct lam_slice candidate, unsigned *distance_out);
+/* The nearest by edit distance of the names offered, for hints; names over 64 bytes are near to
+ * nothing. Set `wanted`, the rest zero; `name` stays empty as long as none was near enough. */
+struct nearest {
+    struct lam_slice wanted; /* borrowed */
+    struct lam_slice name;   /* borrowed */
+    size_t distance;         /* from `wanted` to `name` */
+};
+void nearest_offer(struct nearest *n, struct lam_slice candidate);
+/* The nearest of an array; false, and `out` as it was, if none is near. */
+bool nearest_name(struct lam_slice wanted, const struct lam_slice *names, size_t count,
+                  struct lam_slice *out);
 
 struct column_spec {
     struct lam_slice name;

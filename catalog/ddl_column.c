@@ -156,45 +156,15 @@ enum lam_code schema_append(struct schema *s, const struct column_spec *spec,
     return LAM_OK;
 }
 
-/* --- hints --- */
-
-unsigned name_distance(struct lam_slice a, struct lam_slice b) {
-    unsigned row[IDENTIFIER_MAX + 1];
-    if (a.size > IDENTIFIER_MAX || b.size > IDENTIFIER_MAX)
-        return UINT32_MAX;
-    for (unsigned j = 0; j <= b.size; j++)
-        row[j] = j;
-    for (unsigned i = 1; i <= a.size; i++) {
-        unsigned diagonal = row[0];
-        row[0] = i;
-        for (unsigned j = 1; j <= b.size; j++) {
-            unsigned replace = diagonal + (a.data[i - 1] != b.data[j - 1]);
-            unsigned shorter = row[j] < row[j - 1] ? row[j] : row[j - 1];
-            diagonal = row[j];
-            row[j] = replace < shorter + 1 ? replace : shorter + 1;
-        }
-    }
-    return row[b.size];
-}
-
-bool name_is_near(struct lam_slice wanted, struct lam_slice candidate, unsigned *distance_out) {
-    *distance_out = name_distance(wanted, candidate);
-    return *distance_out <= 1 + wanted.size / 3 && *distance_out < wanted.size;
-}
-
 enum lam_code column_missing(const struct provider *p, struct lam_slice name,
                              struct lam_error *err) {
     enum lam_code rc =
         ERR_SQL(err, "42703", 0, "table %s.%s has no column \"%.*s\"", p->namespace_name, p->name,
                 name.size > IDENTIFIER_MAX ? IDENTIFIER_MAX : (int)name.size, name.data);
-    const char *nearest = NULL;
-    unsigned best = UINT32_MAX, distance;
-    for (uint32_t i = 0; i < p->schema->column_count; i++) {
-        const char *candidate = p->schema->columns[i].name;
-        if (name_is_near(name, lam_slice_str(candidate), &distance) && distance < best) {
-            best = distance;
-            nearest = candidate;
-        }
-    }
-    return nearest ? error_hint(err, rc, "did you mean \"%s\"?", nearest) : rc;
+    struct nearest near = {.wanted = name};
+    for (uint32_t i = 0; i < p->schema->column_count; i++)
+        nearest_offer(&near, lam_slice_str(p->schema->columns[i].name));
+    if (near.name.size == 0)
+        return rc;
+    return error_hint(err, rc, "did you mean \"%.*s\"?", (int)near.name.size, near.name.data);
 }

@@ -49,16 +49,11 @@ enum lam_code table_missing(struct catalog *c, struct lam_slice namespace_name,
     TRY(registry_collect(&c->registry, namespace_name, &tables, &count, err));
     enum lam_code rc = ERR_SQL(err, "42P01", 0, "table %.*s.%.*s does not exist",
                                shown(namespace_name), namespace_name.data, shown(name), name.data);
-    const char *nearest = NULL;
-    unsigned best = UINT32_MAX, distance;
-    for (size_t i = 0; i < count; i++) {
-        if (name_is_near(name, lam_slice_str(tables[i]->name), &distance) && distance < best) {
-            best = distance;
-            nearest = tables[i]->name;
-        }
-    }
-    if (nearest)
-        rc = error_hint(err, rc, "did you mean \"%s\"?", nearest);
+    struct nearest near = {.wanted = name};
+    for (size_t i = 0; i < count; i++)
+        nearest_offer(&near, lam_slice_str(tables[i]->name));
+    if (near.name.size > 0)
+        rc = error_hint(err, rc, "did you mean \"%.*s\"?", (int)near.name.size, near.name.data);
     providers_free(tables, count);
     return rc;
 }

@@ -161,8 +161,4 @@ MUST_CHECK enum lam_code aggregate_update(const struct bound_aggregate *a, void 
 MUST_CHECK enum lam_code aggregate_result(const struct bound_aggregate *a, const void *state,
                                           struct column *out, struct lam_error *err);
 
-/* Nearest name by edit distance for hints; false if none is near. */
-bool nearest_name(struct lam_slice wanted, const struct lam_slice *names, size_t count,
-                  struct lam_slice *out);
-
 #endif

@@ -2,7 +2,7 @@
  *
  * The nearest of some names, for hints: Levenshtein distance with swaps of neighbours counted as
  * one. */
-#include "sql/bound.h"
+#include "catalog/catalog.h"
 
 /* Longer names are not compared: no one mistypes them into something near. */
 #define NAME_BYTES_MAX 64
@@ -32,21 +32,25 @@ static size_t distance(struct lam_slice a, struct lam_slice b) {
     return last[b.size];
 }
 
+void nearest_offer(struct nearest *n, struct lam_slice candidate) {
+    size_t length = n->wanted.size;
+    if (length == 0 || length > NAME_BYTES_MAX || candidate.size == 0 ||
+        candidate.size > NAME_BYTES_MAX)
+        return;
+    /* One slip for short names, two for longer, three for long ones; never half the name. */
+    size_t allowed = length < 3 ? 0 : length < 6 ? 1 : length < 12 ? 2 : 3;
+    size_t d = distance(n->wanted, candidate);
+    if (d > allowed || (n->name.size > 0 && d >= n->distance))
+        return;
+    n->distance = d;
+    n->name = candidate;
+}
+
 bool nearest_name(struct lam_slice wanted, const struct lam_slice *names, size_t count,
                   struct lam_slice *out) {
-    size_t best = SIZE_MAX;
-    if (wanted.size == 0 || wanted.size > NAME_BYTES_MAX)
-        return false;
-    /* One slip for short names, two for longer, three for long ones; never half the name. */
-    size_t allowed = wanted.size < 3 ? 0 : wanted.size < 6 ? 1 : wanted.size < 12 ? 2 : 3;
-    for (size_t i = 0; i < count; i++) {
-        if (names[i].size == 0 || names[i].size > NAME_BYTES_MAX)
-            continue;
-        size_t d = distance(wanted, names[i]);
-        if (d <= allowed && d < best) {
-            best = d;
-            *out = names[i];
-        }
-    }
-    return best != SIZE_MAX;
+    struct nearest n = {.wanted = wanted};
+    for (size_t i = 0; i < count; i++)
+        nearest_offer(&n, names[i]);
+    *out = n.name.size > 0 ? n.name : *out;
+    return n.name.size > 0;
 }
