@@ -74,39 +74,33 @@ static enum lam_code remove_files(struct removal *r, struct lam_error *err) {
 
 /* --- folders --- */
 
-struct leftovers {
-    struct path_list names;
-    bool other; /* something that is no export of ours */
-};
-
-static bool note_leftover(void *arg, const char *name) {
-    struct leftovers *l = arg;
-    bool unfinished;
-    if (!path_is_export(name, &unfinished)) {
-        l->other = true;
-        return false;
-    }
-    l->names.code = path_list_add(&l->names, name, NULL);
-    return l->names.code == LAM_OK;
-}
-
-/* Removes a folder that holds nothing but derived files. False if it stays. */
-static bool remove_if_empty(struct flush *f, const char *folder) {
-    struct leftovers l = {0};
+/* Removes one name in a folder: a derived file, or a folder that is empty. */
+static bool remove_name(struct flush *f, const char *folder, const char *name, bool is_file) {
     struct buf path = {0};
     const char *text;
-    bool removed = false;
-    if (env_dir_list(f->env, folder, note_leftover, &l, NULL) == LAM_OK && !l.other &&
-        l.names.code == LAM_OK) {
-        for (size_t i = 0; i < l.names.count; i++) {
-            if (env_path_join(&path, folder, l.names.items[i], NULL) == LAM_OK &&
-                buf_cstr(&path, &text, NULL) == LAM_OK)
-                IGNORE(env_file_remove(f->env, text, NULL), "then the folder stays too");
-        }
-        removed = f->env->ops->dir_remove(f->env, folder, NULL) == LAM_OK;
-    }
-    path_list_fini(&l.names);
+    bool removed = env_path_join(&path, folder, name, NULL) == LAM_OK &&
+                   buf_cstr(&path, &text, NULL) == LAM_OK &&
+                   (is_file ? env_file_remove(f->env, text, NULL)
+                            : f->env->ops->dir_remove(f->env, text, NULL)) == LAM_OK;
     buf_fini(&path);
+    return removed;
+}
+
+/* Removes a folder that holds nothing but derived files and the empty folders of users, which a
+ * flush that failed leaves. False if it stays, with its derived files. */
+static bool remove_if_empty(struct flush *f, const char *folder) {
+    struct path_list names = {0};
+    bool unfinished;
+    bool removed = env_dir_list(f->env, folder, path_list_note, &names, NULL) == LAM_OK &&
+                   names.code == LAM_OK;
+    for (size_t i = 0; removed && i < names.count; i++)
+        removed = path_is_export(names.items[i], &unfinished) ||
+                  remove_name(f, folder, names.items[i], false);
+    for (size_t i = 0; removed && i < names.count; i++)
+        if (path_is_export(names.items[i], &unfinished))
+            removed = remove_name(f, folder, names.items[i], true);
+    removed = removed && f->env->ops->dir_remove(f->env, folder, NULL) == LAM_OK;
+    path_list_fini(&names);
     return removed;
 }
 

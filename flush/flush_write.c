@@ -271,17 +271,15 @@ static enum lam_code open_writer(struct file_writer *w, struct lam_error *err) {
                                             .sort_count = w->sort_count,
                                             .pairs = pairs,
                                             .pair_count = w->user.size ? 3 : 2};
-    enum lam_code rc = parquet_writer_open(job->flush->env, w->tmp_path, w->fields, w->id_count,
-                                           &options, &w->writer, err);
-    /* Also an opening that failed may have made the file. */
-    if (rc != LAM_OK)
-        IGNORE(env_file_remove(job->flush->env, w->tmp_path, NULL), "else an orphan at open");
-    return rc;
+    return parquet_writer_open(job->flush->env, w->tmp_path, w->fields, w->id_count, &options,
+                               &w->writer, err);
 }
 
 static enum lam_code open_file(struct file_writer *w, struct lam_error *err) {
+    struct flush_job *job = w->job;
     LAM_ASSERT(!w->writer && w->batch.rows == 0);
-    TRY(flush_check_stop(w->job, err));
+    TRY(flush_check_stop(job, err));
+    TRY(MEM_GROW(&job->files, &job->file_capacity, job->file_count + 1, err));
     memset(&w->entry, 0, sizeof w->entry);
     w->entry.user = w->user;
     w->entry.min_seq = INT64_MAX;
@@ -289,7 +287,10 @@ static enum lam_code open_file(struct file_writer *w, struct lam_error *err) {
     buf_reset(&w->first_key);
     TRY(make_paths(w, err));
     TRY(announce_file(w, err));
-    TRY(make_directory(w->job, w->directory, err));
+    TRY(make_directory(job, w->directory, err));
+    /* On the list before there is one: who removes the job's files looks for both names. */
+    job->files[job->file_count++] = (struct flush_file){
+        .full_path = w->full_path, .tmp_path = w->tmp_path, .directory = w->directory};
     return open_writer(w, err);
 }
 
@@ -433,17 +434,14 @@ static enum lam_code close_file(struct file_writer *w, struct lam_error *err) {
     TRY(put_batch(w, err));
     TRY(put_seq_pair(w, "lamina.min_seq", w->entry.min_seq, err));
     TRY(put_seq_pair(w, "lamina.max_seq", w->entry.max_seq, err));
-    TRY(MEM_GROW(&job->files, &job->file_capacity, job->file_count + 1, err));
     struct parquet_writer *writer = w->writer;
+    struct flush_file *f = &job->files[job->file_count - 1];
     w->writer = NULL;
-    lam_file *file;
-    TRY(parquet_writer_release(writer, &summary, &file, err));
+    TRY(parquet_writer_release(writer, &summary, &f->file, err));
     enum lam_code rc = describe(w, &summary, err);
     parquet_summary_fini(&summary);
-    /* On the list in any case: who removes the job's files looks for both names. */
-    job->files[job->file_count++] =
-        (struct flush_file){w->entry, w->full_path, w->tmp_path, w->directory, file};
     TRY(rc);
+    f->entry = w->entry;
     job->rows += w->entry.rows;
     job->bytes += w->entry.bytes;
     bool wait = job->file_count - job->published_count < job->flush->tuning.publish_files;

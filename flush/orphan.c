@@ -105,12 +105,6 @@ static void sweep_name(struct sweep *s, const char *full, const char *name) {
         s->removed = true; /* else it stays an orphan until the next open */
 }
 
-static bool note_name(void *arg, const char *name) {
-    struct path_list *l = arg;
-    l->code = path_list_add(l, name, NULL);
-    return l->code == LAM_OK;
-}
-
 static enum lam_code sweep_directory(struct sweep *s, const char *directory, unsigned depth,
                                      struct lam_error *err);
 
@@ -140,7 +134,7 @@ static enum lam_code sweep_directory(struct sweep *s, const char *directory, uns
     enum lam_code rc = LAM_OK;
     if (env_path_kind(s->flush->env, directory, &kind, NULL) != LAM_OK ||
         kind != LAM_PATH_DIRECTORY ||
-        env_dir_list(s->flush->env, directory, note_name, &names, NULL) != LAM_OK)
+        env_dir_list(s->flush->env, directory, path_list_note, &names, NULL) != LAM_OK)
         goto out;
     if (names.code != LAM_OK) {
         rc = mem_fail(err, names.count * sizeof *names.items);

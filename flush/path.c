@@ -315,6 +315,12 @@ enum lam_code path_list_add(struct path_list *l, const char *path, struct lam_er
     return LAM_OK;
 }
 
+bool path_list_note(void *arg, const char *name) {
+    struct path_list *l = arg;
+    l->code = path_list_add(l, name, NULL);
+    return l->code == LAM_OK;
+}
+
 void path_list_fini(struct path_list *l) {
     for (size_t i = 0; i < l->count; i++)
         mem_free(l->items[i]);

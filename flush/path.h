@@ -46,6 +46,8 @@ struct path_list {
 };
 MUST_CHECK enum lam_code path_list_add(struct path_list *l, const char *path,
                                        struct lam_error *err);
+/* A lam_dir_fn that adds each name to the list `arg`; stops with its `code` set. */
+bool path_list_note(void *arg, const char *name);
 void path_list_fini(struct path_list *l);
 
 #endif
