@@ -105,8 +105,7 @@ enum lam_code env_dir_create_all(lam_env *env, const char *path, struct lam_erro
     TRY_GOTO(buf_cstr(&parent, &parent_path, err));
     if (strcmp(parent_path, path) != 0)
         TRY_GOTO(env_dir_create_all(env, parent_path, err));
-    TRY_GOTO(create_dir(env, path, err));
-    rc = env_dir_sync(env, parent_path, err);
+    rc = create_dir(env, path, err);
 out:
     buf_fini(&parent);
     return rc;

@@ -80,7 +80,7 @@ MUST_CHECK enum lam_code env_read_file(lam_env *env, const char *path, size_t ma
 /* Durably replaces a file: writes `<path>.tmp`, syncs it, renames, syncs the directory. */
 MUST_CHECK enum lam_code env_write_file(lam_env *env, const char *path, struct lam_slice content,
                                         struct lam_error *err);
-/* Makes `path` and its missing parents, syncing each parent that gained a name. */
+/* Makes `path` and its missing parents. None of their names is synced. */
 MUST_CHECK enum lam_code env_dir_create_all(lam_env *env, const char *path, struct lam_error *err);
 /* "<dir>/<name>" into `out` (emptied first). */
 MUST_CHECK enum lam_code env_path_join(struct buf *out, const char *dir, const char *name,

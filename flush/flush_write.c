@@ -163,17 +163,18 @@ static enum lam_code note_parent(struct flush_job *job, const char *path, struct
     return LAM_OK;
 }
 
-/* Notes the directories above `directory` for one sync at the job's end, up to the storage's base
- * or, where that is ours, the database directory. Also those that exist already: an earlier job may
- * have made them and failed before it synced. */
+/* Notes the directories above `directory` for one sync at the job's end, up to the database
+ * directory or, for a storage outside of it, to the root. Also those that exist already: an earlier
+ * job may have made them, and failed or been killed before it synced. */
 static enum lam_code note_parents(struct flush_job *job, const char *directory,
                                   struct lam_error *err) {
-    const char *stop = job->place.base[0] == '/' ? job->place.base : job->flush->directory;
+    bool ours = path_base_is_ours(job->place.base);
+    size_t stop = ours ? strlen(job->flush->directory) : 1;
     struct buf parent = {0};
     const char *at = directory, *text;
     size_t first = job->parent_count;
     enum lam_code rc = LAM_OK;
-    while (strlen(at) > strlen(stop)) {
+    while (strlen(at) > stop) {
         TRY_GOTO(env_path_parent(&parent, at, err));
         TRY_GOTO(buf_cstr(&parent, &text, err));
         /* The users of a table mostly share a parent: then all above it is noted too. */
@@ -211,8 +212,17 @@ out:
 }
 
 enum lam_code flush_sync_parents(struct flush_job *job, struct lam_error *err) {
-    for (size_t i = 0; i < job->parent_count; i++)
-        TRY(env_dir_sync(job->flush->env, job->parents[i], err));
+    bool ours = path_base_is_ours(job->place.base);
+    for (size_t i = 0; i < job->parent_count; i++) {
+        struct lam_error local = {0};
+        enum lam_code rc = env_dir_sync(job->flush->env, job->parents[i], &local);
+        /* A folder that we may not read, above a storage, is none that we have made. */
+        if (rc == LAM_OK || (rc == LAM_DENIED && !ours))
+            continue;
+        if (err)
+            *err = local;
+        return rc;
+    }
     return LAM_OK;
 }
 

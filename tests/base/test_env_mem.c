@@ -105,6 +105,9 @@ START_TEST(directory_needs_its_parent_synced) {
     ck_assert_str_eq(text_after(LAM_CRASH_POWER, 0, "d/f"), "x");
     ck_ok(env_dir_create_all(env, at("p/q"), &err), &err);
     ck_ok(env_write_file(env, at("p/q/f"), lam_slice_str("y"), &err), &err);
+    sync_dir("p");
+    ck_assert_str_eq(text_after(LAM_CRASH_POWER, 0, "p/q/f"), "<none>");
+    sync_dir("");
     ck_assert_str_eq(text_after(LAM_CRASH_POWER, 0, "p/q/f"), "y");
     lam_env_mem_free(env);
 }

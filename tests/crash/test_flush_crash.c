@@ -198,10 +198,10 @@ START_TEST(each_failed_sync_before_the_commit_fails_the_flush) {
 END_TEST
 
 /* A storage whose directory nobody sweeps but for the tables that are there. */
-static void make_outside(struct world *w) {
+static void make_outside(struct world *w, const char *base) {
     struct storage_spec spec = {.id = S("far"),
                                 .type = S("filesystem"),
-                                .base_directory = S("/far"),
+                                .base_directory = S(base),
                                 .shared_template = S("{namespace}/{table}"),
                                 .user_template = S("{namespace}/{table}/${user_id}")};
     bool created;
@@ -211,7 +211,7 @@ static void make_outside(struct world *w) {
 /* A USER table "t" there with a hot row of user b and, if `segment`, a cold one of user a. */
 static struct provider *outside_table(struct world *w, bool segment) {
     struct table_options options;
-    make_outside(w);
+    make_outside(w, "/far");
     table_options_init(&options);
     strcpy(options.storage, "far");
     world_table(w, "t", TABLE_USER, &options);
@@ -300,8 +300,87 @@ START_TEST(power_loss_brings_no_file_of_a_failed_flush_back) {
 }
 END_TEST
 
+/* What a killed process did to the disk is there for the next one and not yet durable: folders
+ * that it made, say, above those that the next one makes and syncs. The killed one's environment
+ * refuses everything from some change on; its successor finds it as it is. */
+START_TEST(flush_builds_on_nothing_of_a_killed_one_that_is_not_durable) {
+    uint64_t seed = test_seed("killed flush crash");
+    for (uint64_t nth = 1;; nth++) {
+        struct crash_run c = {.w.manual = true};
+        struct world *w = &c.w;
+        struct table_options options;
+        bool fired;
+        ck_ok(lam_env_mem_new(&c.inner, &w->err), &w->err);
+        w->env = env_fault_new(c.inner);
+        world_open_db(w);
+        make_outside(w, "/far/deep/cold");
+        table_options_init(&options);
+        strcpy(options.storage, "far");
+        world_table(w, "t", TABLE_USER, &options);
+        struct provider *p = world_provider(w, "t");
+        for (int u = 0; u < 2; u++) {
+            world_put(w, p, owners[u], 1, "x", 1);
+            c.expected[u] = world_dump(w, p, owners[u], true);
+        }
+        IGNORE(flush_failing(&c, p, FAULT_MUTATE, nth, LAM_IO, true, &fired), "killed");
+        provider_unref(p);
+        IGNORE(lam_db_close(w->db, &w->err), "the same");
+        env_fault_arm(w->env, FAULT_MUTATE, 0, LAM_IO, false);
+        world_open_db(w);
+        p = world_provider(w, "t");
+        world_flush(w, p);
+        provider_unref(p);
+        for (uint64_t i = 0; i < 4; i++) {
+            struct world image = {.manual = true};
+            enum lam_crash_mode mode = i ? LAM_CRASH_POWER_ANY : LAM_CRASH_POWER;
+            ck_ok(lam_env_mem_crash(c.inner, mode, seed + nth * 4 + i, &image.env, &image.err),
+                  &image.err);
+            world_open_db(&image);
+            p = world_provider(&image, "t");
+            for (int u = 0; u < 2; u++) {
+                char *got = world_dump(&image, p, owners[u], true);
+                ck_assert_str_eq(got, c.expected[u]);
+                mem_free(got);
+            }
+            provider_unref(p);
+            world_close(&image);
+        }
+        finish(&c);
+        if (!fired)
+            break;
+        ck_assert_uint_lt(nth, 199);
+    }
+}
+END_TEST
+
+static unsigned failing_syncs(enum lam_code code) {
+    unsigned failed = 0;
+    for (uint64_t nth = 1;; nth++) {
+        struct crash_run c = {.w.manual = true};
+        bool fired;
+        ck_ok(lam_env_mem_new(&c.inner, &c.w.err), &c.w.err);
+        c.w.env = env_fault_new(c.inner);
+        world_open_db(&c.w);
+        struct provider *p = outside_table(&c.w, false);
+        failed += flush_failing(&c, p, FAULT_SYNC, nth, code, false, &fired) != LAM_OK;
+        provider_unref(p);
+        finish(&c);
+        if (!fired)
+            return failed;
+    }
+}
+
+START_TEST(folders_above_a_storage_need_not_be_readable) {
+    /* Two files with their folders and the log; and /far/default/t, /far/default, /far and /. */
+    ck_assert_uint_eq(failing_syncs(LAM_IO), 9);
+    ck_assert_uint_eq(failing_syncs(LAM_DENIED), 5);
+}
+END_TEST
+
 TEST_MAIN("crash/flush", each_failed_sync_before_the_commit_fails_the_flush,
           power_loss_at_any_step_of_a_flush_loses_and_repeats_nothing,
           failure_at_any_step_leaves_the_table_as_it_was, failing_reads_fail_the_flush_or_the_query,
           power_loss_brings_no_file_of_a_dropped_table_back,
-          power_loss_brings_no_file_of_a_failed_flush_back)
+          power_loss_brings_no_file_of_a_failed_flush_back,
+          flush_builds_on_nothing_of_a_killed_one_that_is_not_durable,
+          folders_above_a_storage_need_not_be_readable)
