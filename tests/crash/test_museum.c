@@ -55,6 +55,7 @@ START_TEST(h02_failed_log_write_is_an_error_and_its_record_is_not_read) {
                     hits++;
                     ck_assert_int_ne(rc, LAM_OK);
                     check_held(before, before);
+                    crash_here(30);
                 }
             }
             crash_here(10);
