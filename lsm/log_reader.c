@@ -57,6 +57,12 @@ static enum lam_code fetch(struct reader *r, uint64_t offset, size_t size, const
     return LAM_OK;
 }
 
+/* What is fetched next comes from the file. */
+static void forget(struct reader *r) {
+    r->window_size = 0;
+    r->window_start = UINT64_MAX;
+}
+
 enum record_state {
     RECORD_NONE,   /* nothing of this file begins here */
     RECORD_BEGUN,  /* the marker only */
@@ -168,15 +174,23 @@ static enum lam_code judge_tail(struct reader *r, const struct log_record *bad,
     return LAM_OK;
 }
 
+/* Before a log is said to end, its bytes are read once more: a read that went wrong on its way must
+ * not cost what nothing later shows to be durable. */
 static enum lam_code read_records(struct reader *r, log_record_fn fn, void *arg,
                                   struct log_read_result *res, struct lam_error *err) {
+    bool again = false;
     for (;;) {
         struct log_record record = {.offset = res->end};
         struct lam_slice payload;
         enum record_state state;
         TRY(parse(r, &record, &state, &payload, err));
-        if (state != RECORD_GOOD)
+        if (state != RECORD_GOOD && again)
             return judge_tail(r, &record, state, res, err);
+        again = state != RECORD_GOOD;
+        if (again) {
+            forget(r);
+            continue;
+        }
         TRY(fn(arg, &record, payload, err));
         res->records++;
         res->end += LOG_RECORD_BYTES + (uint64_t)record.length;
@@ -191,9 +205,14 @@ static enum lam_code read_header(struct reader *r, const struct log_identity *id
     res->header_missing = true;
     if (r->file_bytes < LOG_HEADER_BYTES)
         return LAM_OK;
-    const uint8_t *header;
-    TRY(fetch(r, 0, LOG_HEADER_BYTES, &header, err));
-    switch (log_header_decode(id, header, &r->seed)) {
+    const uint8_t *header = NULL;
+    enum log_header_state state = LOG_HEADER_BAD;
+    for (int i = 0; i < 2 && state == LOG_HEADER_BAD; i++) {
+        forget(r);
+        TRY(fetch(r, 0, LOG_HEADER_BYTES, &header, err));
+        state = log_header_decode(id, header, &r->seed);
+    }
+    switch (state) {
     case LOG_HEADER_BAD:
         return LAM_OK;
     case LOG_HEADER_VERSION:

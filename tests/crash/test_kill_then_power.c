@@ -106,5 +106,31 @@ START_TEST(killed_session_is_not_built_on_before_it_is_durable) {
 }
 END_TEST
 
+/* What a killed process acknowledged and did not sync has no later witness: a read of the log that
+ * goes wrong once must not pass for its end. */
+START_TEST(one_wrong_read_of_the_log_loses_nothing) {
+    start(SIMFS_SUBSET, 64);
+    commits(20, 7);
+    struct simfs *session = fs, *killed = simfs_crash(fs, SIMFS_KILL, &image_choice);
+    ck_ok(close_db(), &err);
+    unsigned wrong = 0;
+    for (uint64_t nth = 1; nth <= 8; nth++)
+        for (unsigned i = 0; i < 16; i++) {
+            fs = simfs_clone(killed);
+            arm(SIMFS_READ, ".wal", nth, SIMFS_FLIP, LAM_IO);
+            ck_ok(open_on(fs), &err);
+            wrong += fired();
+            check_held(acked, acked);
+            ck_ok(close_db(), &err);
+            simfs_free(fs);
+        }
+    ck_assert_uint_gt(wrong, 30);
+    simfs_free(killed);
+    fs = session;
+    drop_disk();
+}
+END_TEST
+
 TEST_MAIN("crash/kill_then_power", killed_creation_is_not_built_on_before_it_is_durable,
-          killed_session_is_not_built_on_before_it_is_durable)
+          killed_session_is_not_built_on_before_it_is_durable,
+          one_wrong_read_of_the_log_loses_nothing)

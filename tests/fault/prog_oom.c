@@ -27,8 +27,8 @@ static const char *const gate_names[GATES] = {
 static const struct least {
     uint64_t allocations, sticky, sites, steps;
 } least[SCRIPT_PARTS] = {
-    [SCRIPT_ENGINE] = {7200, 1800, 850, 76},
-    [SCRIPT_SQL] = {19000, 4000, 2000, 90},
+    [SCRIPT_ENGINE] = {6500, 1600, 760, 76},
+    [SCRIPT_SQL] = {17000, 3600, 1800, 90},
 };
 
 static struct sweep_options asked;
