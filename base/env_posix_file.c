@@ -8,12 +8,15 @@
 
 #include "base/assert.h"
 #include "base/env_posix.h"
+#include "base/env_posix_log.h"
 
 struct posix_file {
     struct lam_file base;
-    int fd;        /* owned */
-    bool writable; /* opened with LAM_OPEN_WRITE */
-    char path[];   /* for messages */
+    int fd;               /* owned */
+    bool writable;        /* opened with LAM_OPEN_WRITE */
+    bool log;             /* with LAM_OPEN_LOG: mapped where it can be */
+    struct posix_map map; /* of a log */
+    char path[];          /* for messages */
 };
 
 static struct posix_file *of(lam_file *file) {
@@ -123,6 +126,8 @@ enum lam_code posix_file_open(lam_env *env, const char *path, unsigned flags, la
     f->base.env = env;
     f->fd = fd;
     f->writable = writable;
+    f->log = flags & LAM_OPEN_LOG;
+    memset(&f->map, 0, sizeof f->map);
     memcpy(f->path, path, path_size);
     *file_out = &f->base;
     return LAM_OK;
@@ -132,6 +137,7 @@ enum lam_code posix_file_open(lam_env *env, const char *path, unsigned flags, la
 enum lam_code posix_file_close(lam_file *file, struct lam_error *err) {
     struct posix_file *f = of(file);
     enum lam_code code = LAM_OK;
+    posix_map_end(&f->map);
     if (close(f->fd) != 0 && errno != EINTR)
         code = posix_fail(err, errno, "closing", f->path);
     mem_free(f);
@@ -166,6 +172,8 @@ enum lam_code posix_file_write(lam_file *file, uint64_t offset, const void *data
                                struct lam_error *err) {
     struct posix_file *f = of(file);
     TRY(check_writable(f, err));
+    if (f->map.limit > 0 && posix_map_write(&f->map, f->fd, offset, data, size))
+        return LAM_OK;
     for (size_t done = 0; done < size;) {
         ssize_t put =
             pwrite(f->fd, (const uint8_t *)data + done, size - done, (off_t)(offset + done));
@@ -189,7 +197,10 @@ enum lam_code posix_file_sync(lam_file *file, struct lam_error *err) {
     do {
         rc = fdatasync(f->fd);
     } while (rc != 0 && errno == EINTR);
-    return rc == 0 ? LAM_OK : posix_fail(err, errno, "syncing", f->path);
+    if (rc != 0)
+        return posix_fail(err, errno, "syncing", f->path);
+    posix_map_synced(&f->map);
+    return LAM_OK;
 }
 
 enum lam_code posix_file_size(lam_file *file, uint64_t *size_out, struct lam_error *err) {
@@ -204,6 +215,7 @@ enum lam_code posix_file_size(lam_file *file, uint64_t *size_out, struct lam_err
 enum lam_code posix_file_truncate(lam_file *file, uint64_t size, struct lam_error *err) {
     struct posix_file *f = of(file);
     TRY(check_writable(f, err));
+    posix_map_end(&f->map);
     return truncate_to(f->fd, size) == 0 ? LAM_OK : posix_fail(err, errno, "truncating", f->path);
 }
 
@@ -216,8 +228,11 @@ enum lam_code posix_file_allocate(lam_file *file, uint64_t size, struct lam_erro
     do {
         rc = fallocate(f->fd, 0, 0, (off_t)size);
     } while (rc != 0 && errno == EINTR);
-    if (rc == 0)
+    if (rc == 0) {
+        if (f->log)
+            posix_map_begin(&f->map, f->fd, size);
         return LAM_OK;
+    }
     if (errno != EOPNOTSUPP && errno != ENOSYS)
         return posix_fail(err, errno, "allocating", f->path);
     uint64_t current = 0;

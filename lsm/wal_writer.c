@@ -67,11 +67,11 @@ static enum lam_code prepare_file(lam_env *env, struct wal_writer *w, const uint
     w->seed = log_header_encode(&id, salt, header);
     uint64_t have;
     TRY(env_file_size(w->file, &have, err));
-    if (have < want)
-        TRY(env_file_allocate(w->file, want, err));
     w->capacity = have > want ? have : want;
     if (w->capacity > LOG_MAX_BYTES)
         w->capacity = LOG_MAX_BYTES;
+    /* Of a recycled file, too: the environment learns what it may rely on. */
+    TRY(env_file_allocate(w->file, w->capacity, err));
     TRY(env_file_write(w->file, 0, header, sizeof header, err));
     TRY(env_file_sync(w->file, err));
     w->checksum = w->seed;

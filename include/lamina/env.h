@@ -24,7 +24,8 @@ enum lam_open_flags {
     LAM_OPEN_CREATE = 4,    /* make it if absent */
     LAM_OPEN_EXCLUSIVE = 8, /* with CREATE: fail with EXISTS if present */
     LAM_OPEN_TRUNCATE = 16, /* cut to zero length */
-    LAM_OPEN_LOG = 32, /* written front to back by one appender, possibly over recycled bytes */
+    LAM_OPEN_LOG = 32, /* written front to back by one appender, possibly over recycled bytes, after
+                          file_allocate: may be written through mapped memory */
 };
 
 enum lam_path_kind {

@@ -28,6 +28,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,12 +59,16 @@ enum call {
     CALL_CLOSE,
     CALL_RANDOM,
     CALL_THREAD,
+    CALL_STATFS,
+    CALL_MAP,
+    CALL_ADVISE,
     CALLS
 };
 static const char *const call_names[CALLS] = {
-    "open",  "pread",   "pwrite",   "fdatasync", "fsync",         "ftruncate", "fallocate",
-    "fstat", "fstatat", "renameat", "unlinkat",  "mkdirat",       "fdopendir", "readdir",
-    "fcntl", "flock",   "close",    "getrandom", "pthread_create"};
+    "open",           "pread",   "pwrite",  "fdatasync", "fsync",    "ftruncate",
+    "fallocate",      "fstat",   "fstatat", "renameat",  "unlinkat", "mkdirat",
+    "fdopendir",      "readdir", "fcntl",   "flock",     "close",    "getrandom",
+    "pthread_create", "fstatfs", "mmap",    "madvise"};
 
 /* What was done to the calls in all children; shared memory. */
 static struct tally {
@@ -78,6 +83,7 @@ static struct {
     bool on; /* else as the real one */
     bool short_transfers;
     bool interrupts;
+    bool plain;         /* a file system whose files are not mapped */
     bool deterministic; /* clock and randomness; and no threads, tasks are done when submitted */
     enum call fails;    /* with `number`, at the `nth` such call */
     uint64_t nth;       /* 0: none */
@@ -292,6 +298,27 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(vo
     return lib.deterministic ? EAGAIN : real(thread, attr, fn, arg);
 }
 
+/* Whatever the directory lies on, it is one or the other. */
+int fstatfs(int fd, struct statfs *out) {
+    if (hit(CALL_STATFS))
+        return -1;
+    int rc = (int)syscall(SYS_fstatfs, fd, out);
+    out->f_type = lib.plain ? 0x9123683E /* btrfs */ : 0xEF53 /* ext4 */;
+    return rc;
+}
+
+void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset) {
+    if (fd >= 0 && (flags & MAP_SHARED) && hit(CALL_MAP))
+        return MAP_FAILED;
+    return (void *)syscall(SYS_mmap, at, size, protection, flags, fd, offset);
+}
+
+int madvise(void *at, size_t size, int advice) {
+    return advice == 23 /* MADV_POPULATE_WRITE */ && stopped(CALL_ADVISE)
+               ? -1
+               : (int)syscall(SYS_madvise, at, size, advice);
+}
+
 /* --- directories ---------------------------------------------------------------------------- */
 
 static char base[300], path[320];
@@ -354,8 +381,8 @@ static unsigned open_descriptors(void) {
 static struct plan {
     unsigned steps;
     char *seen[STEPS_MAX];
-    uint64_t hash[STEPS_MAX]; /* of the files after the step */
-    uint64_t counts[CALLS];
+    uint64_t hash[STEPS_MAX];  /* of the files after the step */
+    uint64_t counts[2][CALLS]; /* with mapped logs, and with plain ones */
 } plans[SCRIPT_PARTS];
 
 static struct {
@@ -366,7 +393,7 @@ static struct {
 
 static void be_real(void) {
     lib.on = false;
-    lib.short_transfers = lib.interrupts = lib.deterministic = lib.sticky = false;
+    lib.short_transfers = lib.interrupts = lib.deterministic = lib.sticky = lib.plain = false;
     lib.nth = 0;
 }
 
@@ -419,7 +446,7 @@ static bool run_plainly(enum script_part part, bool record) {
     for (unsigned step = 0; step < p->steps; step++) {
         if (script_step(&s, step) != LAM_OK)
             return wrong(&s, step, "fails");
-        if (record) {
+        if (record && !lib.plain) {
             lib.on = false;
             p->seen[step] = s.db ? script_dump(&s) : strdup(p->seen[step - 1]);
             p->hash[step] = hash_tree(path);
@@ -437,7 +464,7 @@ static bool run_plainly(enum script_part part, bool record) {
         return wrong(&s, p->steps - 1, "close fails");
     if (record)
         for (int i = 0; i < CALLS; i++)
-            p->counts[i] = lib.seen[i];
+            p->counts[lib.plain][i] = lib.seen[i];
     lib.on = false;
     script_fini(&s);
     bool tidy = script_check_files(&s) && s.leaked == 0 && lib.closed_twice == 0;
@@ -571,6 +598,7 @@ static void short_transfers(void) {
             char name[64];
             lib.short_transfers = i % 3 != 1;
             lib.interrupts = i % 3 != 0;
+            lib.plain = i % 3 != 2;
             lib.deterministic = true;
             snprintf(name, sizeof name, "%s %s %" PRIu64,
                      lib.short_transfers ? "short" : "interrupted", part_names[part], i);
@@ -602,23 +630,27 @@ static const struct error {
     {CALL_MKDIR, EIO},       {CALL_OPEN_DIR, ENOMEM},
     {CALL_READ_DIR, EIO},    {CALL_LOCK, ENOLCK},
     {CALL_LOCK_DIR, ENOLCK}, {CALL_CLOSE, EIO},
-    {CALL_CLOSE, EINTR},
+    {CALL_CLOSE, EINTR},     {CALL_STATFS, EIO},
+    {CALL_MAP, ENOMEM},      {CALL_ADVISE, ENOMEM},
+    {CALL_ADVISE, EINVAL},   {CALL_ADVISE, EFAULT},
 };
 
-/* At calls spread evenly over the workload, other ones for another seed; once and from then on. */
+/* At calls spread evenly over the workload, other ones for another seed; once and from then on.
+ * With mapped logs and plain ones by turns. */
 static void fail_samples(enum script_part part, const struct error *e, bool sticky, uint64_t most) {
-    uint64_t count = plans[part].counts[e->call];
-    if (most > count)
-        most = count;
     for (uint64_t i = 0; i < most; i++) {
         char name[64];
+        bool maps = e->call == CALL_MAP || e->call == CALL_ADVISE;
+        lib.plain = !maps && (i + sticky) % 2;
+        uint64_t count = plans[part].counts[lib.plain][e->call];
         lib.deterministic = true;
         lib.fails = e->call;
         lib.number = e->number;
         lib.sticky = sticky;
-        lib.nth = 1 + (count * i + o.seed % count) / most;
-        snprintf(name, sizeof name, "%s %s %" PRIu64 " errno %d%s", part_names[part],
-                 call_names[e->call], lib.nth, e->number, sticky ? " and later" : "");
+        lib.nth = 1 + (count * i / most + o.seed % count) % count;
+        snprintf(name, sizeof name, "%s %s %" PRIu64 " errno %d%s%s", part_names[part],
+                 call_names[e->call], lib.nth, e->number, sticky ? " and later" : "",
+                 lib.plain ? " plain" : "");
         in_child(GATE_ERRORS, run_with_error, part, name);
         be_real();
     }
@@ -703,11 +735,11 @@ static bool report(void) {
     }
     bool ok = gate_report("transfers cut short", at_least(50000, 500000), tally->shortened,
                           failed[GATE_SHORT], o.seed);
-    /* open, pread, pwrite, fdatasync, fsync, ftruncate, fallocate, getrandom */
-    ok &= gate_report("calls interrupted by signals, of 8", at_least(8, 8), signals,
+    /* open, pread, pwrite, fdatasync, fsync, ftruncate, fallocate, getrandom, madvise */
+    ok &= gate_report("calls interrupted by signals, of 9", at_least(9, 9), signals,
                       failed[GATE_INTERRUPTED], o.seed);
     /* All but getrandom. */
-    ok &= gate_report("calls of the system failed, of 18", at_least(18, 18), fired, 0, o.seed);
+    ok &= gate_report("calls of the system failed, of 21", at_least(21, 21), fired, 0, o.seed);
     ok &= gate_report("failures of system calls", at_least(260, 1900), run[GATE_ERRORS],
                       failed[GATE_ERRORS], o.seed);
     ok &= gate_report("failed syncs of files told of", at_least(18, 150), tally->told[CALL_SYNC], 0,
@@ -740,6 +772,8 @@ int main(int argc, char **argv) {
     for (int part = 0; part < SCRIPT_PARTS && ok; part++) {
         lib.deterministic = true;
         ok = run_plainly((enum script_part)part, true);
+        lib.plain = true;
+        ok = ok && run_plainly((enum script_part)part, true);
         be_real();
     }
     if (ok) {
