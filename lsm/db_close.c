@@ -52,11 +52,13 @@ static enum lam_code check_unused(lam_db *db, struct lam_error *err) {
     mutex_lock(&db->state);
     unsigned long long snapshots = db_state(db)->snapshot_count;
     unsigned long long iterators = db_state(db)->iterator_count;
+    unsigned long long transactions = db_state(db)->transaction_count;
     mutex_unlock(&db->state);
-    if (snapshots == 0 && iterators == 0)
+    if (snapshots == 0 && iterators == 0) /* a transaction has a snapshot */
         return LAM_OK;
-    return ERR(err, LAM_BUSY, "%s can't be closed: %llu snapshots and %llu iterators are open",
-               db->path, snapshots, iterators);
+    return ERR(err, LAM_BUSY,
+               "%s can't be closed: %llu transactions, %llu snapshots and %llu iterators are open",
+               db->path, transactions, snapshots - transactions, iterators);
 }
 
 /* Bytes of log that the next open would replay. */

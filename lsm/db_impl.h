@@ -155,6 +155,7 @@ struct db_state {
     struct lam_snapshot *snapshots_last;
     uint64_t snapshot_count;
     uint64_t iterator_count;
+    uint64_t transaction_count;               /* each has a snapshot besides */
     struct sealed_set *sealed[DB_SEALED_MAX]; /* oldest first; owned */
     size_t sealed_count;
     lam_partition *due; /* partitions with a compaction due; borrowed */
@@ -314,6 +315,12 @@ void read_state_copy_locked(lam_db *db, struct read_state *to, const lam_partiti
 MUST_CHECK enum lam_code db_read_begin(lam_db *db, lam_partition *p, const lam_snapshot *snapshot,
                                        bool iterator, struct read_state **state_out,
                                        uint64_t *sequence_out, struct lam_error *err);
+/* lam_iter_new with what an indexed batch did to the partition (may be NULL) shown over it. */
+MUST_CHECK enum lam_code db_iter_new(lam_db *db, const struct lam_read_options *options,
+                                     lam_partition *partition, struct memtable *overlay,
+                                     lam_iter **iter_out, struct lam_error *err);
+/* First key and end of what it may show; empty: none. They live as long as the iterator. */
+void db_iter_bounds(const lam_iter *it, struct lam_slice *lower_out, struct lam_slice *upper_out);
 /* A partition's version, referenced; NULL if it is dropped. */
 struct version *db_version_of(lam_partition *p);
 

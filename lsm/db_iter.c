@@ -15,6 +15,7 @@
 struct lam_iter {
     lam_db *db;
     struct read_state *state; /* owned reference */
+    struct memtable *overlay; /* of an indexed batch, over the partition; may be NULL; owned */
     struct cursor_iter *merge;
     uint64_t sequence; /* what it sees */
     bool has_ranges;   /* some source holds range tombstones */
@@ -34,6 +35,10 @@ struct lam_iter {
 
 /* --- visibility ----------------------------------------------------------------------------- */
 
+static bool is_seen(const struct lam_iter *it, uint64_t sequence) {
+    return sequence <= it->sequence || (it->overlay && sequence >= BATCH_INDEX_FROM);
+}
+
 static uint64_t hidden_upto(const struct lam_iter *it, struct lam_slice key) {
     const struct read_state *s = it->state;
     uint64_t best = range_set_upto(s->version->ranges, key, it->sequence);
@@ -43,6 +48,10 @@ static uint64_t hidden_upto(const struct lam_iter *it, struct lam_slice key) {
     }
     for (uint32_t i = 0; i < s->sealed_count; i++) {
         uint64_t upto = memtable_hidden_upto(s->sealed[i], key, it->sequence);
+        best = upto > best ? upto : best;
+    }
+    if (it->overlay) {
+        uint64_t upto = memtable_hidden_upto(it->overlay, key, LAM_SEQUENCE_MAX);
         best = upto > best ? upto : best;
     }
     return best;
@@ -105,7 +114,7 @@ static void settle_forward(struct lam_iter *it) {
         const struct entry *e = &it->merge->entry;
         if (past_upper(it, e->key))
             return;
-        if (e->sequence > it->sequence) {
+        if (!is_seen(it, e->sequence)) {
             it->merge->ops->next(it->merge);
             continue;
         }
@@ -130,7 +139,7 @@ static bool take_key_backward(struct lam_iter *it) {
     uint64_t sequence = 0;
     while (it->merge->valid && slice_eq(it->merge->entry.key, buf_slice(&it->key))) {
         const struct entry *e = &it->merge->entry;
-        if (e->sequence <= it->sequence) {
+        if (is_seen(it, e->sequence)) {
             seen = true;
             kind = e->kind;
             sequence = e->sequence;
@@ -326,6 +335,7 @@ static enum lam_code add_files(struct lam_iter *it, struct sources *s, struct fi
 
 static enum lam_code add_sources(struct lam_iter *it, struct sources *s, struct lam_error *err) {
     const struct read_state *state = it->state;
+    TRY(add_memtable(it, s, it->overlay, err));
     TRY(add_memtable(it, s, state->active, err));
     for (uint32_t i = 0; i < state->sealed_count; i++)
         TRY(add_memtable(it, s, state->sealed[i], err));
@@ -334,7 +344,7 @@ static enum lam_code add_sources(struct lam_iter *it, struct sources *s, struct 
         TRY(add_files(it, s, &v->levels[0].files[i], 1, err));
     for (uint32_t level = 1; level < VERSION_LEVELS; level++)
         TRY(add_files(it, s, v->levels[level].files, v->levels[level].count, err));
-    it->has_ranges |= v->ranges != NULL;
+    it->has_ranges |= v->ranges || it->overlay; /* a batch may yet get some */
     return LAM_OK;
 }
 
@@ -396,6 +406,7 @@ static void iter_fini(struct lam_iter *it) {
     if (it->merge)
         it->merge->ops->free(it->merge);
     read_state_unref(it->state);
+    memtable_unref(it->overlay);
     buf_fini(&it->lower);
     buf_fini(&it->upper);
     buf_fini(&it->key);
@@ -419,8 +430,19 @@ void lam_iter_free(lam_iter *it) {
     mutex_unlock(&db->state);
 }
 
+void db_iter_bounds(const lam_iter *it, struct lam_slice *lower_out, struct lam_slice *upper_out) {
+    *lower_out = it->has_lower ? buf_slice(&it->lower) : SLICE_EMPTY;
+    *upper_out = it->has_upper ? buf_slice(&it->upper) : SLICE_EMPTY;
+}
+
 enum lam_code lam_iter_new(lam_db *db, const struct lam_read_options *options,
                            lam_partition *partition, lam_iter **iter_out, struct lam_error *err) {
+    return db_iter_new(db, options, partition, NULL, iter_out, err);
+}
+
+enum lam_code db_iter_new(lam_db *db, const struct lam_read_options *options,
+                          lam_partition *partition, struct memtable *overlay, lam_iter **iter_out,
+                          struct lam_error *err) {
     TRY(db_check_partition(db, partition, "lam_iter_new", err));
     TRY(check_options(db, options, err));
     if (!iter_out)
@@ -431,6 +453,7 @@ enum lam_code lam_iter_new(lam_db *db, const struct lam_read_options *options,
     if (!it)
         return mem_fail(err, sizeof *it);
     it->db = db;
+    it->overlay = overlay ? memtable_ref(overlay) : NULL;
     TRY_GOTO(apply_bounds(it, options, err));
     TRY_GOTO(db_read_begin(db, partition, options ? options->snapshot : NULL, true, &it->state,
                            &it->sequence, err));

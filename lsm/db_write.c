@@ -225,6 +225,8 @@ static enum lam_code reserve_locked(lam_db *db, struct lam_batch *b, struct lam_
     for (size_t i = 0; i < b->touched_count; i++) {
         struct batch_partition *t = &b->touched[i];
         lam_partition *p = t->partition;
+        if (t->bytes + t->range_bytes == 0)
+            continue; /* only read */
         if (atomic_load_explicit(&p->dropping, memory_order_relaxed))
             return ERR(err, LAM_NOT_FOUND, "partition \"%s\" is dropped", p->name);
         if (!p->active)

@@ -227,6 +227,23 @@ uint64_t memtable_hidden_upto(const struct memtable *m, struct lam_slice key, ui
     return best;
 }
 
+uint64_t memtable_newest_range(const struct memtable *m, struct lam_slice key) {
+    /* In commit order, so the last one that covers the key; the tail first. */
+    uint32_t count = memtable_range_count(m);
+    if (count == 0)
+        return 0;
+    const struct range_runs *r = atomic_load_explicit(&m->runs, memory_order_acquire);
+    for (uint32_t i = count, covered = r ? r->covered : 0; i > covered; i--) {
+        const struct range_tombstone *t = memtable_range(m, i - 1);
+        if (range_tombstone_covers(t, key))
+            return t->sequence;
+    }
+    uint64_t best = 0;
+    for (uint32_t i = r ? r->count : 0; i-- > 0 && best == 0;)
+        best = range_set_newest(r->sets[i], key);
+    return best;
+}
+
 /* --- iterator ------------------------------------------------------------------------------- */
 
 struct memtable_iter {

@@ -32,6 +32,8 @@ bool memtable_get(const struct memtable *m, struct lam_slice key, uint64_t snaps
                   struct entry *out);
 /* As range_set_upto, over the range tombstones so far. */
 uint64_t memtable_hidden_upto(const struct memtable *m, struct lam_slice key, uint64_t snapshot);
+/* As range_set_newest, over the range tombstones so far. */
+uint64_t memtable_newest_range(const struct memtable *m, struct lam_slice key);
 /* Range tombstones so far; memtable_range gives each, in commit order. */
 uint32_t memtable_range_count(const struct memtable *m);
 const struct range_tombstone *memtable_range(const struct memtable *m, uint32_t index);

@@ -185,6 +185,21 @@ uint64_t range_set_upto(const struct range_set *s, struct lam_slice key, uint64_
     return best;
 }
 
+uint64_t range_set_newest(const struct range_set *s, struct lam_slice key) {
+    if (!s || s->count == 0)
+        return 0;
+    size_t leaf = find_point(s, key);
+    if (leaf == s->point_count)
+        return 0;
+    uint64_t best = 0;
+    for (size_t n = leaf + s->leaves; n > 0; n >>= 1) {
+        size_t end = s->starts[n + 1];
+        if (end > s->starts[n] && s->marks[end - 1].sequence > best)
+            best = s->marks[end - 1].sequence;
+    }
+    return best;
+}
+
 const struct range_tombstone *range_set_items(const struct range_set *s, size_t *count_out) {
     *count_out = s ? s->count : 0;
     return s ? s->items : NULL;

@@ -16,6 +16,8 @@ void range_set_free(struct range_set *s); /* NULL is allowed */
 /* Highest `upto` among the tombstones that cover `key` and have a sequence <= `snapshot`; 0 if
  * there is none. NULL set: 0. */
 uint64_t range_set_upto(const struct range_set *s, struct lam_slice key, uint64_t snapshot);
+/* Highest sequence of a tombstone that covers `key`; 0 if there is none. NULL set: 0. */
+uint64_t range_set_newest(const struct range_set *s, struct lam_slice key);
 /* The tombstones, by sequence; valid as long as the set. */
 const struct range_tombstone *range_set_items(const struct range_set *s, size_t *count_out);
 

@@ -18,17 +18,32 @@ enum lam_code write_batch_init(struct lam_batch *b, lam_db *db, struct lam_error
     return buf_append_le32(&b->payload, 0, err);
 }
 
-static void drop_touched(struct lam_batch *b) {
-    for (size_t i = 0; i < b->touched_count; i++)
+static void fill_slot(struct lam_batch *b, size_t index) {
+    size_t at = hash_mix(b->touched[index].number, 0) & (b->slot_count - 1);
+    while (b->slots[at])
+        at = (at + 1) & (b->slot_count - 1);
+    b->slots[at] = (uint32_t)index + 1;
+}
+
+static void fill_slots(struct lam_batch *b) {
+    for (size_t i = 0; b->slot_count > 0 && i < b->touched_count; i++)
+        fill_slot(b, i);
+}
+
+void write_batch_untouch(struct lam_batch *b, size_t count) {
+    for (size_t i = count; i < b->touched_count; i++) {
+        memtable_unref(b->touched[i].index);
         db_partition_unref(b->touched[i].partition);
-    b->touched_count = 0;
+    }
+    b->touched_count = count;
     b->last = 0;
     if (b->slots)
         memset(b->slots, 0, b->slot_count * sizeof *b->slots);
+    fill_slots(b);
 }
 
 void write_batch_fini(struct lam_batch *b) {
-    drop_touched(b);
+    write_batch_untouch(b, 0);
     mem_free(b->touched);
     mem_free(b->slots);
     buf_fini(&b->payload);
@@ -60,7 +75,7 @@ void lam_batch_free(lam_batch *batch) {
 void lam_batch_reset(lam_batch *batch) {
     if (!batch || !batch->payload.data || db_is_foreign(batch->db))
         return;
-    drop_touched(batch);
+    write_batch_untouch(batch, 0);
     batch->payload.size = WRITE_BATCH_HEAD;
     put_le32(batch->payload.data, 0);
     batch->count = 0;
@@ -77,13 +92,6 @@ uint64_t lam_batch_bytes(const lam_batch *batch) {
 
 /* --- partitions of a batch ------------------------------------------------------------------ */
 
-static void fill_slot(struct lam_batch *b, size_t index) {
-    size_t at = hash_mix(b->touched[index].number, 0) & (b->slot_count - 1);
-    while (b->slots[at])
-        at = (at + 1) & (b->slot_count - 1);
-    b->slots[at] = (uint32_t)index + 1;
-}
-
 static enum lam_code grow_slots(struct lam_batch *b, struct lam_error *err) {
     size_t want = b->slot_count ? b->slot_count * 2 : 64;
     uint32_t *slots = mem_calloc(want, sizeof *slots);
@@ -92,8 +100,7 @@ static enum lam_code grow_slots(struct lam_batch *b, struct lam_error *err) {
     mem_free(b->slots);
     b->slots = slots;
     b->slot_count = want;
-    for (size_t i = 0; i < b->touched_count; i++)
-        fill_slot(b, i);
+    fill_slots(b);
     return LAM_OK;
 }
 
@@ -113,16 +120,20 @@ struct batch_partition *write_batch_find(struct lam_batch *b, uint64_t number) {
     return NULL;
 }
 
-static enum lam_code touch(struct lam_batch *b, lam_partition *p, struct batch_partition **out,
-                           struct lam_error *err) {
+enum lam_code write_batch_touch(struct lam_batch *b, lam_partition *p, struct batch_partition **out,
+                                struct lam_error *err) {
     struct batch_partition *t = write_batch_find(b, p->number);
     if (!t) {
         TRY(MEM_GROW(&b->touched, &b->touched_capacity, b->touched_count + 1, err));
         bool hashed = b->touched_count + 1 > SLOTS_FROM;
         if ((hashed || b->slot_count > 0) && (b->touched_count + 1) * 2 > b->slot_count)
             TRY(grow_slots(b, err));
+        struct memtable *index = NULL;
+        if (b->indexed)
+            TRY(memtable_new(&index, err));
         t = &b->touched[b->touched_count++];
-        *t = (struct batch_partition){.partition = db_partition_ref(p), .number = p->number};
+        *t = (struct batch_partition){
+            .partition = db_partition_ref(p), .number = p->number, .index = index};
         if (b->slot_count > 0)
             fill_slot(b, b->touched_count - 1);
     }
@@ -171,20 +182,32 @@ static void append_prefixed(struct buf *p, struct lam_slice s) {
     append_raw(p, s.data, s.size);
 }
 
-/* Room for an operation with `bytes` of keys and values, and its partition. */
-static enum lam_code begin_op(struct lam_batch *b, lam_partition *p, enum entry_kind kind,
-                              size_t bytes, struct batch_partition **t, struct lam_error *err) {
-    size_t most = bytes + 1 + 4 * VARINT_MAX;
+/* Room for an operation, and its head and key. Nothing of it can fail any more. */
+static enum lam_code begin_op(struct lam_batch *b, lam_partition *p, const struct batch_op *op,
+                              struct batch_partition **t_out, struct lam_error *err) {
+    size_t most = op->key.size + op->value.size + op->to.size + 1 + 4 * VARINT_MAX;
+    bool range = op->kind == ENTRY_DELETE_RANGE;
+    size_t bound = range ? 0 : memtable_put_bound(op->key.size, op->value.size);
+    size_t range_bound = range ? memtable_range_bound(op->key.size, op->to.size) : 0;
+    struct batch_partition *t;
     TRY(check_room(b, most, err));
     TRY(buf_reserve(&b->payload, most, err));
-    TRY(touch(b, p, t, err));
-    uint8_t k = (uint8_t)kind;
+    TRY(write_batch_touch(b, p, &t, err));
+    if (t->index)
+        TRY(memtable_reserve(t->index, bound, range_bound, err));
+    t->bytes += bound;
+    t->range_bytes += range_bound;
+    uint8_t k = (uint8_t)op->kind;
     append_raw(&b->payload, &k, 1);
     append_varint(&b->payload, p->number);
+    append_prefixed(&b->payload, op->key);
+    *t_out = t;
     return LAM_OK;
 }
 
-static void end_op(struct lam_batch *b) {
+static void end_op(struct lam_batch *b, struct batch_partition *t, const struct batch_op *op) {
+    if (t->index)
+        batch_index_add(b, t->index, op, b->count);
     b->count++;
     put_le32(b->payload.data, b->count);
 }
@@ -198,14 +221,13 @@ enum lam_code lam_batch_put(lam_batch *batch, lam_partition *partition, struct l
                    LAM_VALUE_MAX);
     if (value.size && !value.data)
         return ERR(err, LAM_INVALID, "value of %zu bytes is NULL", value.size);
+    struct batch_op op = {.kind = ENTRY_PUT, .key = key, .value = value};
     struct batch_partition *t;
-    TRY(begin_op(batch, partition, ENTRY_PUT, key.size + value.size, &t, err));
-    append_prefixed(&batch->payload, key);
+    TRY(begin_op(batch, partition, &op, &t, err));
     append_varint(&batch->payload, value.size);
     batch->value_offset = batch->payload.size;
     append_raw(&batch->payload, value.data, value.size);
-    t->bytes += memtable_put_bound(key.size, value.size);
-    end_op(batch);
+    end_op(batch, t, &op);
     return LAM_OK;
 }
 
@@ -213,11 +235,10 @@ enum lam_code lam_batch_delete(lam_batch *batch, lam_partition *partition, struc
                                struct lam_error *err) {
     TRY(check_target(batch, partition, err));
     TRY(db_check_key(key, err));
+    struct batch_op op = {.kind = ENTRY_DELETE, .key = key};
     struct batch_partition *t;
-    TRY(begin_op(batch, partition, ENTRY_DELETE, key.size, &t, err));
-    append_prefixed(&batch->payload, key);
-    t->bytes += memtable_put_bound(key.size, 0);
-    end_op(batch);
+    TRY(begin_op(batch, partition, &op, &t, err));
+    end_op(batch, t, &op);
     return LAM_OK;
 }
 
@@ -235,13 +256,12 @@ enum lam_code lam_batch_delete_range(lam_batch *batch, lam_partition *partition,
                    (unsigned long long)upto_sequence);
     if (to.size && slice_cmp(from, to) > 0)
         return ERR(err, LAM_INVALID, "delete_range: `from` lies after `to`");
+    struct batch_op op = {.kind = ENTRY_DELETE_RANGE, .key = from, .to = to, .upto = upto_sequence};
     struct batch_partition *t;
-    TRY(begin_op(batch, partition, ENTRY_DELETE_RANGE, from.size + to.size, &t, err));
-    append_prefixed(&batch->payload, from);
+    TRY(begin_op(batch, partition, &op, &t, err));
     append_prefixed(&batch->payload, to);
     append_varint(&batch->payload, upto_sequence);
-    t->range_bytes += memtable_range_bound(from.size, to.size);
-    end_op(batch);
+    end_op(batch, t, &op);
     return LAM_OK;
 }
 

@@ -19,8 +19,9 @@
 struct batch_partition {
     lam_partition *partition; /* owned reference */
     uint64_t number;
-    size_t bytes;       /* memtable bounds of its puts and deletes */
-    size_t range_bytes; /* memtable bounds of its range deletes */
+    size_t bytes;           /* memtable bounds of its puts and deletes */
+    size_t range_bytes;     /* memtable bounds of its range deletes */
+    struct memtable *index; /* indexed batches: its operations; NULL otherwise; owned */
 };
 
 struct lam_batch {
@@ -34,6 +35,7 @@ struct lam_batch {
     uint32_t *slots;       /* hash of number -> index + 1, once there are many; owned */
     size_t slot_count;     /* power of two, or 0 */
     uint64_t value_offset; /* in `payload`: where the newest put's value starts */
+    bool indexed;          /* can be read (batch_index.c) */
 };
 
 /* One operation read back; slices borrow the payload. */
@@ -61,8 +63,33 @@ MUST_CHECK enum lam_code batch_reader_finish(struct batch_reader *r, struct lam_
 /* Embedded life cycle of a batch; lam_batch_new and _free are the heap one. */
 MUST_CHECK enum lam_code write_batch_init(struct lam_batch *b, lam_db *db, struct lam_error *err);
 void write_batch_fini(struct lam_batch *b);
-/* The entry of `touched` for a partition number that the batch holds. */
+/* The entry of `touched` for a partition number that the batch holds; NULL: it does not. */
 struct batch_partition *write_batch_find(struct lam_batch *b, uint64_t number);
+/* The same, made if it is not there. */
+MUST_CHECK enum lam_code write_batch_touch(struct lam_batch *b, lam_partition *p,
+                                           struct batch_partition **out, struct lam_error *err);
+/* Forgets the partitions after the first `count`. */
+void write_batch_untouch(struct lam_batch *b, size_t count);
+
+/* --- indexed batches (batch_index.c) ---------------------------------------------------------- */
+
+/* Operation i has sequence BATCH_INDEX_FROM + i in the index: above what any reader of the
+ * database sees. */
+#define BATCH_INDEX_FROM (1ull << 55)
+/* Puts operation `ordinal` of `b` into an index that has room for it. */
+void batch_index_add(const struct lam_batch *b, struct memtable *index, const struct batch_op *op,
+                     uint32_t ordinal);
+/* A moment of a batch, to go back to. */
+struct batch_mark {
+    size_t bytes; /* of the payload */
+    size_t touched_count;
+    uint32_t count;
+};
+void batch_index_mark(const struct lam_batch *b, struct batch_mark *mark_out);
+/* Forgets the operations since. Iterators made before keep what they show. On failure nothing has
+ * changed. */
+MUST_CHECK enum lam_code batch_index_rewind(struct lam_batch *b, const struct batch_mark *mark,
+                                            struct lam_error *err);
 /* `upto` of a range delete that committed with `sequence`: never its own sequence or later. */
 static inline uint64_t batch_clamp_upto(uint64_t upto, uint64_t sequence) {
     return upto < sequence ? upto : sequence - 1;

@@ -6,6 +6,7 @@
  *   env.h      files, clock, background work; the in-memory environment
  *   options.h  how to open, write and read
  *   db.h       the storage engine: partitions, batches, snapshots, iterators
+ *   txn.h      optimistic transactions, batches that can be read
  *   catalog.h  users and passwords
  *   sql.h      sessions, prepared statements, results
  *   arrow.h    results as Arrow batches
@@ -21,6 +22,7 @@
 #include "lamina/error.h"
 #include "lamina/options.h"
 #include "lamina/sql.h"
+#include "lamina/txn.h"
 #include "lamina/types.h"
 
 #endif

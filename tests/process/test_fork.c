@@ -12,6 +12,8 @@ static struct {
     lam_snapshot *snapshot;
     lam_iter *iter;
     lam_batch *batch;
+    lam_batch *indexed;
+    lam_txn *txn;
     lam_session *session;
     lam_stmt *running, *ready, *streamed;
     struct ArrowArrayStream stream;
@@ -46,6 +48,9 @@ static void open_all(const char *path) {
     lam_iter_seek_first(all.iter);
     ck_ok(lam_batch_new(all.db, &all.batch, &err), &err);
     ck_ok(lam_batch_put(all.batch, all.partition, key, key, &err), &err);
+    ck_ok(lam_batch_new_indexed(all.db, &all.indexed, &err), &err);
+    ck_ok(lam_txn_begin(all.db, NULL, &all.txn, &err), &err);
+    ck_ok(lam_txn_put(all.txn, all.partition, key, key, &err), &err);
     all.session = session_of(all.db, "ann", LAM_ROLE_USER);
     prepare("SELECT id, b FROM app.t", &all.running);
     ck_ok(lam_step(all.running, &row, &err), &err);
@@ -64,6 +69,8 @@ static void close_all(void) {
     lam_finalize(all.streamed);
     ck_ok(lam_session_close(all.session, &err), &err);
     lam_batch_free(all.batch);
+    lam_batch_free(all.indexed);
+    lam_txn_rollback(all.txn);
     lam_iter_free(all.iter);
     lam_snapshot_free(all.snapshot);
     lam_partition_release(all.partition);
@@ -102,6 +109,9 @@ static void call_engine(void) {
     refused(lam_get(all.db, NULL, all.partition, key, &value, &err));
     refused(lam_snapshot_new(all.db, &s, &err));
     refused(lam_iter_new(all.db, NULL, all.partition, &it, &err));
+    refused(lam_batch_new_indexed(all.db, &b, &err));
+    refused(lam_batch_get(all.indexed, NULL, all.partition, key, &value, &err));
+    refused(lam_batch_iter_new(all.indexed, NULL, all.partition, &it, &err));
     refused(lam_db_dump(all.db, &err));
     refused(lam_db_compact(all.db, NULL, &err));
     refused(lam_db_check(all.db, NULL, NULL, &err));
@@ -115,6 +125,23 @@ static void call_engine(void) {
     lam_iter_seek_for_prev(all.iter, key);
     lam_iter_next(all.iter);
     refused(lam_iter_status(all.iter, &err));
+}
+
+static void call_transaction(void) {
+    lam_txn *txn;
+    lam_iter *it;
+    uint32_t savepoint;
+    struct lam_value value = {0};
+    refused(lam_txn_begin(all.db, NULL, &txn, &err));
+    refused(lam_txn_get(all.txn, all.partition, key, &value, &err));
+    refused(lam_txn_get_for_update(all.txn, all.partition, key, &value, &err));
+    refused(lam_txn_iter_new(all.txn, NULL, all.partition, &it, &err));
+    refused(lam_txn_put(all.txn, all.partition, key, key, &err));
+    refused(lam_txn_delete(all.txn, all.partition, key, &err));
+    refused(lam_txn_delete_range(all.txn, all.partition, key, key, &err));
+    refused(lam_txn_savepoint(all.txn, &savepoint, &err));
+    refused(lam_txn_rollback_to(all.txn, 0, &err));
+    refused(lam_txn_commit(all.txn, NULL, NULL, &err));
 }
 
 static void call_sql(void) {
@@ -168,6 +195,8 @@ static void free_and_close(void) {
     refused(lam_session_close(all.session, &err));
     lam_batch_reset(all.batch);
     lam_batch_free(all.batch);
+    lam_batch_free(all.indexed);
+    lam_txn_rollback(all.txn);
     lam_iter_free(all.iter);
     lam_snapshot_free(all.snapshot);
     lam_partition_release(all.partition);
@@ -179,6 +208,7 @@ static int misuse_all(void *arg) {
     const bool *by_exit = arg;
     alarm(120);
     call_engine();
+    call_transaction();
     call_sql();
     call_entity();
     if (*by_exit) {

@@ -33,6 +33,53 @@ static bool take_record(void *arg, const struct lam_cell *cells) {
     return true;
 }
 
+static void null_to_transactions(lam_db *db, lam_partition *p) {
+    lam_batch *b;
+    lam_txn *t;
+    lam_iter *it;
+    uint32_t savepoint;
+    struct lam_value value = {0};
+    invalid(lam_batch_new_indexed(NULL, &b, &err));
+    invalid(lam_batch_new_indexed(db, NULL, &err));
+    ck_ok(lam_batch_new_indexed(db, &b, &err), &err);
+    invalid(lam_batch_get(NULL, NULL, p, key, &value, &err));
+    invalid(lam_batch_get(b, NULL, NULL, key, &value, &err));
+    invalid(lam_batch_get(b, NULL, p, no_bytes, &value, &err));
+    invalid(lam_batch_get(b, NULL, p, key, NULL, &err));
+    invalid(lam_batch_iter_new(NULL, NULL, p, &it, &err));
+    invalid(lam_batch_iter_new(b, NULL, NULL, &it, &err));
+    invalid(lam_batch_iter_new(b, NULL, p, NULL, &err));
+    lam_batch_free(b);
+    invalid(lam_txn_begin(NULL, NULL, &t, &err));
+    invalid(lam_txn_begin(db, NULL, NULL, &err));
+    ck_ok(lam_txn_begin(db, NULL, &t, &err), &err);
+    invalid(lam_txn_get(NULL, p, key, &value, &err));
+    invalid(lam_txn_get(t, NULL, key, &value, &err));
+    invalid(lam_txn_get(t, p, no_bytes, &value, &err));
+    invalid(lam_txn_get(t, p, key, NULL, &err));
+    invalid(lam_txn_get_for_update(NULL, p, key, &value, &err));
+    invalid(lam_txn_get_for_update(t, NULL, key, &value, &err));
+    invalid(lam_txn_get_for_update(t, p, key, NULL, &err));
+    invalid(lam_txn_get_for_update(t, p, no_bytes, &value, &err));
+    invalid(lam_txn_iter_new(NULL, NULL, p, &it, &err));
+    invalid(lam_txn_iter_new(t, NULL, NULL, &it, &err));
+    invalid(lam_txn_iter_new(t, NULL, p, NULL, &err));
+    invalid(lam_txn_put(NULL, p, key, key, &err));
+    invalid(lam_txn_put(t, NULL, key, key, &err));
+    invalid(lam_txn_delete(NULL, p, key, &err));
+    invalid(lam_txn_delete(t, NULL, key, &err));
+    invalid(lam_txn_delete_range(NULL, p, key, key, &err));
+    invalid(lam_txn_delete_range(t, p, no_bytes, key, &err));
+    invalid(lam_txn_savepoint(NULL, &savepoint, &err));
+    invalid(lam_txn_savepoint(t, NULL, &err));
+    invalid(lam_txn_rollback_to(NULL, 0, &err));
+    invalid(lam_txn_rollback_to(t, 0, &err));
+    invalid(lam_txn_commit(NULL, NULL, NULL, &err));
+    ck_assert(!lam_txn_snapshot(NULL));
+    lam_txn_rollback(t);
+    lam_txn_rollback(NULL);
+}
+
 START_TEST(null_is_refused_by_every_call_of_the_engine) {
     lam_db *db = NULL;
     lam_partition *p = NULL;
@@ -99,6 +146,7 @@ START_TEST(null_is_refused_by_every_call_of_the_engine) {
     lam_iter_seek_first(it);
     ck_ok(lam_iter_status(it, &err), &err);
     lam_iter_free(it);
+    null_to_transactions(db, p);
     invalid(lam_db_dump(NULL, &err));
     invalid(lam_db_compact(NULL, NULL, &err));
     invalid(lam_db_check(NULL, NULL, NULL, &err));
