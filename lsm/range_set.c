@@ -170,14 +170,19 @@ static uint64_t node_upto(const struct range_set *s, size_t node, uint64_t snaps
     return low == first ? 0 : s->marks[low - 1].upto;
 }
 
-uint64_t range_set_upto(const struct range_set *s, struct lam_slice key, uint64_t snapshot) {
+/* The tree's node of the leaf that `key` lies in; 0: it lies below all points. */
+static size_t leaf_node(const struct range_set *s, struct lam_slice key) {
     if (!s || s->count == 0)
         return 0;
     size_t leaf = find_point(s, key);
     if (leaf == s->point_count)
         return 0;
+    return leaf + s->leaves;
+}
+
+uint64_t range_set_upto(const struct range_set *s, struct lam_slice key, uint64_t snapshot) {
     uint64_t best = 0;
-    for (size_t n = leaf + s->leaves; n > 0; n >>= 1) {
+    for (size_t n = leaf_node(s, key); n > 0; n >>= 1) {
         uint64_t upto = node_upto(s, n, snapshot);
         if (upto > best)
             best = upto;
@@ -186,13 +191,8 @@ uint64_t range_set_upto(const struct range_set *s, struct lam_slice key, uint64_
 }
 
 uint64_t range_set_newest(const struct range_set *s, struct lam_slice key) {
-    if (!s || s->count == 0)
-        return 0;
-    size_t leaf = find_point(s, key);
-    if (leaf == s->point_count)
-        return 0;
     uint64_t best = 0;
-    for (size_t n = leaf + s->leaves; n > 0; n >>= 1) {
+    for (size_t n = leaf_node(s, key); n > 0; n >>= 1) {
         size_t end = s->starts[n + 1];
         if (end > s->starts[n] && s->marks[end - 1].sequence > best)
             best = s->marks[end - 1].sequence;

@@ -33,9 +33,10 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_db_open(const char *path,
                                                  const struct lam_options *options, lam_db **db_out,
                                                  struct lam_error *err);
 
-/* Closes and frees. BUSY, with nothing changed, while sessions, entities, transactions, iterators or
- * snapshots are open (the message counts them); partition handles may remain and become invalid. Any other
- * result: the handle is gone, and an error says what could not be written. NULL is allowed. */
+/* Closes and frees. BUSY, with nothing changed, while sessions, entities, transactions, iterators
+ * or snapshots are open (the message counts them); partition handles may remain and become invalid.
+ * Any other result: the handle is gone, and an error says what could not be written. NULL is
+ * allowed. */
 LAM_API enum lam_code lam_db_close(lam_db *db, struct lam_error *err);
 
 /* --- partitions ---------------------------------------------------------------------------- */

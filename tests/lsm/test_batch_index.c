@@ -231,7 +231,7 @@ START_TEST(rewound_batch_is_as_it_was) {
     batch_put("a", "2");
     batch_put("b", "2");
     for (int i = 0; i < 20; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "m%d", i);
         ck_ok(lam_partition_create(db, name, NULL, &more[i], &err), &err);
         ck_ok(lam_batch_put(batch, more[i], S("k"), S(name), &err), &err);
@@ -260,7 +260,7 @@ START_TEST(rewinding_without_memory_changes_nothing) {
     struct batch_mark mark;
     size_t nth = 0;
     for (int i = 0; i < KEYS; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof key, "k%02d", i);
         batch_put(key, "first");
         if (i == KEYS / 2)
