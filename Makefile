@@ -66,7 +66,7 @@ help: ## this list
 	@echo "Lamina $(VERSION). Targets (built under $(B)/<mode>/; MODE=release|debug|asan|tsan|fuzz):"
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | \
 	    awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
-	@echo "Variables: PREFIX and DESTDIR (install), B (build directory), N, THREADS (bench), ROUNDS (test-kill)."
+	@echo "Variables: PREFIX and DESTDIR (install), B (build directory), N (bench), ROUNDS (test-kill)."
 
 # What is missing is installed once; a stamp keeps later runs quick.
 .PHONY: build-deps test-deps lint-deps
@@ -190,7 +190,25 @@ BENCH_OBJ := $(patsubst %.c,$(O)/obj/%.o,$(sort $(wildcard bench/*.c)))
 $(O)/bench/lamina-bench: $(BENCH_OBJ) $(O)/liblamina.a
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^ $(LDLIBS)
+
+# The same program with the peers whose headers are installed.
+PEER_HEADERS := rocksdb/c.h leveldb/c.h lmdb.h wiredtiger.h sqlite3.h
+PEERS_FOUND := $(patsubst sqlite3,sqlite,$(patsubst %/c,%,$(basename $(foreach h,$(PEER_HEADERS),\
+                 $(if $(wildcard /usr/include/$(h)),$(h))))))
+PEER_OBJ := $(PEERS_FOUND:%=$(O)/obj/bench/peers/%.o)
+ROCKSDB_VERSION = $(shell awk '/define ROCKSDB_(MAJOR|MINOR|PATCH)/ {v = v s $$3; s = "."} END {print v}' \
+                    /usr/include/rocksdb/version.h)
+$(O)/obj/bench/peers/rocksdb.o: CPPFLAGS += -DROCKSDB_VERSION='"$(ROCKSDB_VERSION)"'
+$(O)/obj/bench/main_peers.o: bench/main.c
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(foreach p,$(PEERS_FOUND),-DHAVE_$(p)) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+$(O)/bench/lamina-bench-peers: $(filter-out %/main.o,$(BENCH_OBJ)) $(O)/obj/bench/main_peers.o \
+                               $(PEER_OBJ) $(O)/liblamina.a
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_CFLAGS) -rdynamic -o $@ $^ $(patsubst -lsqlite,-lsqlite3,$(PEERS_FOUND:%=-l%)) $(LDLIBS)
 
 .PHONY: tests test test-unit test-shell test-sql test-example test-kill test-install
 tests: $(TEST_BIN)
@@ -221,7 +239,7 @@ test: ## everything that needs no network: unit, model, crash and SQL script tes
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=debug tests
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=release all
 	@$(MAKE) --no-print-directory MODE=debug test-unit
-	@$(MAKE) --no-print-directory MODE=release test-sql test-shell test-example test-install
+	@$(MAKE) --no-print-directory MODE=release test-sql test-shell test-example test-install test-bench
 
 test-unit: tests
 	@tests/run.sh $(O)/logs $(TEST_BIN)
@@ -318,11 +336,26 @@ demo: build-deps ## the main job on real input: Debian's package index
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=release lib shell $(B)/release/lamina-demo
 	@$(B)/release/lamina-demo
 
-bench: build-deps ## the benchmarks: N, THREADS, ONLY, CSV
+# N: keys; ROUNDS; LIMIT: seconds a row; MEMORY: MiB an engine; ONLY: groups or rows; PEERS: engines;
+# MINUTES: no group begins after so many; OUT: directory of the results.
+BENCH_ARGS = --out $(or $(OUT),$(B)/$@) $(if $(N),--keys $(N)) $(if $(LIMIT),--limit $(LIMIT)) \
+             $(if $(MEMORY),--memory $(MEMORY)) $(if $(ONLY),--only $(ONLY)) \
+             $(if $(MINUTES),--minutes $(MINUTES)) $(if $(DATA),--data $(DATA))
+BENCH_RUN = BENCH_FLAGS="$(CC) $(FLAGS_release)" bench/run.py
+bench: build-deps test-deps ## the benchmarks: N, ONLY (bench/README.md); CSV, tables and plots in OUT
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=release $(B)/release/bench/lamina-bench
-	@B=$(B) bench/run.sh
-bench-peers: build-deps ## the same against RocksDB, LevelDB, LMDB and SQLite, as ratios
-	@B=$(B) bench/peers.sh
+	@$(BENCH_RUN) --program $(B)/release/bench/lamina-bench --rounds $(or $(ROUNDS),1) $(BENCH_ARGS)
+	@bench/figures.py $(or $(OUT),$(B)/$@)
+bench-peers: build-deps test-deps ## the same beside the peers that are installed, interleaved, as ratios
+	@echo "Peers: $(or $(PEERS_FOUND),none installed); ./.ci/deps peers installs them."
+	@$(MAKE) --no-print-directory $(JFLAG) MODE=release $(B)/release/bench/lamina-bench-peers
+	@$(BENCH_RUN) --program $(B)/release/bench/lamina-bench-peers --quiet --rounds $(or $(ROUNDS),3) \
+	    $(if $(PEERS),--engines $(PEERS)) $(BENCH_ARGS)
+	@bench/figures.py $(or $(OUT),$(B)/$@)
+.PHONY: test-bench
+test-bench: build-deps test-deps ## the benchmark's own test: no row skips its work, no lie passes
+	@$(MAKE) --no-print-directory $(JFLAG) MODE=release $(B)/release/bench/lamina-bench
+	@bench/selftest.py $(B)/release/bench/lamina-bench
 
 INCLUDES := $(wildcard include/lamina/*.h)
 install: all ## headers, libraries, shell and lamina.pc under DESTDIR/PREFIX

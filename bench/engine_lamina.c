@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Lamina's engine under the workloads. */
+ * Lamina's engine under the workloads: its defaults, with the memory budget that all have. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,11 +8,15 @@
 #include "bench/harness.h"
 #include "lamina/lamina.h"
 
-#define PARTITIONS 4
-
 struct engine {
     lam_db *db;
-    lam_partition *partitions[PARTITIONS];
+    lam_partition **partitions;
+    unsigned count;
+};
+
+struct cursor {
+    lam_iter *iter;
+    bool backward;
 };
 
 static void check(enum lam_code code, const struct lam_error *err) {
@@ -20,50 +24,82 @@ static void check(enum lam_code code, const struct lam_error *err) {
         fatal("lamina: %s: %s", lam_code_name(code), err->message);
 }
 
+static const char *version(void) {
+    return LAM_VERSION_STRING;
+}
+
+static void partition_make(struct engine *e, unsigned number) {
+    struct lam_error err = {0};
+    char name[16];
+    e->partitions = realloc(e->partitions, (number + 1) * sizeof e->partitions[0]);
+    if (!e->partitions)
+        fatal("no memory");
+    snprintf(name, sizeof name, "p%u", number);
+    check(lam_partition_create(e->db, name, NULL, &e->partitions[number], &err), &err);
+    e->count = number + 1;
+}
+
 static struct engine *open_engine(const struct engine_options *o) {
     struct lam_error err = {0};
-    struct engine *e = calloc(1, sizeof *e);
+    struct engine *e = need(sizeof *e);
     struct lam_options options = {.memory_budget = o->memory_bytes};
-    if (!e)
-        fatal("no memory");
+    unsigned count = o->partitions ? o->partitions : PARTITIONS;
     check(lam_db_open(o->dir, &options, &e->db, &err), &err);
-    for (int i = 0; i < PARTITIONS; i++) {
+    e->partitions = need(count * sizeof e->partitions[0]);
+    for (unsigned i = 0; i < count; i++) {
         char name[16];
-        snprintf(name, sizeof name, "p%d", i);
-        enum lam_code rc = lam_partition_create(e->db, name, NULL, &e->partitions[i], &err);
-        if (rc == LAM_EXISTS)
-            rc = lam_partition_open(e->db, name, &e->partitions[i], &err);
+        snprintf(name, sizeof name, "p%u", i);
+        enum lam_code rc = lam_partition_open(e->db, name, &e->partitions[i], &err);
+        if (rc == LAM_NOT_FOUND)
+            rc = lam_partition_create(e->db, name, NULL, &e->partitions[i], &err);
         check(rc, &err);
     }
+    e->count = count;
     return e;
 }
 
 static void close_engine(struct engine *e) {
     struct lam_error err = {0};
-    for (int i = 0; i < PARTITIONS; i++)
+    for (unsigned i = 0; i < e->count; i++)
         lam_partition_release(e->partitions[i]);
     check(lam_db_close(e->db, &err), &err);
+    free(e->partitions);
     free(e);
 }
 
-static void write_ops(struct engine *e, const struct write_op *ops, size_t count, bool sync) {
+static void write_one(struct engine *e, const struct lam_write_options *options,
+                      const struct write_op *op) {
     struct lam_error err = {0};
-    struct lam_write_options options = {sync ? LAM_DURABILITY_SYNC : LAM_DURABILITY_OS};
-    if (count == 1) {
-        check(lam_put(e->db, &options, e->partitions[ops->partition],
-                      lam_slice_of(ops->key, ops->key_size),
-                      lam_slice_of(ops->value, ops->value_size), &err),
-              &err);
-        return;
-    }
+    lam_partition *p = e->partitions[op->partition];
+    struct lam_slice key = lam_slice_of(op->key, op->key_size);
+    if (op->value)
+        check(lam_put(e->db, options, p, key, lam_slice_of(op->value, op->value_size), &err), &err);
+    else
+        check(lam_delete(e->db, options, p, key, &err), &err);
+}
+
+/* The thread's batch, emptied. */
+static lam_batch *empty_batch(struct engine *e) {
     static _Thread_local lam_batch *batch;
     static _Thread_local lam_db *owner;
+    struct lam_error err = {0};
     if (owner != e->db) {
         lam_batch_free(batch);
         check(lam_batch_new(e->db, &batch, &err), &err);
         owner = e->db;
     }
     lam_batch_reset(batch);
+    return batch;
+}
+
+static void write_ops(struct engine *e, const struct write_op *ops, size_t count, bool sync) {
+    struct lam_error err = {0};
+    struct lam_write_options options = {sync ? LAM_DURABILITY_SYNC : LAM_DURABILITY_OS};
+    if (count == 1) {
+        write_one(e, &options, ops);
+        return;
+    }
+    lam_batch *batch = empty_batch(e);
     for (size_t i = 0; i < count; i++)
         check(lam_batch_put(batch, e->partitions[ops[i].partition],
                             lam_slice_of(ops[i].key, ops[i].key_size),
@@ -72,60 +108,84 @@ static void write_ops(struct engine *e, const struct write_op *ops, size_t count
     check(lam_write(e->db, &options, batch, NULL, &err), &err);
 }
 
-static bool get(struct engine *e, const void *key, size_t key_size) {
+static bool get(struct engine *e, const void *key, size_t key_size, struct touched *t) {
     static _Thread_local struct lam_value value;
-    static _Thread_local volatile uint64_t touched;
-    struct lam_error err = {0};
+    struct lam_error err;
     enum lam_code rc =
         lam_get(e->db, NULL, e->partitions[0], lam_slice_of(key, key_size), &value, &err);
     if (rc == LAM_NOT_FOUND)
         return false;
     check(rc, &err);
-    touched += value.bytes.data[value.bytes.size - 1];
+    touch_value(t, value.bytes.data, value.bytes.size);
     return true;
 }
 
-static size_t scan(struct engine *e, const void *key, size_t key_size, size_t count,
-                   bool backward) {
-    static _Thread_local volatile uint64_t touched;
+static struct cursor *cursor_open(struct engine *e, const void *key, size_t key_size,
+                                  bool backward) {
     struct lam_error err = {0};
-    lam_iter *it;
-    size_t seen = 0;
-    uint64_t sum = 0;
-    check(lam_iter_new(e->db, NULL, e->partitions[0], &it, &err), &err);
+    struct cursor *c = need(sizeof *c);
+    c->backward = backward;
+    check(lam_iter_new(e->db, NULL, e->partitions[0], &c->iter, &err), &err);
     if (key)
-        lam_iter_seek(it, lam_slice_of(key, key_size));
+        lam_iter_seek(c->iter, lam_slice_of(key, key_size));
     else if (backward)
-        lam_iter_seek_last(it);
+        lam_iter_seek_last(c->iter);
     else
-        lam_iter_seek_first(it);
-    while (seen < count && lam_iter_valid(it)) {
-        sum += lam_iter_key(it).data[0] + lam_iter_value(it).data[0];
-        seen++;
-        if (backward)
-            lam_iter_prev(it);
+        lam_iter_seek_first(c->iter);
+    return c;
+}
+
+static size_t cursor_read(struct cursor *c, size_t count, struct touched *t) {
+    struct lam_error err = {0};
+    size_t seen = 0;
+    for (; seen < count && lam_iter_valid(c->iter); seen++) {
+        struct lam_slice value = lam_iter_value(c->iter);
+        touch_entry(t, lam_iter_key(c->iter).data, value.data, value.size);
+        if (c->backward)
+            lam_iter_prev(c->iter);
         else
-            lam_iter_next(it);
+            lam_iter_next(c->iter);
     }
-    check(lam_iter_status(it, &err), &err);
-    lam_iter_free(it);
-    touched += sum;
+    check(lam_iter_status(c->iter, &err), &err);
     return seen;
 }
 
-static uint64_t bytes_written(struct engine *e) {
-    struct lam_stats s;
-    lam_db_stats(e->db, &s);
-    return s.wal_bytes + s.dump_bytes + s.compaction_write_bytes;
+static void cursor_close(struct cursor *c) {
+    lam_iter_free(c->iter);
+    free(c);
+}
+
+static void delete_range(struct engine *e, const void *from, const void *to, size_t key_size) {
+    struct lam_error err = {0};
+    lam_batch *batch = empty_batch(e);
+    check(lam_batch_delete_range(batch, e->partitions[0], lam_slice_of(from, key_size),
+                                 lam_slice_of(to, key_size), LAM_SEQUENCE_MAX, &err),
+          &err);
+    check(lam_write(e->db, NULL, batch, NULL, &err), &err);
+}
+
+static void dump(struct engine *e) {
+    struct lam_error err = {0};
+    check(lam_db_dump(e->db, &err), &err);
+}
+
+static void compact(struct engine *e) {
+    struct lam_error err = {0};
+    check(lam_db_compact(e->db, e->partitions[0], &err), &err);
 }
 
 const struct engine_ops engine_lamina = {
     .name = "lamina",
+    .version = version,
     .open = open_engine,
     .close = close_engine,
     .write = write_ops,
     .get = get,
-    .scan = scan,
-    .bytes_written = bytes_written,
-    .has_partitions = true,
+    .cursor_open = cursor_open,
+    .cursor_read = cursor_read,
+    .cursor_close = cursor_close,
+    .delete_range = delete_range,
+    .dump = dump,
+    .compact = compact,
+    .partition_make = partition_make,
 };

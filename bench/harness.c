@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/harness.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
-
-static FILE *csv;
 
 void fatal(const char *format, ...) {
     va_list args;
@@ -18,6 +16,13 @@ void fatal(const char *format, ...) {
     va_end(args);
     fputc('\n', stderr);
     exit(1);
+}
+
+void *need(size_t size) {
+    void *p = calloc(1, size);
+    if (!p)
+        fatal("no memory for %zu bytes", size);
+    return p;
 }
 
 static uint64_t clock_ns(clockid_t id) {
@@ -34,24 +39,8 @@ uint64_t cpu_ns(void) {
     return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-uint64_t peak_rss(void) {
-    FILE *f = fopen("/proc/self/status", "r");
-    char line[256];
-    unsigned long long kb = 0;
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "VmHWM: %llu", &kb) == 1)
-            break;
-    if (f)
-        fclose(f);
-    return kb * 1024;
-}
-
-void reset_peak_rss(void) {
-    FILE *f = fopen("/proc/self/clear_refs", "w");
-    if (!f)
-        return;
-    fputs("5", f);
-    fclose(f);
+uint64_t thread_cpu_ns(void) {
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static unsigned step_of(uint64_t ns) {
@@ -72,12 +61,16 @@ static uint64_t step_end(unsigned step) {
 void histogram_add(struct histogram *h, uint64_t ns) {
     h->counts[step_of(ns)]++;
     h->total++;
+    if (ns > h->max)
+        h->max = ns;
 }
 
 void histogram_merge(struct histogram *into, const struct histogram *from) {
     for (size_t i = 0; i < sizeof into->counts / sizeof into->counts[0]; i++)
         into->counts[i] += from->counts[i];
     into->total += from->total;
+    if (from->max > into->max)
+        into->max = from->max;
 }
 
 uint64_t histogram_quantile(const struct histogram *h, double q) {
@@ -85,89 +78,97 @@ uint64_t histogram_quantile(const struct histogram *h, double q) {
     for (unsigned i = 0; i < sizeof h->counts / sizeof h->counts[0]; i++) {
         seen += h->counts[i];
         if (seen > rank)
-            return step_end(i);
+            return step_end(i) < h->max ? step_end(i) : h->max;
     }
-    return 0;
+    return h->max;
 }
 
-void report_csv(const char *path) {
-    csv = fopen(path, "a");
-    if (!csv)
-        fatal("%s: cannot open", path);
-    fseek(csv, 0, SEEK_END);
-    if (ftell(csv) == 0)
-        fprintf(csv, "engine,workload,operations,ops_per_s,cpu_us_per_op,p50_us,p99_us,p999_us,"
-                     "peak_mib,written_mib\n");
+static void timeline_add(struct timeline *t, uint64_t since_ns, uint64_t ns) {
+    uint64_t tenth = since_ns / 100000000u;
+    if (tenth >= TIMELINE_SECONDS * 10)
+        return;
+    t->tenths[tenth]++;
+    t->last_tenth = (unsigned)tenth;
+    if (!t->seconds[tenth / 10])
+        t->seconds[tenth / 10] = need(sizeof *t->seconds[0]);
+    histogram_add(t->seconds[tenth / 10], ns);
 }
 
-void report(const struct result *r) {
-    static bool headed;
-    double seconds = (double)r->wall_ns / 1e9, ops = (double)r->operations;
-    double rate = seconds > 0 ? ops / seconds : 0;
-    double cpu = ops > 0 ? (double)r->cpu_ns / 1e3 / ops : 0;
-    double p50 = (double)histogram_quantile(&r->latency, 0.5) / 1e3;
-    double p99 = (double)histogram_quantile(&r->latency, 0.99) / 1e3;
-    double p999 = (double)histogram_quantile(&r->latency, 0.999) / 1e3;
-    double peak = (double)r->peak_bytes / (1 << 20), written = (double)r->written_bytes / (1 << 20);
-    if (!headed)
-        printf("%-8s %-16s %10s %12s %10s %9s %9s %9s %9s %11s\n", "engine", "workload", "ops",
-               "ops/s", "CPU us/op", "p50 us", "p99 us", "p99.9 us", "peak MiB", "written MiB");
-    headed = true;
-    printf("%-8s %-16s %10llu %12.0f %10.3f ", r->engine, r->workload,
-           (unsigned long long)r->operations, rate, cpu);
-    if (r->latency.total > 0)
-        printf("%9.1f %9.1f %9.1f ", p50, p99, p999);
-    else
-        printf("%9s %9s %9s ", "-", "-", "-");
-    printf("%9.0f %11.1f\n", peak, written);
-    fflush(stdout);
-    if (csv) {
-        fprintf(csv, "%s,%s,%llu,%.0f,%.4f,%.2f,%.2f,%.2f,%.1f,%.1f\n", r->engine, r->workload,
-                (unsigned long long)r->operations, rate, cpu, p50, p99, p999, peak, written);
-        fflush(csv);
-    }
+void meter_start(struct meter *m, uint64_t limit_ns, struct timeline *timeline) {
+    memset(m, 0, sizeof *m);
+    m->timeline = timeline;
+    m->begin = m->last = now_ns();
+    m->deadline = m->begin + limit_ns;
+}
+
+bool meter_tick(struct meter *m) {
+    uint64_t now = now_ns(), ns = now - m->last;
+    histogram_add(&m->latency, ns);
+    m->operations++;
+    m->last = now;
+    if (m->timeline)
+        timeline_add(m->timeline, now - m->begin, ns);
+    m->cut = now >= m->deadline;
+    return !m->cut;
+}
+
+void meter_skip(struct meter *m) {
+    uint64_t passed = now_ns() - m->last;
+    m->begin += passed;
+    m->last += passed;
+    m->deadline += passed;
 }
 
 struct worker {
     pthread_t thread;
     unsigned number;
-    void (*fn)(void *arg, unsigned thread, struct histogram *h);
+    thread_fn fn;
     void *arg;
-    struct histogram latency;
+    uint64_t limit_ns;
+    struct meter meter;
 };
 
 static void *work(void *p) {
     struct worker *w = p;
-    w->fn(w->arg, w->number, &w->latency);
+    uint64_t cpu = thread_cpu_ns();
+    meter_start(&w->meter, w->limit_ns, NULL);
+    w->fn(w->arg, w->number, &w->meter);
+    w->meter.cpu_ns = thread_cpu_ns() - cpu;
     return NULL;
 }
 
-void run_threads(unsigned threads, void (*fn)(void *arg, unsigned thread, struct histogram *h),
-                 void *arg, struct histogram *latency) {
-    struct worker *workers = calloc(threads, sizeof *workers);
-    if (!workers)
-        fatal("no memory");
+struct meter *run_threads(unsigned threads, thread_fn fn, void *arg, uint64_t limit_ns) {
+    struct worker *workers = need(threads * sizeof *workers);
+    struct meter *meters = need(threads * sizeof *meters);
     for (unsigned i = 0; i < threads; i++) {
         workers[i].number = i;
         workers[i].fn = fn;
         workers[i].arg = arg;
+        workers[i].limit_ns = limit_ns;
         if (i > 0 && pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
             fatal("cannot start a thread");
     }
     work(&workers[0]);
     for (unsigned i = 1; i < threads; i++)
         pthread_join(workers[i].thread, NULL);
-    memset(latency, 0, sizeof *latency);
     for (unsigned i = 0; i < threads; i++)
-        histogram_merge(latency, &workers[i].latency);
+        meters[i] = workers[i].meter;
     free(workers);
+    return meters;
 }
 
-uint64_t scramble(uint64_t x) {
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
+struct meter meters_merged(const struct meter *meters, unsigned count) {
+    struct meter sum = meters[0];
+    for (unsigned i = 1; i < count; i++) {
+        const struct meter *m = &meters[i];
+        histogram_merge(&sum.latency, &m->latency);
+        sum.operations += m->operations;
+        sum.cpu_ns += m->cpu_ns;
+        sum.cut |= m->cut;
+        sum.begin = m->begin < sum.begin ? m->begin : sum.begin;
+        sum.last = m->last > sum.last ? m->last : sum.last;
+    }
+    return sum;
 }
 
 void half_compressible(uint8_t *out, size_t size, uint64_t seed) {
@@ -176,4 +177,23 @@ void half_compressible(uint8_t *out, size_t size, uint64_t seed) {
         memcpy(out + i, &r, size / 2 - i < 8 ? size / 2 - i : 8);
     }
     memset(out + size / 2, 'x', size - size / 2);
+}
+
+/* Gray et al., "Quickly generating billion-record synthetic databases" (SIGMOD 1994), as YCSB has
+ * it. */
+uint32_t *zipf_draws(uint64_t n, size_t count, uint64_t seed) {
+    const double theta = 0.99;
+    uint32_t *draws = need(count * sizeof *draws);
+    double zeta = 0, zeta2 = 1 + pow(0.5, theta);
+    for (uint64_t i = 1; i <= n; i++)
+        zeta += 1 / pow((double)i, theta);
+    double alpha = 1 / (1 - theta);
+    double eta = (1 - pow(2.0 / (double)n, 1 - theta)) / (1 - zeta2 / zeta);
+    for (size_t i = 0; i < count; i++) {
+        seed = scramble(seed);
+        double u = (double)(seed >> 11) / 9007199254740992.0, uz = u * zeta;
+        double rank = uz < 1 ? 0 : uz < zeta2 ? 1 : (double)n * pow(eta * u - eta + 1, alpha);
+        draws[i] = rank >= (double)n ? (uint32_t)n - 1 : (uint32_t)rank;
+    }
+    return draws;
 }

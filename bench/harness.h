@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Time, latencies, memory and results of a benchmark. */
+ * Time, latencies, what the kernel counts, and results of a benchmark. */
 #ifndef LAMINA_BENCH_HARNESS_H
 #define LAMINA_BENCH_HARNESS_H
 
@@ -8,44 +8,67 @@
 #include <stddef.h>
 #include <stdint.h>
 
+void fatal(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+/* Zeroed; never NULL. */
+void *need(size_t size);
+
 /* Log-linear histogram of nanoseconds: 64 powers of two, 16 steps each (6 % wide). */
 #define HISTOGRAM_STEPS 16
 struct histogram {
     uint64_t counts[64 * HISTOGRAM_STEPS];
-    uint64_t total;
+    uint64_t total, max;
 };
 void histogram_add(struct histogram *h, uint64_t ns);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 /* Upper end of the step that holds the quantile, in ns. */
 uint64_t histogram_quantile(const struct histogram *h, double q);
 
-uint64_t now_ns(void);     /* monotonic */
-uint64_t cpu_ns(void);     /* of all threads of the process */
-uint64_t peak_rss(void);   /* bytes, of the process so far */
-void reset_peak_rss(void); /* where the kernel allows */
+uint64_t now_ns(void);        /* monotonic */
+uint64_t cpu_ns(void);        /* of all threads of the process */
+uint64_t thread_cpu_ns(void); /* of the calling thread */
 
-/* What one workload gave. */
-struct result {
-    const char *engine, *workload;
-    uint64_t operations;
-    uint64_t wall_ns, cpu_ns;
-    uint64_t peak_bytes, written_bytes;
-    struct histogram latency; /* empty: not taken one by one */
+/* One histogram a second and one count each 100 ms, for figures over time. */
+#define TIMELINE_SECONDS 600
+struct timeline {
+    struct histogram *seconds[TIMELINE_SECONDS]; /* made when first used */
+    uint32_t tenths[TIMELINE_SECONDS * 10];      /* operations */
+    unsigned last_tenth;
 };
-/* Prints the header once, then a line each; appends to the CSV file if one is set. */
-void report(const struct result *r);
-void report_csv(const char *path);
 
-/* Runs `fn(arg, thread, histogram)` on `threads` threads and waits; sums latencies into `latency`.
- */
-void run_threads(unsigned threads, void (*fn)(void *arg, unsigned thread, struct histogram *h),
-                 void *arg, struct histogram *latency);
+/* Operations of one thread as they pass. Each costs one reading of the clock: an operation lasts
+ * from the end of the one before, making its key included. */
+struct meter {
+    struct histogram latency;
+    uint64_t begin, last, deadline;
+    uint64_t operations;
+    uint64_t cpu_ns; /* of the thread, set when it ends */
+    bool cut;        /* the deadline came first */
+    struct timeline *timeline;
+};
+void meter_start(struct meter *m, uint64_t limit_ns, struct timeline *timeline);
+/* Counts one operation; false when time is up. */
+bool meter_tick(struct meter *m);
+/* The clock begins anew: what passed since the last tick is nobody's. */
+void meter_skip(struct meter *m);
 
-void fatal(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+/* Runs `fn(arg, thread, meter)` on so many threads and waits. Returns their meters; freed by the
+ * caller. */
+typedef void (*thread_fn)(void *arg, unsigned thread, struct meter *m);
+struct meter *run_threads(unsigned threads, thread_fn fn, void *arg, uint64_t limit_ns);
+/* The sum of several: from the earliest begin to the latest end. */
+struct meter meters_merged(const struct meter *meters, unsigned count);
 
 /* splitmix64: a fixed permutation of numbers, for keys in random order. */
-uint64_t scramble(uint64_t x);
+static inline uint64_t scramble(uint64_t x) {
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
 /* Fills `out` with bytes of which lz4 can save about half. */
 void half_compressible(uint8_t *out, size_t size, uint64_t seed);
+
+/* `count` draws from 0 .. n-1, zipfian with 0.99, rank 0 the most frequent; freed by the caller. */
+uint32_t *zipf_draws(uint64_t n, size_t count, uint64_t seed);
 
 #endif

@@ -1,53 +1,46 @@
-/* SPDX-License-Identifier: Apache-2.0
- *
- * The key-value workloads: 16-byte keys (8 bytes of number, big-endian, twice mixed for random
- * order), values half compressible. Each fill starts with a fresh database; the reads that follow
- * use the one that fillrandom made. OS durability except fillsync. */
-#include "bench/kv.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/bench.h"
 
-#include <ftw.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "bench/harness.h"
+#define POOL_BYTES ((size_t)1 << 20) /* stays in the processor's cache */
 
-#define KEY_SIZE      16
-#define BATCH         100
-#define PARTITIONS    4
-#define SYNC_OPS_MAX  2000
-#define SEEKS_DIVISOR 10
-#define VALUES        64 /* distinct values, made beforehand */
-
-struct run {
-    const struct engine_ops *ops;
-    const struct bench_config *config;
-    struct engine *engine;
-    uint8_t *values; /* VALUES of config->value_size */
-    char path[4096];
-    uint64_t per_thread;
-    bool missing;
-    atomic_ullong found;
-};
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-void remove_tree(const char *path) {
-    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-bool bench_wants(const struct bench_config *c, const char *workload) {
-    size_t n = strlen(workload);
-    for (const char *p = c->only; p && *p; p += strcspn(p, ","), p += *p == ',')
-        if (strcspn(p, ",") == n && strncmp(p, workload, n) == 0)
+static bool listed(const char *list, const char *name) {
+    size_t n = strlen(name);
+    for (const char *p = list; p && *p; p += strcspn(p, ","), p += *p == ',')
+        if (strcspn(p, ",") == n && strncmp(p, name, n) == 0)
             return true;
-    return c->only == NULL;
+    return false;
+}
+
+bool run_wants(const struct run *r, const char *row) {
+    return !r->config->only || listed(r->config->only, r->group) || listed(r->config->only, row);
+}
+
+void run_values(struct run *r, size_t value_size) {
+    free(r->pool);
+    r->value_size = value_size;
+    r->slots = POOL_BYTES / value_size > 8 ? POOL_BYTES / value_size : 8;
+    r->pool = need(r->slots * value_size);
+    for (size_t i = 0; i < r->slots; i++)
+        half_compressible(r->pool + i * value_size, value_size, i << 32);
+}
+
+void run_open(struct run *r, bool fresh) {
+    if (fresh) {
+        remove_tree(r->path);
+        r->loaded = 0;
+        r->oldest = r->newest = 0;
+    }
+    struct engine_options options = {.dir = r->path, .memory_bytes = r->memory_bytes};
+    r->engine = r->ops->open(&options);
+}
+
+void run_close(struct run *r) {
+    if (r->engine)
+        r->ops->close(r->engine);
+    r->engine = NULL;
 }
 
 static void put_be(uint8_t *out, uint64_t v) {
@@ -55,214 +48,206 @@ static void put_be(uint8_t *out, uint64_t v) {
     memcpy(out, &v, 8);
 }
 
-static void sequential_key(uint8_t *out, uint64_t i) {
+void sequential_key(uint8_t *out, uint64_t i) {
     put_be(out, i);
     put_be(out + 8, i);
 }
 
-/* Key number i in random order; `salt` 1 gives keys that were never written. */
-static void random_key(uint8_t *out, uint64_t i, uint64_t salt) {
+void random_key(uint8_t *out, uint64_t i, uint64_t salt) {
     put_be(out, scramble(i));
     put_be(out + 8, salt);
 }
 
-static const uint8_t *value_of(const struct run *r, uint64_t i) {
-    return r->values + (i % VALUES) * r->config->value_size;
+uint64_t permuted(uint64_t i, uint64_t n) {
+    return i * 2654435761u % n; /* a prime above any n that fits in 32 bits */
 }
 
-static void open_run(struct run *r, bool fresh) {
-    snprintf(r->path, sizeof r->path, "%s/bench-%s", r->config->dir, r->ops->name);
-    if (fresh)
-        remove_tree(r->path);
-    struct engine_options options = {r->path, r->config->memory_bytes};
-    r->engine = r->ops->open(&options);
+uint64_t tag_of(uint64_t i, unsigned version) {
+    return scramble(i * 64 + version);
 }
 
-static void close_run(struct run *r) {
-    if (r->engine)
-        r->ops->close(r->engine);
-    r->engine = NULL;
+const uint8_t *value_of(struct run *r, uint8_t *scratch, uint64_t i, unsigned version) {
+    uint8_t *slot = r->pool + i % r->slots * r->value_size, *value = slot;
+    uint64_t tag = tag_of(i, version);
+    if (r->value_size <= 4096)
+        value = memcpy(scratch, slot, r->value_size);
+    memcpy(value, &tag, 8);
+    return value;
 }
 
-struct timer {
-    uint64_t wall, cpu, written;
+bool tag_fits(const struct run *r, uint64_t i, uint64_t tag) {
+    for (unsigned v = r->newest + 1; v-- > r->oldest;)
+        if (tag == tag_of(i, v))
+            return true;
+    return false;
+}
+
+uint64_t tag_sum(uint64_t from, uint64_t to, unsigned version) {
+    uint64_t sum = 0;
+    for (uint64_t i = from; i < to; i++)
+        sum += tag_of(i, version);
+    return sum;
+}
+
+void put_key(struct run *r, const uint8_t *key, uint64_t i, unsigned version, bool sync) {
+    uint8_t scratch[4096];
+    struct write_op op = {key, KEY_SIZE, value_of(r, scratch, i, version), r->value_size, 0};
+    r->ops->write(r->engine, &op, 1, sync);
+}
+
+void delete_key(struct run *r, const uint8_t *key) {
+    struct write_op op = {key, KEY_SIZE, NULL, 0, 0};
+    r->ops->write(r->engine, &op, 1, false);
+}
+
+size_t scan(struct run *r, const uint8_t *key, size_t count, bool backward, struct touched *t) {
+    struct cursor *c = r->ops->cursor_open(r->engine, key, KEY_SIZE, backward);
+    size_t seen = r->ops->cursor_read(c, count, t);
+    r->ops->cursor_close(c);
+    return seen;
+}
+
+void expect(const struct run *r, const char *row, const char *what, uint64_t seen,
+            uint64_t wanted) {
+    if (seen != wanted)
+        fatal("%s: %s: %s is %llu, expected %llu", r->ops->name, row, what,
+              (unsigned long long)seen, (unsigned long long)wanted);
+}
+
+/* --- rows --- */
+
+struct row row_begin(const char *name, uint64_t wanted) {
+    reset_peak_rss();
+    return (struct row){.name = name, .wanted = wanted, .begin = usage_now()};
+}
+
+#define MIB (1024.0 * 1024)
+
+static FILE *append(const char *path, const char *header) {
+    FILE *f = fopen(path, "a");
+    if (!f)
+        fatal("%s: cannot open", path);
+    fseek(f, 0, SEEK_END);
+    if (ftell(f) == 0)
+        fputs(header, f);
+    return f;
+}
+
+static void write_timeline(const struct run *r, const struct row *row) {
+    if (!r->config->timeline || !row->timeline)
+        return;
+    FILE *f = append(r->config->timeline, "engine,workload,round,tenth,operations,second_p999_us,"
+                                          "second_max_us\n");
+    for (unsigned i = 0; i <= row->timeline->last_tenth; i++) {
+        const struct histogram *h = row->timeline->seconds[i / 10];
+        fprintf(f, "%s,%s,%u,%u,%u,%.1f,%.1f\n", r->ops->name, row->name, r->config->round, i,
+                row->timeline->tenths[i], h ? (double)histogram_quantile(h, 0.999) / 1e3 : 0,
+                h ? (double)h->max / 1e3 : 0);
+    }
+    fclose(f);
+}
+
+/* What is printed and stored of a row. */
+struct result {
+    uint64_t operations;
+    bool cut;
+    double wall_s, rate, cpu_us, p50_us, p99_us, p999_us, max_us;
+    double peak_mib, anon_mib, written_mib, read_mib, disk_mib, user_mib, settle_s;
+    unsigned long long syncs;
 };
 
-static struct timer start(struct run *r) {
-    reset_peak_rss();
-    return (struct timer){now_ns(), cpu_ns(), r->ops->bytes_written(r->engine)};
+static void print_result(const struct run *r, const char *name, const struct result *x) {
+    static bool headed;
+    if (!headed)
+        printf("%-10s %-18s %10s %11s %10s %8s %8s %9s %8s %9s\n", "engine", "workload", "ops",
+               "ops/s", "CPU us/op", "p50 us", "p99 us", "p99.9 us", "peak MiB", "wrote MiB");
+    headed = true;
+    printf("%-10s %-18s %10llu %11.0f %10.3f ", r->ops->name, name,
+           (unsigned long long)x->operations, x->rate, x->cpu_us);
+    if (x->max_us > 0)
+        printf("%8.1f %8.1f %9.1f ", x->p50_us, x->p99_us, x->p999_us);
+    else
+        printf("%8s %8s %9s ", "-", "-", "-");
+    printf("%8.0f %9.1f%s\n", x->peak_mib, x->written_mib, x->cut ? "  cut short" : "");
+    fflush(stdout);
 }
 
-static void finish(struct run *r, const char *workload, struct timer t, uint64_t operations,
-                   const struct histogram *latency) {
-    struct result result = {
-        .engine = r->ops->name,
-        .workload = workload,
-        .operations = operations,
-        .wall_ns = now_ns() - t.wall,
-        .cpu_ns = cpu_ns() - t.cpu,
-        .peak_bytes = peak_rss(),
-        .written_bytes = r->ops->bytes_written(r->engine) - t.written,
+static void store_result(const struct run *r, const char *name, const struct result *x) {
+    if (!r->config->csv)
+        return;
+    FILE *f = append(r->config->csv,
+                     "engine,version,group,workload,round,keys,value_bytes,memory_mib,operations,"
+                     "cut,wall_s,ops_per_s,cpu_us_per_op,p50_us,p99_us,p999_us,max_us,peak_mib,"
+                     "anonymous_mib,written_mib,read_mib,disk_mib,user_mib,syncs,settle_s,load\n");
+    fprintf(f, "%s,%s,%s,%s,%u,%llu,%zu,%zu,%llu,%d,%.6f,%.1f,%.4f,%.2f,%.2f,%.2f,%.2f,", //
+            r->ops->name, r->ops->version(), r->group, name, r->config->round,
+            (unsigned long long)r->config->n, r->value_size, r->memory_bytes >> 20,
+            (unsigned long long)x->operations, x->cut, x->wall_s, x->rate, x->cpu_us, x->p50_us,
+            x->p99_us, x->p999_us, x->max_us);
+    fprintf(f, "%.1f,%.1f,%.2f,%.2f,%.1f,%.2f,%llu,%.2f,%.1f\n", x->peak_mib, x->anon_mib,
+            x->written_mib, x->read_mib, x->disk_mib, x->user_mib, x->syncs, x->settle_s,
+            load_average());
+    fclose(f);
+}
+
+void row_end(struct run *r, struct row *row, const struct meter *m) {
+    uint64_t end = now_ns();
+    if (row->settles)
+        settle(r->config->fill_limit_ns);
+    struct usage u = usage_now();
+    uint64_t cpu = row->cpu_ns ? row->cpu_ns : u.cpu_ns - row->begin.cpu_ns;
+    double wall = (double)(m->last - m->begin) / 1e9;
+    const struct histogram *h = &m->latency;
+    struct result x = {
+        .operations = m->operations * (row->per_tick ? row->per_tick : 1),
+        .cut = m->operations < row->wanted,
+        .wall_s = wall,
+        .p50_us = (double)histogram_quantile(h, 0.5) / 1e3,
+        .p99_us = (double)histogram_quantile(h, 0.99) / 1e3,
+        .p999_us = (double)histogram_quantile(h, 0.999) / 1e3,
+        .max_us = (double)h->max / 1e3,
+        .peak_mib = (double)peak_rss() / MIB,
+        .anon_mib = (double)(row->anon_bytes ? row->anon_bytes : anonymous_rss()) / MIB,
+        .written_mib = (double)(u.written_bytes - row->begin.written_bytes) / MIB,
+        .read_mib = (double)(u.read_bytes - row->begin.read_bytes) / MIB,
+        .disk_mib = (double)disk_bytes(r->path) / MIB,
+        .user_mib = (double)row->user_bytes / MIB,
+        .settle_s = row->settles ? (double)(u.wall_ns - end) / 1e9 : 0,
+        .syncs = u.syncs - row->begin.syncs,
     };
-    if (latency)
-        result.latency = *latency;
-    report(&result);
+    if (x.operations == 0)
+        fatal("%s: %s did nothing", r->ops->name, row->name);
+    x.rate = wall > 0 ? (double)x.operations / wall : 0;
+    x.cpu_us = (double)cpu / 1e3 / (double)x.operations;
+    print_result(r, row->name, &x);
+    store_result(r, row->name, &x);
+    write_timeline(r, row);
 }
 
-/* --- writes --- */
-
-static void fill(struct run *r, const char *workload, bool random, uint64_t count, size_t batch,
-                 unsigned partitions, bool sync) {
-    struct histogram *latency = calloc(1, sizeof *latency);
-    uint8_t keys[BATCH][KEY_SIZE];
-    struct write_op ops[BATCH];
-    if (!latency)
-        fatal("no memory");
-    struct timer t = start(r);
-    for (uint64_t i = 0; i < count; i += batch) {
-        for (size_t k = 0; k < batch; k++) {
-            if (random)
-                random_key(keys[k], i + k, 0);
-            else
-                sequential_key(keys[k], i + k);
-            ops[k] = (struct write_op){keys[k], KEY_SIZE, value_of(r, i + k), r->config->value_size,
-                                       (unsigned)k % partitions};
-        }
-        uint64_t before = now_ns();
-        r->ops->write(r->engine, ops, batch, sync);
-        histogram_add(latency, now_ns() - before);
-    }
-    finish(r, workload, t, count, latency);
-    free(latency);
+void row_end_call(struct run *r, struct row *row, uint64_t operations) {
+    struct meter m = {.begin = row->begin.wall_ns, .last = now_ns(), .operations = operations};
+    row_end(r, row, &m);
 }
 
-static void fresh_fill(struct run *r, const char *workload, bool random, size_t batch,
-                       unsigned partitions) {
-    if (!bench_wants(r->config, workload) || (partitions > 1 && !r->ops->has_partitions))
-        return;
-    open_run(r, true);
-    fill(r, workload, random, r->config->n / batch * batch, batch, partitions, false);
-    close_run(r);
-}
-
-static void sync_thread(void *arg, unsigned thread, struct histogram *h) {
-    struct run *r = arg;
+void load(struct run *r, const char *name, uint64_t count, bool random) {
     uint8_t key[KEY_SIZE];
-    for (uint64_t i = 0; i < r->per_thread; i++) {
-        random_key(key, thread * r->per_thread + i, 2);
-        struct write_op op = {key, KEY_SIZE, value_of(r, i), r->config->value_size, 0};
-        uint64_t before = now_ns();
-        r->ops->write(r->engine, &op, 1, true);
-        histogram_add(h, now_ns() - before);
+    struct row row = row_begin(name, count);
+    struct meter m;
+    meter_start(&m, r->config->fill_limit_ns, NULL);
+    for (uint64_t i = 0; i < count; i++) {
+        if (random)
+            random_key(key, i, 0);
+        else
+            sequential_key(key, i);
+        put_key(r, key, i, 0, false);
+        if (!meter_tick(&m))
+            break;
     }
-}
-
-static void threaded(struct run *r, const char *workload, uint64_t count,
-                     void (*fn)(void *, unsigned, struct histogram *)) {
-    struct histogram *latency = calloc(1, sizeof *latency);
-    if (!latency)
-        fatal("no memory");
-    r->per_thread = count / r->config->threads;
-    struct timer t = start(r);
-    run_threads(r->config->threads, fn, r, latency);
-    finish(r, workload, t, r->per_thread * r->config->threads, latency);
-    free(latency);
-}
-
-static void fillsync(struct run *r) {
-    if (!bench_wants(r->config, "fillsync"))
-        return;
-    open_run(r, true);
-    uint64_t count = r->config->n < SYNC_OPS_MAX ? r->config->n : SYNC_OPS_MAX;
-    threaded(r, "fillsync", count, sync_thread);
-    close_run(r);
-}
-
-/* --- reads --- */
-
-static void get_thread(void *arg, unsigned thread, struct histogram *h) {
-    struct run *r = arg;
-    uint8_t key[KEY_SIZE];
-    uint64_t state = thread + 1, found = 0;
-    for (uint64_t i = 0; i < r->per_thread; i++) {
-        state = scramble(state);
-        random_key(key, state % r->config->n, r->missing);
-        uint64_t before = now_ns();
-        found += r->ops->get(r->engine, key, KEY_SIZE);
-        histogram_add(h, now_ns() - before);
-    }
-    atomic_fetch_add(&r->found, found);
-}
-
-static void gets(struct run *r, const char *workload, bool missing) {
-    if (!bench_wants(r->config, workload))
-        return;
-    r->missing = missing;
-    atomic_store(&r->found, 0);
-    threaded(r, workload, r->config->n, get_thread);
-    uint64_t expected = missing ? 0 : r->per_thread * r->config->threads;
-    if (atomic_load(&r->found) != expected)
-        fatal("%s: %s found %llu keys, expected %llu", r->ops->name, workload,
-              (unsigned long long)atomic_load(&r->found), (unsigned long long)expected);
-}
-
-static void read_all(struct run *r, const char *workload, bool backward) {
-    if (!bench_wants(r->config, workload))
-        return;
-    struct timer t = start(r);
-    size_t count = r->ops->scan(r->engine, NULL, 0, SIZE_MAX, backward);
-    finish(r, workload, t, count, NULL);
-    if (count != r->config->n)
-        fatal("%s: %s saw %zu keys, expected %llu", r->ops->name, workload, count,
-              (unsigned long long)r->config->n);
-}
-
-static void seek_thread(void *arg, unsigned thread, struct histogram *h) {
-    struct run *r = arg;
-    uint8_t key[KEY_SIZE];
-    uint64_t state = thread + 77;
-    for (uint64_t i = 0; i < r->per_thread; i++) {
-        state = scramble(state);
-        random_key(key, state % r->config->n, 0);
-        uint64_t before = now_ns();
-        r->ops->scan(r->engine, key, KEY_SIZE, 11, false);
-        histogram_add(h, now_ns() - before);
-    }
-}
-
-static void reads(struct run *r) {
-    static const char *const names[] = {"overwrite", "readrandom",  "readmissing",
-                                        "readseq",   "readreverse", "seek10"};
-    bool any = bench_wants(r->config, "fillrandom");
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        any |= bench_wants(r->config, names[i]);
-    if (!any)
-        return;
-    open_run(r, true);
-    fill(r, "fillrandom", true, r->config->n, 1, 1, false);
-    gets(r, "readrandom", false);
-    gets(r, "readmissing", true);
-    read_all(r, "readseq", false);
-    read_all(r, "readreverse", true);
-    if (bench_wants(r->config, "seek10"))
-        threaded(r, "seek10", r->config->n / SEEKS_DIVISOR, seek_thread);
-    if (bench_wants(r->config, "overwrite"))
-        fill(r, "overwrite", true, r->config->n, 1, 1, false);
-    close_run(r);
-}
-
-void bench_kv(const struct engine_ops *ops, const struct bench_config *config) {
-    struct run r = {.ops = ops, .config = config};
-    r.values = malloc(VALUES * config->value_size);
-    if (!r.values)
-        fatal("no memory");
-    for (size_t i = 0; i < VALUES; i++)
-        half_compressible(r.values + i * config->value_size, config->value_size, i);
-    fresh_fill(&r, "fillseq", false, 1, 1);
-    reads(&r);
-    fresh_fill(&r, "batch100", true, BATCH, 1);
-    fresh_fill(&r, "batch4part", true, PARTITIONS, PARTITIONS);
-    fillsync(&r);
-    remove_tree(r.path);
-    free(r.values);
+    r->loaded = m.operations;
+    row.settles = true;
+    row.user_bytes = m.operations * (KEY_SIZE + r->value_size);
+    if (name && run_wants(r, name))
+        row_end(r, &row, &m);
+    else
+        settle(r->config->fill_limit_ns);
 }
