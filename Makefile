@@ -336,7 +336,7 @@ demo: build-deps ## the main job on real input: Debian's package index
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=release lib shell $(B)/release/lamina-demo
 	@$(B)/release/lamina-demo
 
-# N: keys; ROUNDS; LIMIT: seconds a row; MEMORY: MiB an engine; ONLY: groups or rows; PEERS: engines;
+# N: keys; RUNS: rounds; LIMIT: seconds a row; MEMORY: MiB an engine; ONLY: groups or rows; PEERS: engines;
 # MINUTES: no group begins after so many; OUT: directory of the results.
 BENCH_ARGS = --out $(or $(OUT),$(B)/$@) $(if $(N),--keys $(N)) $(if $(LIMIT),--limit $(LIMIT)) \
              $(if $(MEMORY),--memory $(MEMORY)) $(if $(ONLY),--only $(ONLY)) \
@@ -344,12 +344,12 @@ BENCH_ARGS = --out $(or $(OUT),$(B)/$@) $(if $(N),--keys $(N)) $(if $(LIMIT),--l
 BENCH_RUN = BENCH_FLAGS="$(CC) $(FLAGS_release)" bench/run.py
 bench: build-deps test-deps ## the benchmarks: N, ONLY (bench/README.md); CSV, tables and plots in OUT
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=release $(B)/release/bench/lamina-bench
-	@$(BENCH_RUN) --program $(B)/release/bench/lamina-bench --rounds $(or $(ROUNDS),1) $(BENCH_ARGS)
+	@$(BENCH_RUN) --program $(B)/release/bench/lamina-bench --rounds $(or $(RUNS),1) $(BENCH_ARGS)
 	@bench/figures.py $(or $(OUT),$(B)/$@)
 bench-peers: build-deps test-deps ## the same beside the peers that are installed, interleaved, as ratios
 	@echo "Peers: $(or $(PEERS_FOUND),none installed); ./.ci/deps peers installs them."
 	@$(MAKE) --no-print-directory $(JFLAG) MODE=release $(B)/release/bench/lamina-bench-peers
-	@$(BENCH_RUN) --program $(B)/release/bench/lamina-bench-peers --quiet --rounds $(or $(ROUNDS),3) \
+	@$(BENCH_RUN) --program $(B)/release/bench/lamina-bench-peers --quiet --rounds $(or $(RUNS),3) \
 	    $(if $(PEERS),--engines $(PEERS)) $(BENCH_ARGS)
 	@bench/figures.py $(or $(OUT),$(B)/$@)
 .PHONY: test-bench
