@@ -337,9 +337,11 @@ demo: build-deps ## the main job on real input: Debian's package index
 	@$(B)/release/lamina-demo
 
 # N: keys; RUNS: rounds; LIMIT: seconds a row; MEMORY: MiB an engine; ONLY: groups or rows; PEERS: engines;
-# MINUTES: no group begins after so many; OUT: directory of the results.
+# ONCE: engines of the first round only; OPS: operations of a row at most; MINUTES: no group begins after
+# so many; OUT: directory of the results; DATA: of the databases.
 BENCH_ARGS = --out $(or $(OUT),$(B)/$@) $(if $(N),--keys $(N)) $(if $(LIMIT),--limit $(LIMIT)) \
-             $(if $(MEMORY),--memory $(MEMORY)) $(if $(ONLY),--only $(ONLY)) \
+             $(if $(MEMORY),--memory $(MEMORY)) $(if $(OPS),--operations $(OPS)) \
+             $(if $(ONCE),--once $(ONCE)) $(if $(ONLY),--only $(ONLY)) \
              $(if $(MINUTES),--minutes $(MINUTES)) $(if $(DATA),--data $(DATA))
 BENCH_RUN = BENCH_FLAGS="$(CC) $(FLAGS_release)" bench/run.py
 bench: build-deps test-deps ## the benchmarks: N, ONLY (bench/README.md); CSV, tables and plots in OUT

@@ -16,6 +16,7 @@
 
 struct bench_config {
     uint64_t n;             /* keys */
+    uint64_t most;          /* operations of a row that no other row builds upon */
     const char *engine;     /* name */
     const char *dir;        /* parent of the databases made and removed */
     const char *only;       /* comma-separated groups and rows; NULL: all */
@@ -43,6 +44,8 @@ struct run {
 };
 
 bool run_wants(const struct run *r, const char *row);
+/* `count`, or the most that a row may do. */
+uint64_t at_most(const struct run *r, uint64_t count);
 void run_values(struct run *r, size_t value_size);
 void run_open(struct run *r, bool fresh);
 void run_close(struct run *r);

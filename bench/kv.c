@@ -18,6 +18,10 @@ bool run_wants(const struct run *r, const char *row) {
     return !r->config->only || listed(r->config->only, r->group) || listed(r->config->only, row);
 }
 
+uint64_t at_most(const struct run *r, uint64_t count) {
+    return count < r->config->most ? count : r->config->most;
+}
+
 void run_values(struct run *r, size_t value_size) {
     free(r->pool);
     r->value_size = value_size;

@@ -56,12 +56,13 @@ static const struct group {
 #define GROUPS (sizeof groups / sizeof groups[0])
 
 static void usage(FILE *out) {
-    fputs(
-        "usage: lamina-bench [-n KEYS] [-e ENGINE] [-w GROUP|ROW,...] [-d DIR] [-m MEMORY_MIB]\n"
-        "                    [-v VALUE_BYTES] [-l SECONDS] [-o CSV] [-T TIMELINE_CSV] [-r ROUND]\n"
-        "       lamina-bench -L        lists engines, groups and rows\n"
-        "A row is cut short after SECONDS (a fill that others build upon after ten times that).\n",
-        out);
+    fputs("usage: lamina-bench [-n KEYS] [-e ENGINE] [-w GROUP|ROW,...] [-d DIR] [-m MEMORY_MIB]\n"
+          "                    [-k OPERATIONS] [-v VALUE_BYTES] [-l SECONDS] [-o CSV]\n"
+          "                    [-T TIMELINE_CSV] [-r ROUND]\n"
+          "       lamina-bench -L        lists engines, groups and rows\n"
+          "A row is cut short after SECONDS (a fill that others build upon after ten times\n"
+          "that); a row that no other builds upon does OPERATIONS at most.\n",
+          out);
 }
 
 static void list(void) {
@@ -189,6 +190,7 @@ static uint64_t number(const char *text, uint64_t least, uint64_t most) {
 
 int main(int argc, char **argv) {
     struct bench_config config = {.n = 1000000,
+                                  .most = UINT64_MAX,
                                   .engine = "lamina",
                                   .dir = "/tmp",
                                   .value_size = 100,
@@ -196,10 +198,13 @@ int main(int argc, char **argv) {
                                   .round = 1};
     const char *phase = NULL, *lie = NULL;
     uint64_t limit_s = 30;
-    for (int c; (c = getopt(argc, argv, "n:d:w:e:m:v:l:o:T:r:P:Z:Lh")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "n:k:d:w:e:m:v:l:o:T:r:P:Z:Lh")) != -1;) {
         switch (c) {
         case 'n':
             config.n = number(optarg, 1000, 1u << 31);
+            break;
+        case 'k':
+            config.most = number(optarg, 1000, UINT64_MAX);
             break;
         case 'd':
             config.dir = optarg;

@@ -40,9 +40,10 @@ static void read_random(struct run *r, const char *name, bool missing) {
     struct meter m;
     if (!run_wants(r, name))
         return;
-    struct row row = row_begin(name, r->loaded);
+    uint64_t count = at_most(r, r->loaded);
+    struct row row = row_begin(name, count);
     meter_start(&m, r->config->limit_ns, NULL);
-    for (uint64_t i = 0; i < r->loaded; i++) {
+    for (uint64_t i = 0; i < count; i++) {
         uint64_t number = scramble(i + 1000003) % r->loaded;
         if (!missing) {
             check_get(r, name, number);
@@ -62,7 +63,7 @@ static void read_multi(struct run *r, const char *name) {
     struct meter m;
     if (!run_wants(r, name) || !r->ops->multi_get)
         return;
-    uint64_t count = r->loaded / MULTI;
+    uint64_t count = at_most(r, r->loaded) / MULTI;
     struct row row = row_begin(name, count);
     meter_start(&m, r->config->limit_ns, NULL);
     for (uint64_t i = 0; i < count; i++) {
@@ -88,7 +89,7 @@ static void read_seeks(struct run *r, const char *name) {
     uint64_t short_ones = 0;
     if (!run_wants(r, name))
         return;
-    uint64_t count = r->loaded / SEEKS_DIVISOR;
+    uint64_t count = at_most(r, r->loaded) / SEEKS_DIVISOR;
     struct row row = row_begin(name, count);
     meter_start(&m, r->config->limit_ns, NULL);
     for (uint64_t i = 0; i < count; i++) {
@@ -118,12 +119,12 @@ static void read_all(struct run *r, const char *name, bool backward) {
 }
 
 void read_rows(struct run *r, const char *suffix) {
+    read_all(r, named("readseq", suffix), false);
+    read_all(r, named("readreverse", suffix), true);
     read_random(r, named("readrandom", suffix), false);
     read_random(r, named("readmissing", suffix), true);
     read_multi(r, named("multiget32", suffix));
     read_seeks(r, named("seek10", suffix));
-    read_all(r, named("readseq", suffix), false);
-    read_all(r, named("readreverse", suffix), true);
 }
 
 /* So few keys that every engine's write buffer holds them. */
@@ -147,7 +148,7 @@ static void beside_thread(void *arg, unsigned thread, struct meter *m) {
     struct run *r = b->run;
     uint8_t key[KEY_SIZE];
     if (thread == 0) {
-        for (uint64_t i = 0; i < r->loaded; i++) {
+        for (uint64_t i = 0; i < at_most(r, r->loaded); i++) {
             check_get(r, "rww_read", scramble(i + 4000003) % r->loaded);
             if (!meter_tick(m))
                 break;
@@ -167,7 +168,7 @@ static void read_while_writing(struct run *r) {
     if (!run_wants(r, "rww_read") && !run_wants(r, "rww_write"))
         return;
     struct beside b = {.run = r, .version = ++r->newest};
-    struct row reader = row_begin("rww_read", r->loaded), writer = reader;
+    struct row reader = row_begin("rww_read", at_most(r, r->loaded)), writer = reader;
     struct meter *meters = run_threads(2, beside_thread, &b, r->config->limit_ns);
     settle(r->config->fill_limit_ns);
     /* Background work is the writer's. */
@@ -184,10 +185,11 @@ static void read_while_writing(struct run *r) {
 
 static bool overwrite(struct run *r, const char *name, struct meter *m) {
     uint8_t key[KEY_SIZE];
-    struct row row = row_begin(name, r->loaded);
+    uint64_t count = at_most(r, r->loaded);
+    struct row row = row_begin(name, count);
     r->newest++;
     meter_start(m, r->config->limit_ns, NULL);
-    for (uint64_t i = 0; i < r->loaded; i++) {
+    for (uint64_t i = 0; i < count; i++) {
         uint64_t number = permuted(i, r->loaded);
         random_key(key, number, 0);
         put_key(r, key, number, r->newest, false);

@@ -25,6 +25,8 @@ def arguments():
     p.add_argument("--data", help="directory of the databases (default: OUT/data)")
     p.add_argument("--engines", help="names with commas (default: all of the program)")
     p.add_argument("--keys", type=int, default=1000000)
+    p.add_argument("--operations", type=int, help="at most so many in a row that no other builds upon")
+    p.add_argument("--once", default="", help="engines with commas that run in the first round only")
     p.add_argument("--memory", type=int, default=512, help="MiB for each engine")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--only", help="groups or rows with commas")
@@ -115,6 +117,8 @@ def main():
         if os.path.exists(old):
             os.remove(old)
     begun, failures, stopped = time.time(), [], False
+    results = os.path.join(a.out, "results.csv")
+    columns = {"machine": machine(data), "commit": commit(), "flags": os.environ.get("BENCH_FLAGS", "")}
     for round_number in range(1, a.rounds + 1):
         for number, (group, rows) in enumerate(groups):
             if wanted is not None and group not in wanted and not wanted & set(rows):
@@ -127,18 +131,20 @@ def main():
             for engine in engines[turn:] + engines[:turn]:
                 if group == "sql" and engine != "lamina":
                     continue
+                if round_number > 1 and engine in a.once.split(","):
+                    continue
                 print(f"[{time.time() - begun:5.0f} s] round {round_number}: {group}: {engine}",
                       file=sys.stderr, flush=True)
                 only = group if wanted is None or group in wanted else ",".join(sorted(wanted & set(rows)))
                 error = run_process([a.program, "-e", engine, "-n", str(a.keys), "-m", str(a.memory),
                                      "-d", data, "-w", only, "-l", str(a.limit), "-r", str(round_number),
-                                     "-o", raw, "-T", timeline], a.group_limit, a.quiet)
+                                     "-o", raw, "-T", timeline]
+                                    + (["-k", str(a.operations)] if a.operations else []),
+                                    a.group_limit, a.quiet)
                 if error:
                     failures.append(f"round {round_number}: {group}: {engine}: {error}")
                     print(failures[-1], file=sys.stderr)
-    results = os.path.join(a.out, "results.csv")
-    finish(raw, results, {"machine": machine(data), "commit": commit(),
-                          "flags": os.environ.get("BENCH_FLAGS", "")})
+                finish(raw, results, columns)
     if stopped:
         print(f"stopped after {a.minutes} minutes, in round {round_number}", file=sys.stderr)
     if os.path.exists(results):

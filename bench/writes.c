@@ -20,7 +20,7 @@ static void batches(struct run *r, const char *name, size_t batch, unsigned part
     if (!run_wants(r, name) || (partitions > 1 && !r->ops->partition_make))
         return;
     run_open(r, true);
-    uint64_t count = r->config->n / batch;
+    uint64_t count = at_most(r, r->config->n) / batch;
     struct row row = row_begin(name, count);
     meter_start(&m, r->config->limit_ns, NULL);
     for (uint64_t i = 0; i < count; i++) {
@@ -149,9 +149,10 @@ static void large(struct run *r, size_t value_size, uint64_t count, const char *
     if (r->ops->dump)
         r->ops->dump(r->engine);
     settle(r->config->fill_limit_ns);
-    struct row row = row_begin(names[1], count);
+    uint64_t reads = at_most(r, count);
+    struct row row = row_begin(names[1], reads);
     meter_start(&m, r->config->limit_ns, NULL);
-    for (uint64_t i = 0; i < count && run_wants(r, names[1]); i++) {
+    for (uint64_t i = 0; i < reads && run_wants(r, names[1]); i++) {
         uint64_t number = scramble(i) % r->loaded;
         struct touched t = {0};
         random_key(key, number, 0);

@@ -58,7 +58,7 @@ static void operate(struct run *r, const struct mix *x, uint64_t chance, uint32_
 
 static void run_mix(struct run *r, const struct mix *x) {
     struct meter m;
-    uint64_t count = r->loaded / x->divisor;
+    uint64_t count = at_most(r, r->loaded) / x->divisor;
     uint32_t *draws = zipf_draws(r->loaded, count, 99);
     struct row row = row_begin(x->name, count);
     meter_start(&m, r->config->limit_ns, NULL);
