@@ -65,6 +65,11 @@ def must_run(command):
     return run.stdout
 
 
+def read(path):
+    with open(os.path.join(ROOT, path)) as f:
+        return f.read()
+
+
 class Build:
     """The folder's archive with coverage, and programs that are linked with it."""
 
@@ -103,8 +108,8 @@ class Build:
 
     def test(self, source):
         objects = [self.compile(source, ["-O1"]), self.check]
-        with open(os.path.join(ROOT, source)) as f:
-            text = f.read()
+        text = read(source)
+        text += "".join(read(header) for header in re.findall(r'#include "(tests/[^"]*)"', text))
         if '"tests/fault/' in text or '"tests/sim/' in text:
             objects += self.harness("fault" if '"tests/fault/' in text else "sim")
         else:
