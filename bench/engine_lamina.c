@@ -12,6 +12,7 @@ struct engine {
     lam_db *db;
     lam_partition **partitions;
     unsigned count;
+    lam_batch *batch; /* of the one thread that writes several at once */
 };
 
 struct cursor {
@@ -29,7 +30,7 @@ static const char *version(void) {
 }
 
 static void partition_make(struct engine *e, unsigned number) {
-    struct lam_error err = {0};
+    struct lam_error err;
     char name[16];
     e->partitions = realloc(e->partitions, (number + 1) * sizeof e->partitions[0]);
     if (!e->partitions)
@@ -40,7 +41,7 @@ static void partition_make(struct engine *e, unsigned number) {
 }
 
 static struct engine *open_engine(const struct engine_options *o) {
-    struct lam_error err = {0};
+    struct lam_error err;
     struct engine *e = need(sizeof *e);
     struct lam_options options = {.memory_budget = o->memory_bytes};
     unsigned count = o->partitions ? o->partitions : PARTITIONS;
@@ -55,11 +56,13 @@ static struct engine *open_engine(const struct engine_options *o) {
         check(rc, &err);
     }
     e->count = count;
+    check(lam_batch_new(e->db, &e->batch, &err), &err);
     return e;
 }
 
 static void close_engine(struct engine *e) {
-    struct lam_error err = {0};
+    struct lam_error err;
+    lam_batch_free(e->batch);
     for (unsigned i = 0; i < e->count; i++)
         lam_partition_release(e->partitions[i]);
     check(lam_db_close(e->db, &err), &err);
@@ -69,7 +72,7 @@ static void close_engine(struct engine *e) {
 
 static void write_one(struct engine *e, const struct lam_write_options *options,
                       const struct write_op *op) {
-    struct lam_error err = {0};
+    struct lam_error err;
     lam_partition *p = e->partitions[op->partition];
     struct lam_slice key = lam_slice_of(op->key, op->key_size);
     if (op->value)
@@ -78,22 +81,13 @@ static void write_one(struct engine *e, const struct lam_write_options *options,
         check(lam_delete(e->db, options, p, key, &err), &err);
 }
 
-/* The thread's batch, emptied. */
 static lam_batch *empty_batch(struct engine *e) {
-    static _Thread_local lam_batch *batch;
-    static _Thread_local lam_db *owner;
-    struct lam_error err = {0};
-    if (owner != e->db) {
-        lam_batch_free(batch);
-        check(lam_batch_new(e->db, &batch, &err), &err);
-        owner = e->db;
-    }
-    lam_batch_reset(batch);
-    return batch;
+    lam_batch_reset(e->batch);
+    return e->batch;
 }
 
 static void write_ops(struct engine *e, const struct write_op *ops, size_t count, bool sync) {
-    struct lam_error err = {0};
+    struct lam_error err;
     struct lam_write_options options = {sync ? LAM_DURABILITY_SYNC : LAM_DURABILITY_OS};
     if (count == 1) {
         write_one(e, &options, ops);
@@ -122,7 +116,7 @@ static bool get(struct engine *e, const void *key, size_t key_size, struct touch
 
 static struct cursor *cursor_open(struct engine *e, const void *key, size_t key_size,
                                   bool backward) {
-    struct lam_error err = {0};
+    struct lam_error err;
     struct cursor *c = need(sizeof *c);
     c->backward = backward;
     check(lam_iter_new(e->db, NULL, e->partitions[0], &c->iter, &err), &err);
@@ -136,7 +130,7 @@ static struct cursor *cursor_open(struct engine *e, const void *key, size_t key_
 }
 
 static size_t cursor_read(struct cursor *c, size_t count, struct touched *t) {
-    struct lam_error err = {0};
+    struct lam_error err;
     size_t seen = 0;
     for (; seen < count && lam_iter_valid(c->iter); seen++) {
         struct lam_slice value = lam_iter_value(c->iter);
@@ -156,7 +150,7 @@ static void cursor_close(struct cursor *c) {
 }
 
 static void delete_range(struct engine *e, const void *from, const void *to, size_t key_size) {
-    struct lam_error err = {0};
+    struct lam_error err;
     lam_batch *batch = empty_batch(e);
     check(lam_batch_delete_range(batch, e->partitions[0], lam_slice_of(from, key_size),
                                  lam_slice_of(to, key_size), LAM_SEQUENCE_MAX, &err),
@@ -165,12 +159,12 @@ static void delete_range(struct engine *e, const void *from, const void *to, siz
 }
 
 static void dump(struct engine *e) {
-    struct lam_error err = {0};
+    struct lam_error err;
     check(lam_db_dump(e->db, &err), &err);
 }
 
 static void compact(struct engine *e) {
-    struct lam_error err = {0};
+    struct lam_error err;
     check(lam_db_compact(e->db, e->partitions[0], &err), &err);
 }
 

@@ -112,8 +112,13 @@ bool meter_tick(struct meter *m) {
     return !m->cut;
 }
 
-void meter_skip(struct meter *m) {
+void meter_stop(struct meter *m) {
+    m->skipped_cpu_ns -= cpu_ns();
+}
+
+void meter_go_on(struct meter *m) {
     uint64_t passed = now_ns() - m->last;
+    m->skipped_cpu_ns += cpu_ns();
     m->begin += passed;
     m->last += passed;
     m->deadline += passed;

@@ -41,15 +41,17 @@ struct meter {
     struct histogram latency;
     uint64_t begin, last, deadline;
     uint64_t operations;
-    uint64_t cpu_ns; /* of the thread, set when it ends */
-    bool cut;        /* the deadline came first */
+    uint64_t cpu_ns;         /* of the thread, set when it ends */
+    uint64_t skipped_cpu_ns; /* of the process, while the clock stood */
+    bool cut;                /* the deadline came first */
     struct timeline *timeline;
 };
 void meter_start(struct meter *m, uint64_t limit_ns, struct timeline *timeline);
 /* Counts one operation; false when time is up. */
 bool meter_tick(struct meter *m);
-/* The clock begins anew: what passed since the last tick is nobody's. */
-void meter_skip(struct meter *m);
+/* What happens between the two is nobody's: the clock stands. */
+void meter_stop(struct meter *m);
+void meter_go_on(struct meter *m);
 
 /* Runs `fn(arg, thread, meter)` on so many threads and waits. Returns their meters; freed by the
  * caller. */

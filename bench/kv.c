@@ -199,7 +199,7 @@ void row_end(struct run *r, struct row *row, const struct meter *m) {
     if (row->settles)
         settle(r->config->fill_limit_ns);
     struct usage u = usage_now();
-    uint64_t cpu = row->cpu_ns ? row->cpu_ns : u.cpu_ns - row->begin.cpu_ns;
+    uint64_t cpu = row->cpu_ns ? row->cpu_ns : u.cpu_ns - row->begin.cpu_ns - m->skipped_cpu_ns;
     double wall = (double)(m->last - m->begin) / 1e9;
     const struct histogram *h = &m->latency;
     struct result x = {

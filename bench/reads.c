@@ -298,11 +298,13 @@ void group_cold(struct run *r) {
     for (uint64_t i = 0; i < count && run_wants(r, "cold_read"); i++) {
         check_get(r, "cold_read", scramble(i + 5000003) % r->loaded);
         bool more = meter_tick(&m);
-        if (i % COLD_DROP == COLD_DROP - 1)
-            drop_page_cache(r->path);
-        meter_skip(&m);
         if (!more)
             break;
+        if (i % COLD_DROP == COLD_DROP - 1) {
+            meter_stop(&m);
+            drop_page_cache(r->path);
+            meter_go_on(&m);
+        }
     }
     if (run_wants(r, "cold_read"))
         row_end(r, &row, &m);
