@@ -69,11 +69,19 @@ struct art_frame {
     const struct art_node *node;
     int at; /* the byte of the child taken; -1: the node's own leaf */
 };
+/* A walk runs ahead of where the iterator stands by so many leaves at most, so that their cache
+ * misses come together; by fewer when it has just begun. */
+#define ART_AHEAD 16
 struct art_iter {
     const struct art *tree;
     const struct art_leaf *leaf; /* NULL: at an end */
     const struct art_version *version;
-    uint32_t height;                     /* nodes above the leaf */
+    const struct art_leaf *ahead[ART_AHEAD]; /* leaves walked over, in order */
+    uint8_t ahead_at;                        /* the next of them to stand on */
+    uint8_t ahead_count;
+    uint8_t stride;                      /* how many to walk next time */
+    bool forward;                        /* the way of the walk */
+    uint32_t height;                     /* nodes above the leaf walked to */
     uint32_t kept;                       /* how many of them are in the ring */
     struct art_frame frames[ART_FRAMES]; /* node i from the root at i % ART_FRAMES */
 };
@@ -88,6 +96,10 @@ bool art_iter_before(struct art_iter *it, struct lam_slice key, uint64_t sequenc
 /* Only from an entry. */
 bool art_iter_next(struct art_iter *it);
 bool art_iter_prev(struct art_iter *it);
+/* To the newest version of the next key. */
+bool art_iter_next_key(struct art_iter *it);
+/* Whether the version it stands on is the newest of its key. */
+bool art_iter_is_newest(const struct art_iter *it);
 /* Where it stands; the slices live as long as the pool. */
 void art_iter_entry(const struct art_iter *it, struct entry *out);
 

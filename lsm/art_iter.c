@@ -1,9 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Iterators. A step looks for the next greater or smaller byte in a node, not for the next place,
- * so what a node gains meanwhile, in whatever order it keeps it, does not disturb the way. */
+ * so what a node gains meanwhile, in whatever order it keeps it, does not disturb the way. Leaves
+ * lie scattered, and to stand on one costs a cache miss: a walk goes over several at once and
+ * fetches them side by side. */
 #include "base/assert.h"
 #include "lsm/art_node.h"
+
+/* Smallest byte with a child from `byte` on; 256: none. */
+static int used_above(const struct art_48 *n, int byte) {
+    const uint64_t *words = (const uint64_t *)n->places;
+    for (int i = byte / 8; byte < 256 && i < 32; i++) {
+        uint64_t used = __atomic_load_n(&words[i], __ATOMIC_RELAXED);
+        if (i == byte / 8)
+            used &= UINT64_MAX << (8 * (byte % 8));
+        if (used)
+            return 8 * i + __builtin_ctzll(used) / 8;
+    }
+    return 256;
+}
+
+/* Greatest byte with a child up to `byte`; -1: none. */
+static int used_below(const struct art_48 *n, int byte) {
+    const uint64_t *words = (const uint64_t *)n->places;
+    for (int i = byte / 8; byte >= 0 && i >= 0; i--) {
+        uint64_t used = __atomic_load_n(&words[i], __ATOMIC_RELAXED);
+        if (i == byte / 8)
+            used &= UINT64_MAX >> (8 * (7 - byte % 8));
+        if (used)
+            return 8 * i + 7 - __builtin_clzll(used) / 8;
+    }
+    return -1;
+}
 
 /* Child at the smallest byte above `at`, or 0. */
 static uintptr_t child_above(const struct art_node *n, int at, int *at_out) {
@@ -19,8 +47,7 @@ static uintptr_t child_above(const struct art_node *n, int at, int *at_out) {
     }
     int byte = at + 1;
     if (n->type == ART_48)
-        while (byte < 256 && !art_48_place((const struct art_48 *)n, (uint8_t)byte))
-            byte++;
+        byte = used_above((const struct art_48 *)n, byte);
     for (; byte < 256; byte++) {
         uintptr_t link = art_child(n, (uint8_t)byte);
         if (link) {
@@ -44,8 +71,7 @@ static uintptr_t child_below(const struct art_node *n, int at, int *at_out) {
     }
     int byte = at - 1;
     if (n->type == ART_48)
-        while (byte >= 0 && !art_48_place((const struct art_48 *)n, (uint8_t)byte))
-            byte--;
+        byte = used_below((const struct art_48 *)n, byte);
     for (; byte >= 0; byte--) {
         uintptr_t link = art_child(n, (uint8_t)byte);
         if (link) {
@@ -112,23 +138,20 @@ static bool pop(struct art_iter *it) {
     return true;
 }
 
-/* The leaves side by side in a lower node are what a walk comes to next, and each is a cache miss.
- */
-static void prefetch_children(const struct art_node *n) {
-    if (n->type > ART_16)
-        return;
-    const struct art_linear *l = (const struct art_linear *)n;
-    const _Atomic(uintptr_t) *links = art_linear_links(l);
-    unsigned count = atomic_load_explicit(&n->count, memory_order_acquire);
-    for (unsigned i = 0; i < count; i++)
-        __builtin_prefetch((const void *)atomic_load_explicit(&links[i], memory_order_relaxed));
-}
-
-/* What the next step comes to in a node. */
+/* What a walk comes to when it is done with the part below `f`: the beginning of a node. */
 static void prefetch_beside(const struct art_frame *f, bool forward) {
     int at;
     uintptr_t link = forward ? link_after(f->node, f->at, &at) : link_before(f->node, f->at, &at);
-    __builtin_prefetch((const void *)link);
+    if (link == 0 || art_is_leaf(link))
+        return;
+    for (unsigned line = 0; line < 4; line++)
+        __builtin_prefetch((const char *)art_node_of(link) + 64 * line);
+}
+
+/* A leaf's first line has its key, mostly, and the beginning of its value is in it or the next. */
+static void prefetch_leaf(const struct art_leaf *l) {
+    __builtin_prefetch(l);
+    __builtin_prefetch((const char *)l + 64);
 }
 
 /* To the first or last leaf below a link. */
@@ -136,7 +159,6 @@ static bool descend(struct art_iter *it, uintptr_t link, bool forward) {
     while (!art_is_leaf(link)) {
         const struct art_node *n = art_node_of(link);
         int at;
-        prefetch_children(n);
         link = forward ? link_after(n, -2, &at) : link_before(n, 256, &at);
         LAM_ASSERT(link);
         push(it, n, at);
@@ -153,7 +175,8 @@ static bool step(struct art_iter *it, bool forward) {
             uintptr_t link =
                 forward ? link_after(f->node, f->at, &f->at) : link_before(f->node, f->at, &f->at);
             if (link) {
-                prefetch_beside(f, forward);
+                if (!art_is_leaf(link))
+                    prefetch_beside(f, forward);
                 return descend(it, link, forward);
             }
         } while (pop(it));
@@ -162,10 +185,17 @@ static bool step(struct art_iter *it, bool forward) {
     return false;
 }
 
+/* Forgets the walk. */
+static void halt(struct art_iter *it) {
+    it->height = it->kept = 0;
+    it->ahead_at = it->ahead_count = 0;
+    it->stride = 1;
+}
+
 /* To the leaf of `key`, which is `equal_out`, else to the first after or the last before it. */
 static bool locate(struct art_iter *it, struct lam_slice key, bool forward, bool *equal_out) {
     *equal_out = false;
-    it->height = it->kept = 0;
+    halt(it);
     uintptr_t link = art_load(&it->tree->root);
     size_t known = 0; /* key bytes that agree with what `link` leads to */
     while (link && !art_is_leaf(link)) {
@@ -190,12 +220,39 @@ static bool locate(struct art_iter *it, struct lam_slice key, bool forward, bool
     }
     if (link == 0)
         return step(it, forward);
-    if (it->height > 0)
-        prefetch_beside(frame_of(it, it->height - 1), forward);
     it->leaf = art_leaf_of(link);
     int c = slice_cmp(art_leaf_key(it->leaf), key);
     *equal_out = c == 0;
     return c == 0 || (c > 0) == forward || step(it, forward);
+}
+
+/* From the leaf it stands on to the next one: the walk's, which runs ahead. */
+static bool move(struct art_iter *it, bool forward) {
+    /* The walk has gone on, or to its end. */
+    if (it->forward != forward && (it->ahead_at < it->ahead_count || it->height == 0)) {
+        bool equal;
+        locate(it, art_leaf_key(it->leaf), forward, &equal);
+        LAM_ASSERT(equal);
+    }
+    if (it->ahead_at == it->ahead_count) {
+        uint8_t count = 0;
+        while (count < it->stride && step(it, forward)) {
+            prefetch_leaf(it->leaf);
+            it->ahead[count++] = it->leaf;
+        }
+        it->ahead_at = 0;
+        it->ahead_count = count;
+        it->forward = forward;
+        it->stride = it->stride < ART_AHEAD / 2 ? (uint8_t)(2 * it->stride) : ART_AHEAD;
+        it->leaf = NULL;
+        if (count == 0)
+            return false;
+    }
+    it->leaf = it->ahead[it->ahead_at++];
+    if (it->ahead_at + 2 < it->ahead_count)
+        __builtin_prefetch(
+            atomic_load_explicit(&it->ahead[it->ahead_at + 2]->newest, memory_order_relaxed));
+    return true;
 }
 
 /* --- public --------------------------------------------------------------------------------- */
@@ -203,7 +260,7 @@ static bool locate(struct art_iter *it, struct lam_slice key, bool forward, bool
 void art_iter_init(struct art_iter *it, const struct art *t) {
     it->tree = t;
     it->leaf = NULL;
-    it->height = it->kept = 0;
+    halt(it);
 }
 
 static bool stand_newest(struct art_iter *it, bool found) {
@@ -219,7 +276,7 @@ static bool stand_oldest(struct art_iter *it, bool found) {
 }
 
 static bool to_end(struct art_iter *it, bool forward) {
-    it->height = it->kept = 0;
+    halt(it);
     it->leaf = NULL;
     uintptr_t root = art_load(&it->tree->root);
     return root && descend(it, root, forward);
@@ -260,7 +317,7 @@ bool art_iter_next(struct art_iter *it) {
         it->version = older;
         return true;
     }
-    return stand_newest(it, step(it, true));
+    return stand_newest(it, move(it, true));
 }
 
 bool art_iter_prev(struct art_iter *it) {
@@ -270,7 +327,17 @@ bool art_iter_prev(struct art_iter *it) {
         it->version = newer;
         return true;
     }
-    return stand_oldest(it, step(it, false));
+    return stand_oldest(it, move(it, false));
+}
+
+bool art_iter_next_key(struct art_iter *it) {
+    LAM_ASSERT(it->leaf);
+    return stand_newest(it, move(it, true));
+}
+
+bool art_iter_is_newest(const struct art_iter *it) {
+    LAM_ASSERT(it->leaf);
+    return !art_version_above(it->leaf, it->version->sequence);
 }
 
 void art_iter_entry(const struct art_iter *it, struct entry *out) {

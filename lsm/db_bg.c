@@ -55,6 +55,7 @@ void db_pick_input(lam_db *db, const lam_partition *p, const struct version *v,
         .ttl_seconds = p->options.ttl_seconds,
         .base_bytes = db->tuning.base_bytes,
         .file_bytes = db->tuning.base_bytes / 2,
+        .passed_steps = db->tuning.passed_steps,
         .bottom_differs = compression == LAM_COMPRESSION_DEFAULT,
     };
     mutex_lock(&db->state);
@@ -202,7 +203,8 @@ void db_bg_dump_done(lam_db *db, enum lam_code code, const struct lam_error *err
 static bool end_dump_task(lam_db *db, bool failed) {
     mutex_lock(&db->state);
     struct db_state *s = db_state(db);
-    bool end = failed || s->sealed_count == 0 || atomic_load(&db->closing);
+    bool more = s->sealed_count > 0 || atomic_load(&db->seal_wanted);
+    bool end = failed || !more || atomic_load(&db->closing);
     if (end)
         s->dump_scheduled = false;
     mutex_unlock(&db->state);
@@ -214,6 +216,11 @@ static void dump_task(void *arg) {
     bool failed = false;
     do {
         bool done;
+        if (atomic_load(&db->seal_wanted)) {
+            mutex_lock(&db->commit);
+            db_seal_passed_locked(db);
+            mutex_unlock(&db->commit);
+        }
         failed = dump_oldest(db, &done, NULL) != LAM_OK;
     } while (!end_dump_task(db, failed));
     /* Who waits counts on a task that is scheduled: this one is no more. */
@@ -245,6 +252,45 @@ static void compact_task(void *arg) {
     } while (!end_compact_task(db, failed));
 }
 
+/* What is to be started; the flags say that it is. */
+struct due_work {
+    bool dump, compact;
+};
+
+static struct due_work claim_work(lam_db *db, bool now) {
+    struct due_work due = {0};
+    mutex_lock(&db->state);
+    struct db_state *s = db_state(db);
+    bool wait = !now && !db->options.manual_background &&
+                atomic_load_explicit(&db->retry, memory_order_relaxed) &&
+                env_monotonic_ns(db->env) < s->retry_at_ns;
+    if (!wait && !atomic_load(&db->closing) && !atomic_load(&db->failed)) {
+        due.dump = (s->sealed_count > 0 || atomic_load(&db->seal_wanted)) && !s->dump_scheduled;
+        due.compact = s->due && !s->compact_scheduled;
+        s->dump_scheduled = s->dump_scheduled || due.dump;
+        s->compact_scheduled = s->compact_scheduled || due.compact;
+    }
+    mutex_unlock(&db->state);
+    return due;
+}
+
+void db_bg_tell(lam_db *db) {
+    if (db->options.manual_background)
+        return;
+    struct due_work due = claim_work(db, false);
+    bool no_dump = due.dump &&
+                   env_submit(db->env, LAM_LANE_DUMP, 0, dump_task, &db->dump_task, NULL) != LAM_OK;
+    bool no_compact = due.compact && env_submit(db->env, LAM_LANE_COMPACT, 0, compact_task,
+                                                &db->compact_task, NULL) != LAM_OK;
+    if (!no_dump && !no_compact)
+        return;
+    mutex_lock(&db->state);
+    struct db_state *s = db_state(db);
+    s->dump_scheduled = s->dump_scheduled && !no_dump;
+    s->compact_scheduled = s->compact_scheduled && !no_compact;
+    mutex_unlock(&db->state);
+}
+
 static void submit(lam_db *db, enum lam_lane lane, lam_task_fn fn, struct db_task *task) {
     /* Without an executor the work is done here: somebody may be waiting for it. */
     if (env_submit(db->env, lane, 0, fn, task, NULL) != LAM_OK)
@@ -252,29 +298,17 @@ static void submit(lam_db *db, enum lam_lane lane, lam_task_fn fn, struct db_tas
 }
 
 void db_bg_kick(lam_db *db, bool now) {
-    bool dump = false, compact = false;
-    mutex_lock(&db->state);
-    struct db_state *s = db_state(db);
-    bool wait = !now && !db->options.manual_background &&
-                atomic_load_explicit(&db->retry, memory_order_relaxed) &&
-                env_monotonic_ns(db->env) < s->retry_at_ns;
-    if (!wait && !atomic_load(&db->closing) && !atomic_load(&db->failed)) {
-        dump = s->sealed_count > 0 && !s->dump_scheduled;
-        compact = s->due && !s->compact_scheduled;
-        s->dump_scheduled = s->dump_scheduled || dump;
-        s->compact_scheduled = s->compact_scheduled || compact;
-    }
-    mutex_unlock(&db->state);
+    struct due_work due = claim_work(db, now);
     if (db->options.manual_background) {
-        if (dump)
+        if (due.dump)
             dump_task(&db->dump_task);
-        if (compact)
+        if (due.compact)
             compact_task(&db->compact_task);
         return;
     }
-    if (dump)
+    if (due.dump)
         submit(db, LAM_LANE_DUMP, dump_task, &db->dump_task);
-    if (compact)
+    if (due.compact)
         submit(db, LAM_LANE_COMPACT, compact_task, &db->compact_task);
 }
 

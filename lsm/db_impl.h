@@ -2,7 +2,7 @@
  *
  * Inside of struct lam_db, shared by the db_*.c files. By the life of an operation: db_open.c and
  * recover.c, db_write.c with db_wal.c and db_sync.c, db_read.c, db_iter.c, snapshot.c, db_bg.c with
- * dump.c and compact.c, db_manifest.c, db_partition.c, db_stat.c, db_check.c, db_close.c.
+ * dump.c, compact.c and db_passed.c, db_manifest.c, db_partition.c, db_stat.c, db_check.c, db_close.c.
  *
  * Locks, in the order they are taken (base/thread.h). No I/O happens under state or sync.
  *
@@ -76,7 +76,7 @@ struct lam_partition {
     uint64_t number;
     char *name; /* owned */
     struct lam_partition_options options;
-    _Atomic uint32_t refs;    /* registry, handles, batches, sealed sets */
+    _Atomic uint32_t refs;    /* registry, handles, batches, iterators, sealed sets */
     _Atomic bool dropping;    /* set under `commit`: takes no more writes */
     _Atomic bool dropped;     /* set under `state`: gone */
     bool is_active;           /* under `commit`: in the list of active partitions */
@@ -225,6 +225,7 @@ struct lam_db {
     _Atomic uint64_t next_number; /* of files and partitions */
     _Atomic bool failed;          /* db_sync.failure is set */
     _Atomic uint32_t pace;        /* nanoseconds of delay per KiB written */
+    _Atomic bool seal_wanted;     /* db_seal_passed_locked has something to do */
     _Atomic bool closing;         /* background work ends as soon as it can */
     _Atomic uint32_t retry;       /* kinds of background work that failed, for another try */
     _Atomic uint64_t filter_checks;
@@ -427,6 +428,13 @@ void db_pace_locked(lam_db *db) REQUIRES(&db->state);
 /* Starts background work that is due: tasks, or inline with manual_background. Failed work is left
  * until its time comes unless `now`. No lock held. */
 void db_bg_kick(lam_db *db, bool now);
+/* The same for who may hold locks, or be in no hurry: it does no work itself. */
+void db_bg_tell(lam_db *db);
+/* Iterators of `p` stepped over hidden rows, and counted them where they are: see what is to be
+ * done. No lock above `state` is needed, any may be held. */
+void db_note_passed(lam_db *db, lam_partition *p, const struct read_state *s);
+/* Seals the active memtables if iterators stepped over much in one of them; whether it did. */
+bool db_seal_passed_locked(lam_db *db) REQUIRES(&db->commit);
 /* Waits until no dump or compaction runs and none will start. */
 void db_bg_stop(lam_db *db);
 /* Tells waiting writers how a dump went. */

@@ -2,18 +2,24 @@
  *
  * Public iterators: what a reader at one sequence sees of the merged sources.
  *
- * Forward, the merge stands on the entry shown, whose slices are handed out as they are. Backward,
- * a key's versions come oldest first, so its newest visible one is known only when the merge has
- * passed them all: key and value are copied, and the merge stands before them. Turning round seeks
- * the merge anew. */
+ * The merge stands on the entry shown, whose slices are handed out as they are. Only backward,
+ * where a key's versions come oldest first, the newest visible one of several is known when the
+ * merge has passed them all: then key and value are copied, and the merge stands before them.
+ * Turning round seeks the merge anew. */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lsm/db_impl.h"
 #include "lsm/level_iter.h"
 #include "lsm/merge_iter.h"
 
+/* Rows stepped over by a walk before anybody is told. */
+#define PASSED_LEAST 1000u
+/* Hidden rows of a range that are stepped over before the rest is skipped. */
+#define COVERED_STEPS 16u
+
 struct lam_iter {
     lam_db *db;
+    lam_partition *partition; /* owned reference */
     struct read_state *state; /* owned reference */
     struct memtable *overlay; /* of an indexed batch, over the partition; may be NULL; owned */
     struct cursor_iter *merge;
@@ -21,15 +27,20 @@ struct lam_iter {
     bool has_ranges;   /* some source holds range tombstones */
     bool keys_only;
     bool valid;
-    bool reverse; /* the merge stands before the key shown */
+    bool reverse; /* it was moved backward last */
+    bool copied;  /* going backward: the merge stands before the key shown */
     bool has_lower;
     bool has_upper;
     struct buf lower; /* first key */
     struct buf upper; /* end, exclusive */
-    struct buf key;   /* copy of the key shown (always set while valid) */
-    struct buf value; /* copy of the value, going backward */
+    struct buf key;   /* copy of the key shown, when `copied` */
+    struct buf value; /* the same of its value */
     struct buf scratch;
-    enum lam_code code; /* sticky until the next seek */
+    _Atomic uint64_t *passed_at; /* where `passed` rows were stepped over; not yet told there */
+    uint64_t passed;
+    uint64_t passed_before; /* elsewhere, or told */
+    uint32_t covered;       /* rows in a row that range tombstones hid */
+    enum lam_code code;     /* sticky until the next seek */
     struct lam_error error;
 };
 
@@ -98,33 +109,82 @@ static bool merge_stands(struct lam_iter *it) {
     return false;
 }
 
-/* --- forward -------------------------------------------------------------------------------- */
+/* --- hidden rows ---------------------------------------------------------------------------- */
 
-/* Moves the merge past all versions of `key` (a copy). */
-static void skip_key(struct lam_iter *it, struct lam_slice key) {
-    while (it->merge->valid && slice_eq(it->merge->entry.key, key))
-        it->merge->ops->next(it->merge);
+/* Tells where rows were stepped over how many they were. */
+static void tell_passed(struct lam_iter *it) {
+    if (it->passed_at)
+        atomic_fetch_add_explicit(it->passed_at, it->passed, memory_order_relaxed);
+    it->passed_before += it->passed;
+    it->passed = 0;
 }
+
+static void note_passed(struct lam_iter *it, _Atomic uint64_t *at) {
+    if (at != it->passed_at) {
+        tell_passed(it);
+        it->passed_at = at;
+    }
+    it->passed++;
+}
+
+/* A walk is over. */
+static void end_walk(struct lam_iter *it) {
+    if (it->passed + it->passed_before < PASSED_LEAST)
+        return;
+    tell_passed(it);
+    it->passed_before = 0;
+    db_note_passed(it->db, it->partition, it->state);
+}
+
+static uint64_t find_cover(const struct lam_iter *it, struct lam_slice key,
+                           struct range_cover *out) {
+    const struct read_state *s = it->state;
+    struct range_cover cover;
+    uint64_t best = range_set_cover(s->version->ranges, key, it->sequence, out);
+    for (uint32_t i = 0; i <= s->sealed_count; i++) {
+        const struct memtable *m = i ? s->sealed[i - 1] : s->active;
+        uint64_t upto = m ? memtable_cover(m, key, it->sequence, &cover) : 0;
+        if (upto > best) {
+            best = upto;
+            *out = cover;
+        }
+    }
+    return best;
+}
+
+/* After a number of rows that ranges hid: past all that the sources know to be hidden, too. */
+static bool skip_covered(struct lam_iter *it, bool forward) {
+    struct cursor_iter *merge = it->merge;
+    struct range_cover cover;
+    if (!it->has_ranges || ++it->covered % COVERED_STEPS != 0 || !merge->ops->skip)
+        return false;
+    if (find_cover(it, merge->entry.key, &cover) < merge->entry.sequence)
+        return false;
+    return merge->ops->skip(merge, forward ? cover.to : cover.from, cover.upto, forward);
+}
+
+/* --- forward -------------------------------------------------------------------------------- */
 
 /* Shows the first live key from where the merge stands. */
 static void settle_forward(struct lam_iter *it) {
+    struct cursor_iter *merge = it->merge;
     it->reverse = false;
+    it->copied = false;
     it->valid = false;
     while (merge_stands(it)) {
-        const struct entry *e = &it->merge->entry;
+        const struct entry *e = &merge->entry;
         if (past_upper(it, e->key))
             return;
         if (!is_seen(it, e->sequence)) {
-            it->merge->ops->next(it->merge);
-            continue;
-        }
-        if (!keep(it, &it->key, e->key))
-            return;
-        if (is_live(it, e->key, e->kind, e->sequence)) {
+            merge->ops->next(merge);
+        } else if (is_live(it, e->key, e->kind, e->sequence)) {
             it->valid = true;
             return;
+        } else {
+            note_passed(it, merge->passed);
+            if (!skip_covered(it, true))
+                merge->ops->next_key(merge);
         }
-        skip_key(it, buf_slice(&it->key));
     }
 }
 
@@ -155,16 +215,32 @@ static bool take_key_backward(struct lam_iter *it) {
 
 /* Shows the last live key up to where the merge stands. */
 static void settle_backward(struct lam_iter *it) {
+    struct cursor_iter *merge = it->merge;
     it->reverse = true;
+    it->copied = false;
     it->valid = false;
     buf_reset(&it->value);
     while (it->code == LAM_OK && merge_stands(it)) {
-        if (below_lower(it, it->merge->entry.key))
+        const struct entry *e = &merge->entry;
+        if (below_lower(it, e->key))
             return;
-        if (take_key_backward(it)) {
+        /* What a batch gets meanwhile may be newer than what stands alone now. */
+        if (it->overlay || !merge->ops->is_newest(merge)) {
+            _Atomic uint64_t *at = merge->passed;
+            it->valid = it->copied = take_key_backward(it);
+            if (!it->valid)
+                note_passed(it, at);
+        } else if (!is_seen(it, e->sequence)) {
+            merge->ops->prev(merge);
+        } else if (is_live(it, e->key, e->kind, e->sequence)) {
             it->valid = true;
-            return;
+        } else {
+            note_passed(it, merge->passed);
+            if (!skip_covered(it, false))
+                merge->ops->prev(merge);
         }
+        if (it->valid)
+            return;
     }
 }
 
@@ -183,6 +259,8 @@ static bool check_sought(struct lam_iter *it, struct lam_slice key) {
 static bool begin_seek(struct lam_iter *it) {
     it->valid = false;
     it->code = db_check_process(it->db, &it->error);
+    if (it->code == LAM_OK)
+        end_walk(it);
     return it->code == LAM_OK;
 }
 
@@ -242,12 +320,12 @@ void lam_iter_next(lam_iter *it) {
     if (!it || !it->valid)
         return;
     if (it->reverse) {
-        /* The merge's seek may not read from a buffer that settling overwrites. */
-        if (!keep(it, &it->scratch, buf_slice(&it->key)))
+        /* The merge's seek may not read from what its sources overwrite. */
+        if (!keep(it, &it->scratch, lam_iter_key(it)))
             return;
         it->merge->ops->seek(it->merge, buf_slice(&it->scratch), 0);
     } else {
-        skip_key(it, buf_slice(&it->key));
+        it->merge->ops->next_key(it->merge);
     }
     settle_forward(it);
 }
@@ -256,9 +334,11 @@ void lam_iter_prev(lam_iter *it) {
     if (!it || !it->valid)
         return;
     if (!it->reverse) {
-        if (!keep(it, &it->scratch, buf_slice(&it->key)))
+        if (!keep(it, &it->scratch, lam_iter_key(it)))
             return;
         it->merge->ops->seek_before(it->merge, buf_slice(&it->scratch), LAM_SEQUENCE_MAX);
+    } else if (!it->copied) {
+        it->merge->ops->prev(it->merge);
     }
     settle_backward(it);
 }
@@ -268,13 +348,15 @@ bool lam_iter_valid(const lam_iter *it) {
 }
 
 struct lam_slice lam_iter_key(const lam_iter *it) {
-    return it && it->valid ? buf_slice(&it->key) : SLICE_EMPTY;
+    if (!it || !it->valid)
+        return SLICE_EMPTY;
+    return it->copied ? buf_slice(&it->key) : it->merge->entry.key;
 }
 
 struct lam_slice lam_iter_value(const lam_iter *it) {
     if (!it || !it->valid)
         return SLICE_EMPTY;
-    return it->reverse ? buf_slice(&it->value) : it->merge->entry.value;
+    return it->copied ? buf_slice(&it->value) : it->merge->entry.value;
 }
 
 enum lam_code lam_iter_status(const lam_iter *it, struct lam_error *err) {
@@ -407,6 +489,7 @@ static void iter_fini(struct lam_iter *it) {
         it->merge->ops->free(it->merge);
     read_state_unref(it->state);
     memtable_unref(it->overlay);
+    db_partition_unref(it->partition);
     buf_fini(&it->lower);
     buf_fini(&it->upper);
     buf_fini(&it->key);
@@ -419,6 +502,7 @@ void lam_iter_free(lam_iter *it) {
         return;
     lam_db *db = it->db;
     bool counted = it->state != NULL;
+    end_walk(it);
     iter_fini(it);
     mem_free(it);
     if (!counted)
@@ -454,6 +538,7 @@ enum lam_code db_iter_new(lam_db *db, const struct lam_read_options *options,
         return mem_fail(err, sizeof *it);
     it->db = db;
     it->overlay = overlay ? memtable_ref(overlay) : NULL;
+    it->partition = db_partition_ref(partition);
     TRY_GOTO(apply_bounds(it, options, err));
     TRY_GOTO(db_read_begin(db, partition, options ? options->snapshot : NULL, true, &it->state,
                            &it->sequence, err));

@@ -173,6 +173,8 @@ static enum lam_code make_room_locked(lam_db *db, bool *sealed_out, struct lam_e
     REQUIRES(&db->commit) {
     struct db_commit *c = db_commit(db);
     uint64_t attempts = c->dump_attempts;
+    if (atomic_load_explicit(&db->seal_wanted, memory_order_relaxed))
+        *sealed_out = db_seal_passed_locked(db);
     while (c->active_bytes >= db->tuning.rotate_bytes) {
         if (!sealed_is_full(db)) {
             TRY(db_not_done(db, db_seal_locked(db, err), err));

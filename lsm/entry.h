@@ -5,6 +5,8 @@
 #ifndef LAMINA_LSM_ENTRY_H
 #define LAMINA_LSM_ENTRY_H
 
+#include <stdatomic.h>
+
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
@@ -43,6 +45,28 @@ static inline bool range_tombstone_covers(const struct range_tombstone *t, struc
     return slice_cmp(t->from, key) <= 0 && (t->to.size == 0 || slice_cmp(key, t->to) < 0);
 }
 
+/* As slice_eq, for keys that mostly differ near their ends. */
+static inline bool key_eq(struct lam_slice a, struct lam_slice b) {
+    if (a.size != b.size)
+        return false;
+    if (a.size < 8)
+        return slice_eq(a, b);
+    return get_le64(a.data + a.size - 8) == get_le64(b.data + b.size - 8) &&
+           get_le64(a.data) == get_le64(b.data) &&
+           (a.size <= 16 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+/* The first eight bytes as a number, a shorter key filled up with zeros: order of heads that differ
+ * is the order of their keys. */
+static inline uint64_t key_head(struct lam_slice key) {
+    if (key.size >= 8)
+        return get_be64(key.data);
+    uint8_t padded[8] = {0};
+    if (key.size)
+        memcpy(padded, key.data, key.size);
+    return get_be64(padded);
+}
+
 /* Internal iterator: memtable, SST, level, merge. Positioned entries are read from `entry`; their
  * slices live until the iterator moves. `code` is LAM_OK at an end, else what failed (in `error`).
  * One thread at a time. */
@@ -56,6 +80,15 @@ struct iter_ops {
     void (*seek_before)(struct cursor_iter *it, struct lam_slice key, uint64_t sequence);
     void (*next)(struct cursor_iter *it);
     void (*prev)(struct cursor_iter *it);
+    /* To the first entry of the next key, past what there is of the present one. */
+    void (*next_key)(struct cursor_iter *it);
+    /* Whether prev surely leaves the key: no newer version of it stands before. False may also mean
+     * that only moving would tell. */
+    bool (*is_newest)(const struct cursor_iter *it);
+    /* Moves past entries of which it knows that they stand before `bound` (forward; empty: to the
+     * end) or from `bound` on (backward) and have sequences up to `upto`: as far as it can tell
+     * without looking at each. False if it did not move. NULL: it never can. */
+    bool (*skip)(struct cursor_iter *it, struct lam_slice bound, uint64_t upto, bool forward);
     /* Releases what it holds and itself. */
     void (*free)(struct cursor_iter *it);
 };
@@ -63,6 +96,8 @@ struct cursor_iter {
     const struct iter_ops *ops;
     bool valid;
     struct entry entry;
+    /* Counts entries of where it stands that its user had to step over; NULL: nobody asks. */
+    _Atomic uint64_t *passed;
     enum lam_code code;
     struct lam_error error;
 };

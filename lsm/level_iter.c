@@ -1,81 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Walks from file to file; files that hold range tombstones only are stepped over. */
+ * Walks from file to file; files that hold range tombstones only are stepped over. It is the
+ * iterator of the file it is in, carried on to the next one at its end, so a step within a file
+ * costs no more than there. */
 #include "lsm/level_iter.h"
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "lamina/db.h"
+#include "lsm/sst_iter.h"
 
 struct level_iter {
-    struct cursor_iter base;
+    struct sst_iter file;           /* first: its base is the level's */
     struct sst_cache *cache;        /* borrowed */
     struct file_meta *const *files; /* borrowed */
     size_t count;
-    size_t at;                /* index of `file`'s file */
-    struct cursor_iter *file; /* over files[at]; NULL: none open; owned */
-    bool fill_cache;
+    size_t at; /* index of the file `file` is in; `count`: none yet */
 };
 
 static struct level_iter *level_of(struct cursor_iter *it) {
     return (struct level_iter *)it;
 }
 
-static void close_file(struct level_iter *l) {
-    if (l->file)
-        l->file->ops->free(l->file);
-    l->file = NULL;
-}
-
-/* Makes `file` stand for files[at]. */
+/* Goes over to files[at]. */
 static bool open_file(struct level_iter *l, size_t at) {
-    if (l->file && l->at == at)
+    struct cursor_iter *base = &l->file.base;
+    if (l->at == at)
         return true;
-    close_file(l);
     struct sst *s;
-    l->base.code = sst_cache_get(l->cache, l->files[at], &s, &l->base.error);
-    if (l->base.code == LAM_OK) {
-        l->base.code = sst_iter_new(s, l->fill_cache, &l->file, &l->base.error);
-        sst_unref(s);
-    }
-    if (l->base.code != LAM_OK) {
-        l->base.valid = false;
+    base->valid = false;
+    base->code = sst_cache_get(l->cache, l->files[at], &s, &base->error);
+    if (base->code != LAM_OK)
         return false;
-    }
+    sst_iter_attach(&l->file, s);
+    sst_unref(s);
     l->at = at;
+    base->passed = &l->files[at]->passed;
     return true;
 }
 
-/* Takes over the file iterator's position, going on to the next (or previous) file while it is at
- * its end. */
+/* Goes on to the next (or previous) file while the present one is at its end. */
 static void settle(struct level_iter *l, bool forward) {
-    for (;;) {
-        if (l->file->code != LAM_OK) {
-            l->base.code = l->file->code;
-            l->base.error = l->file->error;
-            l->base.valid = false;
+    struct cursor_iter *base = &l->file.base;
+    while (!base->valid && base->code == LAM_OK) {
+        if (forward ? l->at + 1 >= l->count : l->at == 0)
             return;
-        }
-        if (l->file->valid)
-            break;
-        if (forward ? l->at + 1 >= l->count : l->at == 0) {
-            l->base.valid = false;
-            return;
-        }
         if (!open_file(l, forward ? l->at + 1 : l->at - 1))
             return;
         if (forward)
-            l->file->ops->seek_first(l->file);
+            sst_iter_seek_first(base);
         else
-            l->file->ops->seek_last(l->file);
+            sst_iter_seek_last(base);
     }
-    l->base.valid = true;
-    l->base.entry = l->file->entry;
 }
 
 /* Clears the state for a new seek; false if there is nothing to stand on. */
 static bool begin(struct level_iter *l) {
-    l->base.code = LAM_OK;
-    l->base.valid = false;
+    l->file.base.code = LAM_OK;
+    l->file.base.valid = false;
     return l->count > 0;
 }
 
@@ -83,7 +65,7 @@ static void level_seek_first(struct cursor_iter *it) {
     struct level_iter *l = level_of(it);
     if (!begin(l) || !open_file(l, 0))
         return;
-    l->file->ops->seek_first(l->file);
+    sst_iter_seek_first(it);
     settle(l, true);
 }
 
@@ -91,7 +73,7 @@ static void level_seek_last(struct cursor_iter *it) {
     struct level_iter *l = level_of(it);
     if (!begin(l) || !open_file(l, l->count - 1))
         return;
-    l->file->ops->seek_last(l->file);
+    sst_iter_seek_last(it);
     settle(l, false);
 }
 
@@ -110,7 +92,7 @@ static void level_seek(struct cursor_iter *it, struct lam_slice key, uint64_t se
         at = 0;
     if (!open_file(l, at))
         return;
-    l->file->ops->seek(l->file, key, sequence);
+    sst_iter_seek(it, key, sequence);
     settle(l, true);
 }
 
@@ -121,44 +103,86 @@ static void level_seek_before(struct cursor_iter *it, struct lam_slice key, uint
     size_t at = floor_of(l, key);
     if (at == l->count || !open_file(l, at))
         return;
-    l->file->ops->seek_before(l->file, key, sequence);
+    sst_iter_seek_before(it, key, sequence);
     settle(l, false);
 }
 
 static void level_next(struct cursor_iter *it) {
-    struct level_iter *l = level_of(it);
-    LAM_ASSERT(it->valid);
-    l->file->ops->next(l->file);
-    settle(l, true);
+    sst_iter_next(it);
+    if (!it->valid)
+        settle(level_of(it), true);
 }
 
 static void level_prev(struct cursor_iter *it) {
+    sst_iter_prev(it);
+    if (!it->valid)
+        settle(level_of(it), false);
+}
+
+/* Versions of a key stand in one file. */
+static void level_next_key(struct cursor_iter *it) {
+    sst_iter_next_key(it);
+    if (!it->valid)
+        settle(level_of(it), true);
+}
+
+/* Whether nothing in the present file reaches to the bound, going that way. */
+static bool ends_before(const struct file_meta *f, struct lam_slice bound, bool forward) {
+    if (!forward)
+        return slice_cmp(f->smallest, bound) >= 0;
+    return bound.size == 0 || (!f->largest_open && slice_cmp(f->largest, bound) < 0);
+}
+
+static bool level_skip(struct cursor_iter *it, struct lam_slice bound, uint64_t upto,
+                       bool forward) {
     struct level_iter *l = level_of(it);
-    LAM_ASSERT(it->valid);
-    l->file->ops->prev(l->file);
-    settle(l, false);
+    bool moved = false;
+    while (it->valid && l->files[l->at]->properties.sequence_max <= upto) {
+        int c = forward && bound.size == 0 ? -1 : slice_cmp(it->entry.key, bound);
+        if (forward ? c >= 0 : c < 0)
+            break;
+        moved = true;
+        if (ends_before(l->files[l->at], bound, forward)) {
+            it->valid = false;
+            settle(l, forward);
+        } else if (forward) {
+            level_seek(it, bound, LAM_SEQUENCE_MAX);
+        } else {
+            level_seek_before(it, bound, LAM_SEQUENCE_MAX);
+        }
+    }
+    return moved;
 }
 
 static void level_free(struct cursor_iter *it) {
-    close_file(level_of(it));
+    sst_iter_fini(&level_of(it)->file);
     mem_free(it);
 }
 
 static const struct iter_ops level_ops = {
-    level_seek_first, level_seek_last, level_seek, level_seek_before,
-    level_next,       level_prev,      level_free,
+    .seek_first = level_seek_first,
+    .seek_last = level_seek_last,
+    .seek = level_seek,
+    .seek_before = level_seek_before,
+    .next = level_next,
+    .prev = level_prev,
+    .next_key = level_next_key,
+    .is_newest = sst_iter_is_newest,
+    .skip = level_skip,
+    .free = level_free,
 };
 
 enum lam_code level_iter_new(struct sst_cache *cache, struct file_meta *const *files, size_t count,
                              bool fill_cache, struct cursor_iter **it_out, struct lam_error *err) {
-    struct level_iter *l = mem_calloc(1, sizeof *l);
+    struct level_iter *l = mem_alloc(sizeof *l);
     if (!l)
         return mem_fail(err, sizeof *l);
-    l->base.ops = &level_ops;
+    sst_iter_init(&l->file, fill_cache);
+    l->file.base.ops = &level_ops;
     l->cache = cache;
     l->files = files;
     l->count = count;
-    l->fill_cache = fill_cache;
-    *it_out = &l->base;
+    l->at = count;
+    *it_out = &l->file.base;
     return LAM_OK;
 }

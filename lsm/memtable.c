@@ -33,6 +33,7 @@ struct memtable {
     struct art entries;
     _Atomic size_t bytes; /* of pool and sets; written by the writer */
     _Atomic uint32_t entry_count;
+    _Atomic uint64_t passed; /* by iterators; a count to go by */
     /* Written by the writer: block, then count with release; readers acquire the count. */
     struct range_tombstone *range_blocks[RANGE_BLOCKS];
     _Atomic uint32_t range_count;
@@ -195,6 +196,14 @@ bool memtable_is_empty(const struct memtable *m) {
            memtable_range_count(m) == 0;
 }
 
+uint32_t memtable_entries(const struct memtable *m) {
+    return atomic_load_explicit(&m->entry_count, memory_order_relaxed);
+}
+
+uint64_t memtable_passed(const struct memtable *m) {
+    return atomic_load_explicit(&m->passed, memory_order_relaxed);
+}
+
 bool memtable_get(const struct memtable *m, struct lam_slice key, uint64_t snapshot,
                   struct entry *out) {
     return art_get(&m->entries, key, snapshot, out);
@@ -244,6 +253,27 @@ uint64_t memtable_newest_range(const struct memtable *m, struct lam_slice key) {
     return best;
 }
 
+uint64_t memtable_cover(const struct memtable *m, struct lam_slice key, uint64_t snapshot,
+                        struct range_cover *out) {
+    uint32_t count = memtable_range_count(m);
+    uint64_t best = 0;
+    struct range_cover cover;
+    const struct range_runs *r = atomic_load_explicit(&m->runs, memory_order_acquire);
+    for (uint32_t i = 0; r && i < r->count; i++)
+        if (range_set_cover(r->sets[i], key, snapshot, &cover) > best) {
+            best = cover.upto;
+            *out = cover;
+        }
+    for (uint32_t i = r ? r->covered : 0; i < count; i++) {
+        const struct range_tombstone *t = memtable_range(m, i);
+        if (t->sequence <= snapshot && t->upto > best && range_tombstone_covers(t, key)) {
+            best = t->upto;
+            *out = (struct range_cover){t->from, t->to, t->upto};
+        }
+    }
+    return best;
+}
+
 /* --- iterator ------------------------------------------------------------------------------- */
 
 struct memtable_iter {
@@ -286,13 +316,29 @@ static void iter_prev(struct cursor_iter *it) {
     show(it, art_iter_prev(place_of(it)));
 }
 
+static void iter_next_key(struct cursor_iter *it) {
+    show(it, art_iter_next_key(place_of(it)));
+}
+
+static bool iter_is_newest(const struct cursor_iter *it) {
+    return art_iter_is_newest(&((const struct memtable_iter *)it)->at);
+}
+
 static void iter_free(struct cursor_iter *it) {
     memtable_unref(((struct memtable_iter *)it)->memtable);
     mem_free(it);
 }
 
 static const struct iter_ops memtable_iter_ops = {
-    iter_seek_first, iter_seek_last, iter_seek, iter_seek_before, iter_next, iter_prev, iter_free,
+    .seek_first = iter_seek_first,
+    .seek_last = iter_seek_last,
+    .seek = iter_seek,
+    .seek_before = iter_seek_before,
+    .next = iter_next,
+    .prev = iter_prev,
+    .next_key = iter_next_key,
+    .is_newest = iter_is_newest,
+    .free = iter_free,
 };
 
 enum lam_code memtable_iter_new(struct memtable *m, struct cursor_iter **it_out,
@@ -301,6 +347,7 @@ enum lam_code memtable_iter_new(struct memtable *m, struct cursor_iter **it_out,
     if (!it)
         return mem_fail(err, sizeof *it);
     it->base.ops = &memtable_iter_ops;
+    it->base.passed = &m->passed;
     it->memtable = memtable_ref(m);
     art_iter_init(&it->at, &m->entries);
     *it_out = &it->base;

@@ -6,7 +6,7 @@
 #ifndef LAMINA_LSM_MEMTABLE_H
 #define LAMINA_LSM_MEMTABLE_H
 
-#include "lsm/entry.h"
+#include "lsm/range_set.h"
 
 struct memtable;
 MUST_CHECK enum lam_code memtable_new(struct memtable **out, struct lam_error *err);
@@ -27,9 +27,16 @@ void memtable_insert_range(struct memtable *m, const struct range_tombstone *t);
 /* Bytes of heap it holds. */
 size_t memtable_bytes(const struct memtable *m);
 bool memtable_is_empty(const struct memtable *m);
+/* Point entries. */
+uint32_t memtable_entries(const struct memtable *m);
+/* Entries that iterators of users stepped over, so far. */
+uint64_t memtable_passed(const struct memtable *m);
 /* Newest version of `key` with sequence <= `snapshot`; the slices live as long as the memtable. */
 bool memtable_get(const struct memtable *m, struct lam_slice key, uint64_t snapshot,
                   struct entry *out);
+/* As range_set_cover, over the range tombstones so far. */
+uint64_t memtable_cover(const struct memtable *m, struct lam_slice key, uint64_t snapshot,
+                        struct range_cover *out);
 /* As range_set_upto, over the range tombstones so far. */
 uint64_t memtable_hidden_upto(const struct memtable *m, struct lam_slice key, uint64_t snapshot);
 /* As range_set_newest, over the range tombstones so far. */

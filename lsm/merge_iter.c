@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A binary heap of the sources that stand on an entry, smallest first going forward and largest
- * first going back. Each slot caches the first eight key bytes as a number. */
+ * first going back. Each slot caches the first eight key bytes as a number, so steps within one
+ * source compare numbers with the second best only, and whether another source has the same key is
+ * mostly known without looking at keys. One source alone needs no merge and stands for it. */
 #include "lsm/merge_iter.h"
 
 #include "base/assert.h"
@@ -22,15 +24,6 @@ struct merge_iter {
     bool reverse;   /* the way the heap is ordered */
     struct buf key; /* copy of the current key while sources turn round */
 };
-
-static uint64_t prefix_of(struct lam_slice key) {
-    if (key.size >= 8)
-        return get_be64(key.data);
-    uint8_t padded[8] = {0};
-    if (key.size)
-        memcpy(padded, key.data, key.size);
-    return get_be64(padded);
-}
 
 /* Order of two slots, as for going forward. */
 static int slot_cmp(const struct merge_slot *a, const struct merge_slot *b) {
@@ -74,8 +67,10 @@ static void fail(struct merge_iter *m, const struct cursor_iter *source) {
 
 static void show_top(struct merge_iter *m) {
     m->base.valid = m->heap_count > 0;
-    if (m->base.valid)
+    if (m->base.valid) {
         m->base.entry = m->heap[0].it->entry;
+        m->base.passed = m->heap[0].it->passed;
+    }
 }
 
 /* Makes the heap from where the sources stand. */
@@ -91,7 +86,7 @@ static void rebuild(struct merge_iter *m, bool reverse) {
         }
         if (it->valid)
             m->heap[m->heap_count++] =
-                (struct merge_slot){it, prefix_of(it->entry.key), (uint32_t)i};
+                (struct merge_slot){it, key_head(it->entry.key), (uint32_t)i};
     }
     for (size_t i = m->heap_count / 2; i-- > 0;)
         sift_down(m, i);
@@ -102,7 +97,7 @@ static void rebuild(struct merge_iter *m, bool reverse) {
 static void settle_top(struct merge_iter *m) {
     struct merge_slot *top = &m->heap[0];
     if (top->it->valid) {
-        top->prefix = prefix_of(top->it->entry.key);
+        top->prefix = key_head(top->it->entry.key);
     } else if (top->it->code != LAM_OK) {
         fail(m, top->it);
         return;
@@ -188,6 +183,39 @@ static void merge_prev(struct cursor_iter *it) {
         merge_seek_before(it, buf_slice(&m->key), sequence);
 }
 
+/* Whether a source but the top one may stand on the same key. */
+static bool top_has_company(const struct merge_iter *m) {
+    uint64_t prefix = m->heap[0].prefix;
+    return (m->heap_count > 1 && m->heap[1].prefix == prefix) ||
+           (m->heap_count > 2 && m->heap[2].prefix == prefix);
+}
+
+static void merge_next_key(struct cursor_iter *it) {
+    struct merge_iter *m = merge_of(it);
+    LAM_ASSERT(it->valid);
+    if (!m->reverse && !top_has_company(m)) {
+        m->heap[0].it->ops->next_key(m->heap[0].it);
+        settle_top(m);
+        return;
+    }
+    uint64_t sequence;
+    if (!keep_position(m, &sequence))
+        return;
+    struct lam_slice key = buf_slice(&m->key);
+    if (m->reverse)
+        merge_seek(it, key, 0);
+    while (it->valid && key_eq(it->entry.key, key)) {
+        m->heap[0].it->ops->next_key(m->heap[0].it);
+        settle_top(m);
+    }
+}
+
+static bool merge_is_newest(const struct cursor_iter *it) {
+    const struct merge_iter *m = (const struct merge_iter *)it;
+    LAM_ASSERT(it->valid);
+    return m->reverse && !top_has_company(m) && m->heap[0].it->ops->is_newest(m->heap[0].it);
+}
+
 static void free_sources(struct cursor_iter **sources, size_t count) {
     for (size_t i = 0; i < count; i++)
         sources[i]->ops->free(sources[i]);
@@ -202,13 +230,39 @@ static void merge_free(struct cursor_iter *it) {
     mem_free(m);
 }
 
+static bool merge_skip(struct cursor_iter *it, struct lam_slice bound, uint64_t upto,
+                       bool forward) {
+    struct merge_iter *m = merge_of(it);
+    LAM_ASSERT(it->valid && m->reverse != forward);
+    bool moved = false;
+    for (size_t i = 0; i < m->heap_count; i++) {
+        struct cursor_iter *source = m->heap[i].it;
+        moved |= source->ops->skip && source->ops->skip(source, bound, upto, forward);
+    }
+    if (moved)
+        rebuild(m, m->reverse);
+    return moved;
+}
+
 static const struct iter_ops merge_ops = {
-    merge_seek_first, merge_seek_last, merge_seek, merge_seek_before,
-    merge_next,       merge_prev,      merge_free,
+    .seek_first = merge_seek_first,
+    .seek_last = merge_seek_last,
+    .seek = merge_seek,
+    .seek_before = merge_seek_before,
+    .next = merge_next,
+    .prev = merge_prev,
+    .next_key = merge_next_key,
+    .is_newest = merge_is_newest,
+    .skip = merge_skip,
+    .free = merge_free,
 };
 
 enum lam_code merge_iter_new(struct cursor_iter **sources, size_t count,
                              struct cursor_iter **it_out, struct lam_error *err) {
+    if (count == 1) {
+        *it_out = sources[0];
+        return LAM_OK;
+    }
     struct merge_iter *m = mem_calloc(1, sizeof *m);
     size_t room = count ? count : 1;
     if (m) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Compaction choice. Order of preference: what can be dropped unread; the level with the highest
- * score; single files full of tombstones that no snapshot needs. */
+ * score; single files full of tombstones that no snapshot needs, or in which iterators stepped over
+ * more than it costs to write them anew. */
 #include "lsm/pick.h"
 
 #include "base/assert.h"
@@ -9,8 +10,9 @@
 
 #define BOTTOM        (VERSION_LEVELS - 1)
 #define FAN_OUT       10u
-#define L0_JOB_FILES  16u /* most bytes of level 0 in one job, in output files */
-#define DENSE_ENTRIES 64u /* files with fewer entries are not worth a job of their own */
+#define L0_JOB_FILES  16u  /* most bytes of level 0 in one job, in output files */
+#define DENSE_ENTRIES 64u  /* files with fewer entries are not worth a job of their own */
+#define STEP_BYTES    128u /* of a file below, that one step over a hidden row outweighs */
 
 void pick_job_fini(struct pick_job *job) {
     mem_free(job->inputs[0].files);
@@ -295,10 +297,29 @@ static bool is_wasteful(const struct pick_input *in, uint32_t level, const struc
     return p->entries >= DENSE_ENTRIES && p->deletes * 2 > p->entries;
 }
 
+/* Whether iterators stepped over so many hidden rows of the file that rewriting it, and what it
+ * overlaps below, has paid for itself. */
+static bool is_passed(const struct pick_input *in, uint32_t level, const struct file_meta *f) {
+    const struct sst_properties *p = &f->properties;
+    uint64_t passed = file_meta_passed(f);
+    if (passed == 0 || passed < in->passed_steps || p->sequence_max > in->oldest_snapshot ||
+        (p->deletes == 0 && !in->version->ranges))
+        return false;
+    uint32_t below = level + 1;
+    while (level == 0 && below < BOTTOM && in->version->levels[below].count == 0)
+        below++;
+    uint64_t cost = in->passed_steps + p->entries;
+    if (level < BOTTOM)
+        cost += overlap_bytes(&in->version->levels[below], f) / STEP_BYTES;
+    return passed >= cost;
+}
+
+/* A file whose rewriting gains; of level 0, where all go together, only for is_passed. */
 static struct file_meta *find_wasteful(const struct pick_input *in, uint32_t *level_out) {
-    for (uint32_t level = 1; level < VERSION_LEVELS; level++)
+    for (uint32_t level = 0; level < VERSION_LEVELS; level++)
         for (size_t i = 0; i < in->version->levels[level].count; i++)
-            if (is_wasteful(in, level, in->version->levels[level].files[i])) {
+            if ((level > 0 && is_wasteful(in, level, in->version->levels[level].files[i])) ||
+                is_passed(in, level, in->version->levels[level].files[i])) {
                 *level_out = level;
                 return in->version->levels[level].files[i];
             }
@@ -360,7 +381,7 @@ enum lam_code pick_choose(const struct pick_input *in, struct pick_job *job,
     struct file_meta *f = find_wasteful(in, &level);
     if (f) {
         job->score = 1;
-        rc = choose_file(in, level, f, job, err);
+        rc = level == 0 ? choose_level0(in, base, job, err) : choose_file(in, level, f, job, err);
     }
 out:
     if (rc != LAM_OK)

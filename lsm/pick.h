@@ -21,6 +21,7 @@ struct pick_input {
     uint32_t ttl_seconds;     /* the partition's; 0: none */
     uint64_t base_bytes;      /* target of the base level at most */
     uint64_t file_bytes;      /* size of an output file */
+    uint64_t passed_steps;    /* db_tuning's */
     bool bottom_differs;      /* files of the last level are stored differently (compressed) */
     bool full;                /* everything down to the last level, due or not */
 };

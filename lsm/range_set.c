@@ -200,6 +200,18 @@ uint64_t range_set_newest(const struct range_set *s, struct lam_slice key) {
     return best;
 }
 
+uint64_t range_set_cover(const struct range_set *s, struct lam_slice key, uint64_t snapshot,
+                         struct range_cover *out) {
+    size_t node = leaf_node(s, key);
+    if (node == 0)
+        return 0;
+    size_t leaf = node - s->leaves;
+    out->upto = range_set_upto(s, key, snapshot);
+    out->from = s->points[leaf];
+    out->to = leaf + 1 < s->point_count ? s->points[leaf + 1] : SLICE_EMPTY;
+    return out->upto;
+}
+
 const struct range_tombstone *range_set_items(const struct range_set *s, size_t *count_out) {
     *count_out = s ? s->count : 0;
     return s ? s->items : NULL;

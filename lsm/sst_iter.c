@@ -3,29 +3,18 @@
  * Iterating an SST both ways. Reads of users go through the block cache and pin the current block.
  * Compactions and verification read ahead into a window of their own and leave the cache alone.
  *
- * No allocation per step: the key buffer is sized when a block is entered. */
+ * No allocation per step: the key buffer is sized when a block is entered. Where a block's keys
+ * share no prefix, keys are handed out as they stand in the block. */
+#include "lsm/sst_iter.h"
+
 #include "base/assert.h"
-#include "lsm/sst_reader.h"
 
 #define READ_AHEAD_BYTES (256u << 10)
 
 /* Block numbers that stand for none. */
 #define NO_BLOCK UINT32_MAX
-
-struct sst_iter {
-    struct cursor_iter base;
-    struct sst *sst;             /* one reference */
-    bool use_cache;              /* else `window` */
-    uint32_t block;              /* current block or NO_BLOCK */
-    uint32_t position;           /* entry in it, when base.valid */
-    struct block_view view;      /* of the current block */
-    struct cached_block *pinned; /* current block, when it came through the cache */
-    uint8_t *key;                /* current block's prefix, then the current suffix; owned */
-    size_t key_capacity;
-    struct buf window;     /* stored bytes of whole blocks, from window_start */
-    uint64_t window_start; /* offset in the file */
-    struct buf scratch;    /* current block decompressed, when it came through the window */
-};
+/* Copied at once, so the key buffer has that much more room. */
+#define KEY_COPY 16u
 
 static struct sst_iter *from_base(struct cursor_iter *it) {
     return (struct sst_iter *)it;
@@ -77,16 +66,18 @@ static enum lam_code cache_load(struct sst_iter *it, uint32_t i) {
 /* Makes room for the longest key of the block and puts the common prefix there. */
 static enum lam_code prepare_key(struct sst_iter *it) {
     const struct block_view *v = &it->view;
-    if (v->max_key_bytes > it->key_capacity) {
-        uint8_t *key = mem_alloc(v->max_key_bytes);
+    if (v->prefix.size == 0)
+        return LAM_OK;
+    size_t room = v->max_key_bytes + KEY_COPY;
+    if (room > it->key_capacity) {
+        uint8_t *key = mem_alloc(room);
         if (!key)
-            return mem_fail(&it->base.error, v->max_key_bytes);
+            return mem_fail(&it->base.error, room);
         mem_free(it->key);
         it->key = key;
-        it->key_capacity = v->max_key_bytes;
+        it->key_capacity = room;
     }
-    if (v->prefix.size > 0)
-        memcpy(it->key, v->prefix.data, v->prefix.size);
+    memcpy(it->key, v->prefix.data, v->prefix.size);
     return LAM_OK;
 }
 
@@ -107,35 +98,49 @@ static bool enter_block(struct sst_iter *it, uint32_t i) {
     return true;
 }
 
-/* Stands on entry `position` of the current block. */
-static void stand_at(struct sst_iter *it, uint32_t position) {
-    struct block_entry e;
+/* Stands on entry `position` of the current block, which is `e`. */
+static inline void stand_on(struct sst_iter *it, uint32_t position, const struct block_entry *e) {
     struct entry *out = &it->base.entry;
-    block_view_entry(&it->view, position, &e);
-    if (e.suffix.size > 0)
-        memcpy(it->key + it->view.prefix.size, e.suffix.data, e.suffix.size);
-    out->key = lam_slice_of(it->key, it->view.prefix.size + e.suffix.size);
-    out->sequence = e.sequence;
-    out->kind = e.kind;
-    out->value = e.value;
+    size_t prefix = it->view.prefix.size;
+    it->suffix = e->suffix;
+    if (prefix == 0) {
+        out->key = e->suffix;
+    } else {
+        const uint8_t *end = it->view.entries + it->view.entries_bytes;
+        uint8_t *to = it->key + prefix;
+        if (e->suffix.size <= KEY_COPY && (size_t)(end - e->suffix.data) >= KEY_COPY)
+            memcpy(to, e->suffix.data, KEY_COPY);
+        else
+            memcpy(to, e->suffix.data, e->suffix.size);
+        out->key = lam_slice_of(it->key, prefix + e->suffix.size);
+    }
+    out->sequence = e->sequence;
+    out->kind = e->kind;
+    out->value = e->value;
     it->position = position;
     it->base.valid = true;
+}
+
+static inline void stand_at(struct sst_iter *it, uint32_t position) {
+    struct block_entry e;
+    block_view_entry(&it->view, position, &e);
+    stand_on(it, position, &e);
 }
 
 /* Starts a positioning: clears state of the last one. False if there is nothing to stand on. */
 static bool begin(struct sst_iter *it) {
     it->base.valid = false;
     it->base.code = LAM_OK;
-    return it->sst->index.count > 0;
+    return it->sst && it->sst->index.count > 0;
 }
 
-static void seek_first(struct cursor_iter *base) {
+void sst_iter_seek_first(struct cursor_iter *base) {
     struct sst_iter *it = from_base(base);
     if (begin(it) && enter_block(it, 0))
         stand_at(it, 0);
 }
 
-static void seek_last(struct cursor_iter *base) {
+void sst_iter_seek_last(struct cursor_iter *base) {
     struct sst_iter *it = from_base(base);
     if (begin(it) && enter_block(it, it->sst->index.count - 1))
         stand_at(it, it->view.count - 1);
@@ -157,7 +162,7 @@ static void enter_prev(struct sst_iter *it) {
         stand_at(it, it->view.count - 1);
 }
 
-static void seek(struct cursor_iter *base, struct lam_slice key, uint64_t sequence) {
+void sst_iter_seek(struct cursor_iter *base, struct lam_slice key, uint64_t sequence) {
     struct sst_iter *it = from_base(base);
     if (!begin(it) || !enter_block(it, sst_index_find(&it->sst->index, key, sequence)))
         return;
@@ -168,7 +173,7 @@ static void seek(struct cursor_iter *base, struct lam_slice key, uint64_t sequen
         enter_next(it);
 }
 
-static void seek_before(struct cursor_iter *base, struct lam_slice key, uint64_t sequence) {
+void sst_iter_seek_before(struct cursor_iter *base, struct lam_slice key, uint64_t sequence) {
     struct sst_iter *it = from_base(base);
     if (!begin(it) || !enter_block(it, sst_index_find(&it->sst->index, key, sequence)))
         return;
@@ -179,7 +184,7 @@ static void seek_before(struct cursor_iter *base, struct lam_slice key, uint64_t
         enter_prev(it);
 }
 
-static void next(struct cursor_iter *base) {
+void sst_iter_next(struct cursor_iter *base) {
     struct sst_iter *it = from_base(base);
     LAM_ASSERT(base->valid);
     if (it->position + 1 < it->view.count)
@@ -188,7 +193,7 @@ static void next(struct cursor_iter *base) {
         enter_next(it);
 }
 
-static void prev(struct cursor_iter *base) {
+void sst_iter_prev(struct cursor_iter *base) {
     struct sst_iter *it = from_base(base);
     LAM_ASSERT(base->valid);
     if (it->position > 0)
@@ -197,35 +202,94 @@ static void prev(struct cursor_iter *base) {
         enter_prev(it);
 }
 
-static void iter_free(struct cursor_iter *base) {
+/* Past the versions of the present key in the blocks that follow: it ends the current one. */
+static void next_key_in_next_blocks(struct sst_iter *it) {
+    struct buf key = {0};
+    enum lam_code rc = buf_append_slice(&key, it->base.entry.key, &it->base.error);
+    if (rc != LAM_OK)
+        fail(it, rc);
+    while (it->base.valid && slice_eq(it->base.entry.key, buf_slice(&key)))
+        sst_iter_next(&it->base);
+    buf_fini(&key);
+}
+
+void sst_iter_next_key(struct cursor_iter *base) {
     struct sst_iter *it = from_base(base);
+    LAM_ASSERT(base->valid);
+    struct block_entry e;
+    for (uint32_t i = it->position + 1; i < it->view.count; i++) {
+        block_view_entry(&it->view, i, &e);
+        if (!key_eq(e.suffix, it->suffix)) {
+            stand_on(it, i, &e);
+            return;
+        }
+    }
+    uint32_t next = it->block + 1;
+    if (next < it->sst->index.count && sst_index_continues(&it->sst->index, next, base->entry.key))
+        next_key_in_next_blocks(it);
+    else
+        enter_next(it);
+}
+
+bool sst_iter_is_newest(const struct cursor_iter *base) {
+    const struct sst_iter *it = (const struct sst_iter *)base;
+    LAM_ASSERT(base->valid);
+    if (it->position == 0)
+        return it->block == 0 || !sst_index_continues(&it->sst->index, it->block, base->entry.key);
+    struct block_entry e;
+    block_view_entry(&it->view, it->position - 1, &e);
+    return !key_eq(e.suffix, it->suffix);
+}
+
+void sst_iter_init(struct sst_iter *it, bool fill_cache) {
+    memset(it, 0, sizeof *it);
+    it->fill_cache = fill_cache;
+    it->block = NO_BLOCK;
+}
+
+void sst_iter_attach(struct sst_iter *it, struct sst *s) {
+    leave_block(it);
+    buf_reset(&it->window);
+    it->window_start = 0;
+    sst_ref(s);
+    sst_unref(it->sst);
+    it->sst = s;
+    it->use_cache = it->fill_cache && s->cache;
+}
+
+void sst_iter_fini(struct sst_iter *it) {
     leave_block(it);
     mem_free(it->key);
     buf_fini(&it->window);
     buf_fini(&it->scratch);
     sst_unref(it->sst);
-    mem_free(it);
+}
+
+static void iter_free(struct cursor_iter *base) {
+    sst_iter_fini(from_base(base));
+    mem_free(base);
 }
 
 static const struct iter_ops sst_iter_ops = {
-    .seek_first = seek_first,
-    .seek_last = seek_last,
-    .seek = seek,
-    .seek_before = seek_before,
-    .next = next,
-    .prev = prev,
+    .seek_first = sst_iter_seek_first,
+    .seek_last = sst_iter_seek_last,
+    .seek = sst_iter_seek,
+    .seek_before = sst_iter_seek_before,
+    .next = sst_iter_next,
+    .prev = sst_iter_prev,
+    .next_key = sst_iter_next_key,
+    .is_newest = sst_iter_is_newest,
     .free = iter_free,
 };
 
 enum lam_code sst_iter_new(struct sst *s, bool fill_cache, struct cursor_iter **it_out,
                            struct lam_error *err) {
-    struct sst_iter *it = mem_calloc(1, sizeof *it);
+    struct sst_iter *it = mem_alloc(sizeof *it);
     if (!it)
         return mem_fail(err, sizeof *it);
+    sst_iter_init(it, fill_cache);
     it->base.ops = &sst_iter_ops;
-    it->sst = sst_ref(s);
-    it->use_cache = fill_cache && s->cache;
-    it->block = NO_BLOCK;
+    sst_iter_attach(it, s);
     *it_out = &it->base;
     return LAM_OK;
 }

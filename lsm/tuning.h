@@ -15,6 +15,8 @@ struct db_tuning {
     uint64_t dump_file_bytes;        /* dumps cut their SSTs at about this size */
     uint64_t close_dump_bytes;       /* a log this long is dumped at close; a shorter one is sealed
                                         and replayed; up to four times as long, copied */
+    uint64_t passed_steps;           /* deleted rows that iterators step over in one place before it
+                                        is thought about writing them anew */
     uint64_t manifest_rewrite_bytes; /* a manifest is rewritten when it is this long and four times
                                         what a fresh one is */
 };

@@ -36,6 +36,7 @@ struct file_meta {
     uint8_t *bytes;            /* owned */
     struct sst_cache *cache;   /* borrowed; may be NULL in tests */
     struct gc *gc;             /* borrowed; gets it when obsolete; may be NULL in tests */
+    _Atomic uint64_t passed;   /* entries that iterators of users stepped over; a count to go by */
     _Atomic bool obsolete;     /* no manifest names it: remove the file when unreferenced */
     struct file_meta *gc_next; /* gc's */
     struct sst *sst;           /* sst_cache's, under its mutex: open handle or NULL */
@@ -51,6 +52,9 @@ struct file_meta *file_meta_ref(struct file_meta *f);
 void file_meta_unref(struct file_meta *f); /* NULL is allowed */
 /* Frees it for gc, which has removed the file. */
 void file_meta_free(struct file_meta *f);
+static inline uint64_t file_meta_passed(const struct file_meta *f) {
+    return atomic_load_explicit(&f->passed, memory_order_relaxed);
+}
 /* The manifest's words for it; slices borrow the file_meta. */
 void file_meta_describe(const struct file_meta *f, uint32_t level, struct manifest_file *out);
 

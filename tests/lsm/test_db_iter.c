@@ -217,7 +217,92 @@ START_TEST(long_runs_of_deleted_rows_are_stepped_over) {
 }
 END_TEST
 
+static void number(char *key, int i) {
+    snprintf(key, 16, "%08d", i);
+}
+
+/* Walks to the first row, which is `expected`, so many times. */
+static void find_first(int times, int expected) {
+    char key[16];
+    number(key, expected);
+    for (int i = 0; i < times; i++) {
+        lam_iter *it = iter(NULL);
+        lam_iter_seek_first(it);
+        ck_assert(slice_eq_str(lam_iter_key(it), key));
+        lam_iter_free(it);
+    }
+}
+
+static struct lam_stats stats(void) {
+    struct lam_stats s;
+    lam_db_stats(db, &s);
+    return s;
+}
+
+/* A queue whose head was taken: the walk over it is paid only so many times. */
+START_TEST(rows_that_walks_step_over_are_written_anew_without_them) {
+    enum { ROWS = 12000, GONE = 10000 };
+    char key[16];
+    start();
+    for (int i = 0; i < ROWS; i++) {
+        number(key, i);
+        put(key, key);
+    }
+    for (int i = 0; i < GONE; i++) {
+        number(key, i);
+        ck_ok(lam_delete(db, NULL, part, S(key), &err), &err);
+    }
+    find_first(1, GONE);
+    put("9", "");
+    ck_assert_uint_eq(stats().dumps, 0);
+    find_first(4, GONE);
+    put("9", "");
+    ck_assert_uint_eq(stats().dumps, 1);
+    find_first(5, GONE);
+    ck_assert_uint_eq(stats().compactions, 0);
+    put("9", "");
+    ck_ok(lam_db_dump(db, &err), &err);
+    ck_assert_uint_eq(stats().compactions, 1);
+    find_first(20, GONE);
+    put("9", "");
+    ck_ok(lam_db_dump(db, &err), &err);
+    ck_assert_uint_eq(stats().dumps, 3);
+    ck_assert_uint_eq(stats().compactions, 1);
+    stop();
+}
+END_TEST
+
+/* Files of older rows under a range are left by a few seeks, both ways; newer rows in it are seen.
+ */
+START_TEST(a_deleted_range_is_left_at_its_end) {
+    enum { ROWS = 5000 };
+    char key[16];
+    start();
+    for (int i = 0; i < ROWS; i++) {
+        number(key, i);
+        put(key, key);
+    }
+    ck_ok(lam_db_dump(db, &err), &err);
+    lam_batch *batch;
+    ck_ok(lam_batch_new(db, &batch, &err), &err);
+    ck_ok(lam_batch_delete_range(batch, part, S("00000001"), S("00004999"), LAM_SEQUENCE_MAX, &err),
+          &err);
+    ck_ok(lam_write(db, NULL, batch, NULL, &err), &err);
+    lam_batch_free(batch);
+    put("00002000", "again");
+    struct lam_stats before = stats();
+    ck_assert_str_eq(walk(NULL), "00000000=00000000 00002000=again 00004999=00004999 |"
+                                 "00004999=00004999 00002000=again 00000000=00000000 ");
+    struct lam_stats after = stats();
+    ck_assert_uint_lt(
+        after.cache_hits + after.cache_misses - before.cache_hits - before.cache_misses, 20);
+    stop();
+}
+END_TEST
+
 TEST_MAIN("lsm/db_iter", rows_of_memtables_and_files_come_merged_both_ways,
           bounds_and_prefix_narrow_each_other, seeks_land_on_neighbours_and_stay_in_bounds,
           turning_round_steps_to_the_neighbour, iterator_sees_one_moment,
-          long_runs_of_deleted_rows_are_stepped_over)
+          long_runs_of_deleted_rows_are_stepped_over,
+          rows_that_walks_step_over_are_written_anew_without_them,
+          a_deleted_range_is_left_at_its_end)

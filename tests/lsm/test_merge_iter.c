@@ -129,8 +129,20 @@ static void failing_seek(struct cursor_iter *it, struct lam_slice key, uint64_t 
 static void failing_free(struct cursor_iter *it) {
     mem_free(it);
 }
-static const struct iter_ops failing_ops = {failing_step, failing_step, failing_seek, failing_seek,
-                                            failing_step, failing_step, failing_free};
+static bool failing_is_newest(const struct cursor_iter *it) {
+    return it->valid;
+}
+static const struct iter_ops failing_ops = {
+    .seek_first = failing_step,
+    .seek_last = failing_step,
+    .seek = failing_seek,
+    .seek_before = failing_seek,
+    .next = failing_step,
+    .prev = failing_step,
+    .next_key = failing_step,
+    .is_newest = failing_is_newest,
+    .free = failing_free,
+};
 
 START_TEST(failure_of_a_source_ends_the_merge_with_its_error) {
     struct failing *f = mem_calloc(1, sizeof *f);
@@ -191,8 +203,8 @@ START_TEST(merge_that_cannot_keep_its_place_ends_with_an_error) {
     const struct entry entries[] = {{lam_slice_str("a"), 1, ENTRY_PUT, lam_slice_str("v")},
                                     {lam_slice_str("b"), 2, ENTRY_PUT, lam_slice_str("v")}};
     for (int backward = 0; backward < 2; backward++) {
-        struct cursor_iter *list[] = {source(entries, 2)}, *it;
-        ck_ok(merge_iter_new(list, 1, &it, &err), &err);
+        struct cursor_iter *list[] = {source(entries, 1), source(entries + 1, 1)}, *it;
+        ck_ok(merge_iter_new(list, 2, &it, &err), &err);
         if (backward)
             it->ops->seek_last(it);
         else

@@ -279,6 +279,29 @@ START_TEST(dense_tombstones_are_due_when_no_snapshot_holds_them) {
 }
 END_TEST
 
+START_TEST(a_file_that_iterators_step_through_goes_once_that_has_cost_more) {
+    in.passed_steps = 10;
+    struct file_meta *f = file(0, 40, "a", "c");
+    f->properties.deletes = 30;
+    file(6, 1, "b", "d");
+    atomic_store(&f->passed, 10 + 100 + FILE_BYTES / 128 - 1);
+    choose();
+    ck_assert_int_eq(job.kind, PICK_NONE);
+    atomic_store(&f->passed, 10 + 100 + FILE_BYTES / 128);
+    choose();
+    ck_assert_int_eq(job.kind, PICK_MERGE);
+    ck_assert_uint_eq(job.level, 0);
+    in.oldest_snapshot = 9;
+    choose();
+    ck_assert_int_eq(job.kind, PICK_NONE);
+    in.oldest_snapshot = UINT64_MAX;
+    f->properties.deletes = 0;
+    choose();
+    ck_assert_int_eq(job.kind, PICK_NONE);
+    done();
+}
+END_TEST
+
 START_TEST(full_compaction_takes_every_level_down) {
     in.full = true;
     file(0, 40, "b", "b");
@@ -401,6 +424,7 @@ TEST_MAIN("lsm/pick", nothing_is_due_in_a_small_tree,
           expired_files_wait_for_older_ones_they_overlap,
           expired_files_wait_for_older_ones_that_are_held_back,
           dense_tombstones_are_due_when_no_snapshot_holds_them,
+          a_file_that_iterators_step_through_goes_once_that_has_cost_more,
           full_compaction_takes_every_level_down, choice_without_memory_is_no_choice_and_stays_due,
           huge_last_level_has_a_target_on_every_level,
           tombstone_that_ends_hides_no_file_that_does_not)

@@ -29,6 +29,7 @@ void sim_tuning_draw(struct choice *c, struct db_tuning *out) {
         .dump_file_bytes = UINT64_C(512) << choose(c, 6),
         .close_dump_bytes = UINT64_C(256) << choose(c, 5),
         .manifest_rewrite_bytes = UINT64_C(256) << choose(c, 6),
+        .passed_steps = 8,
     };
 }
 
