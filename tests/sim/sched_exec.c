@@ -117,22 +117,22 @@ enum lam_code sched_submit(enum lam_lane lane, uint64_t delay_us, lam_task_fn fn
     LAM_ASSERT(sched_active() && (unsigned)lane < LAM_LANE_COUNT);
     struct exec *e = exec_now();
     struct lane *l = &e->lanes[lane];
+    uint64_t due_ns = due_after(delay_us);
+    mutex_lock(&e->mu);
+    bool started = start_locked(e, l);
+    if (!started && delay_us > 0) {
+        mutex_unlock(&e->mu);
+        return ERR(err, LAM_BUSY, "background work: no thread could be started for lane %d", lane);
+    }
+    /* The thread may be killed where it waits: it holds no task then. */
     struct task *task = malloc(sizeof *task);
     LAM_ASSERT(task);
-    *task = (struct task){.fn = fn, .arg = arg, .due_ns = due_after(delay_us)};
-    mutex_lock(&e->mu);
-    if (start_locked(e, l)) {
-        insert_locked(l, task);
+    *task = (struct task){.fn = fn, .arg = arg, .due_ns = due_ns};
+    insert_locked(l, task);
+    if (started)
         cond_signal(&e->wake[lane]);
-    } else if (delay_us > 0) {
-        mutex_unlock(&e->mu);
-        free(task);
-        return ERR(err, LAM_BUSY, "background work: no thread could be started for lane %d", lane);
-    } else {
-        insert_locked(l, task);
-        while (!l->started && !l->runner && l->first)
-            run_first_locked(e, l);
-    }
+    while (!started && !l->started && !l->runner && l->first)
+        run_first_locked(e, l);
     mutex_unlock(&e->mu);
     return LAM_OK;
 }
