@@ -83,6 +83,22 @@ enum lam_code error_set(struct lam_error *err, const char *file, int line, enum 
     return code;
 }
 
+enum lam_code error_set_text(struct lam_error *err, const char *file, int line, enum lam_code code,
+                             const char *text) {
+    LAM_ASSERT(code != LAM_OK);
+    if (!err)
+        return code;
+    err->code = code;
+    memset(err->sqlstate, 0, sizeof err->sqlstate);
+    err->os_errno = 0;
+    err->pos = 0;
+    err->hint[0] = '\0';
+    err->file = file;
+    err->line = line;
+    copy_text(err->message, sizeof err->message, text);
+    return code;
+}
+
 enum lam_code error_set_sql(struct lam_error *err, const char *file, int line, const char *sqlstate,
                             uint32_t pos, const char *format, ...) {
     LAM_ASSERT(strlen(sqlstate) == 5);

@@ -10,7 +10,10 @@
 /* Fills `err` (may be NULL) and returns `code`. Text that does not fit ends in "...". */
 enum lam_code error_set(struct lam_error *err, const char *file, int line, enum lam_code code,
                         const char *format, ...) __attribute__((format(printf, 5, 6)));
-/* The same with an SQLSTATE and a 1-based character position (0: none). */
+/* The same with fixed text and little work: for answers that are no surprise. */
+enum lam_code error_set_text(struct lam_error *err, const char *file, int line, enum lam_code code,
+                             const char *text);
+/* The same as error_set with an SQLSTATE and a 1-based character position (0: none). */
 enum lam_code error_set_sql(struct lam_error *err, const char *file, int line, const char *sqlstate,
                             uint32_t pos, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
@@ -34,6 +37,8 @@ static inline enum lam_code error_is(enum lam_code code, enum lam_code set) {
  * Raise: `return ERR(err, LAM_CORRUPT, "%s: ...", path);` */
 #define ERR(err, code, ...)                                                                        \
     error_is((code), error_set((err), __FILE__, __LINE__, (code), __VA_ARGS__))
+#define ERR_TEXT(err, code, text)                                                                  \
+    error_is((code), error_set_text((err), __FILE__, __LINE__, (code), (text)))
 /* Raise a statement error (LAM_SQL): `return ERR_SQL(err, "42P01", pos, "table ...");` */
 #define ERR_SQL(err, sqlstate, pos, ...)                                                           \
     error_is(LAM_SQL, error_set_sql((err), __FILE__, __LINE__, (sqlstate), (pos), __VA_ARGS__))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Block cache: shards picked by hash, each an own mutex, a chained hash table and a list in order
- * of use. A shard never keeps more than its share of the capacity. */
+ * Block cache: shards picked by the slot's address, each an own mutex and a ring in order of
+ * arrival. Only loading and evicting take the mutex. A shard never keeps more than its share of the
+ * capacity; what waits for readers is counted until it is freed. */
 #include "lsm/block_cache.h"
 
 #include "base/assert.h"
@@ -11,24 +12,21 @@
 
 #define SHARDS_MAX      16u
 #define SHARD_BYTES_MIN (512u << 10) /* fewer shards rather than smaller ones */
-#define BUCKETS_MIN     64u
+#define EVICT_BATCH     16u          /* blocks: one wait for readers serves so many */
+#define PASSED_MAX      64u          /* marked blocks passed over in one go */
 
 struct shard {
     struct mutex mu;
     struct {
-        struct cached_block **buckets; /* owned; bucket_count is a power of two */
-        size_t bucket_count;
-        size_t blocks;
+        struct cached_block *oldest; /* whose turn is next; the ring's newest is before it */
         size_t bytes;                /* charges of the blocks kept */
-        struct cached_block *newest; /* used last */
-        struct cached_block *oldest; /* evicted first */
-        uint64_t hits;
-        uint64_t misses;
     } guarded_;
 };
 struct block_cache {
-    size_t shard_capacity; /* bytes */
-    uint32_t shard_count;  /* power of two */
+    size_t shard_capacity;  /* bytes */
+    uint32_t shard_count;   /* power of two */
+    struct epochs *epochs;  /* borrowed */
+    _Atomic size_t waiting; /* bytes taken out that wait for readers */
     struct shard shards[SHARDS_MAX];
 };
 typedef __typeof__(((struct shard *)0)->guarded_) shard_state;
@@ -61,11 +59,12 @@ void cached_block_unref(struct cached_block *b) {
         mem_free(b);
 }
 
-enum lam_code block_cache_new(size_t capacity_bytes, struct block_cache **cache_out,
-                              struct lam_error *err) {
+enum lam_code block_cache_new(size_t capacity_bytes, struct epochs *epochs,
+                              struct block_cache **cache_out, struct lam_error *err) {
     struct block_cache *c = mem_calloc(1, sizeof *c);
     if (!c)
         return mem_fail(err, sizeof *c);
+    c->epochs = epochs;
     c->shard_count = SHARDS_MAX;
     while (c->shard_count > 1 && capacity_bytes / c->shard_count < SHARD_BYTES_MIN)
         c->shard_count /= 2;
@@ -76,153 +75,129 @@ enum lam_code block_cache_new(size_t capacity_bytes, struct block_cache **cache_
     return LAM_OK;
 }
 
-static struct shard *shard_of(struct block_cache *c, uint64_t hash) {
+static struct shard *shard_of(struct block_cache *c, const block_slot *slot) {
+    uint64_t hash = hash_mix((uintptr_t)slot / sizeof *slot, 0);
     return &c->shards[(hash >> 58) & (c->shard_count - 1)];
 }
 
-static struct cached_block **find_link(shard_state *st, uint64_t hash, uint64_t number,
-                                       uint64_t offset) {
-    struct cached_block **link = &st->buckets[hash & (st->bucket_count - 1)];
-    while (*link && ((*link)->number != number || (*link)->offset != offset))
-        link = &(*link)->chain;
-    return link;
+/* --- the ring ------------------------------------------------------------------------------- */
+
+static void ring_add(shard_state *st, struct cached_block *b) {
+    struct cached_block *oldest = st->oldest;
+    b->next = oldest ? oldest : b;
+    b->prev = oldest ? oldest->prev : b;
+    b->prev->next = b;
+    b->next->prev = b;
+    if (!oldest)
+        st->oldest = b;
+    st->bytes += b->charge;
 }
 
-static void list_remove(shard_state *st, struct cached_block *b) {
-    *(b->newer ? &b->newer->older : &st->newest) = b->older;
-    *(b->older ? &b->older->newer : &st->oldest) = b->newer;
-    b->newer = NULL;
-    b->older = NULL;
-}
-
-static void list_add_newest(shard_state *st, struct cached_block *b) {
-    b->older = st->newest;
-    b->newer = NULL;
-    *(st->newest ? &st->newest->newer : &st->oldest) = b;
-    st->newest = b;
-}
-
-/* Takes the block out of table and list; the cache's reference goes to the caller. */
-static void take_out(shard_state *st, struct cached_block *b) {
-    struct cached_block **link = find_link(st, b->hash, b->number, b->offset);
-    LAM_ASSERT(*link == b);
-    *link = b->chain;
-    b->chain = NULL;
-    list_remove(st, b);
-    LAM_ASSERT(st->bytes >= b->charge && st->blocks > 0);
+static void ring_remove(shard_state *st, struct cached_block *b) {
+    LAM_ASSERT(st->bytes >= b->charge);
     st->bytes -= b->charge;
-    st->blocks--;
+    if (st->oldest == b)
+        st->oldest = b->next == b ? NULL : b->next;
+    b->prev->next = b->next;
+    b->next->prev = b->prev;
+    b->next = b->prev = NULL;
 }
 
-struct cached_block *block_cache_get(struct block_cache *c, uint64_t number, uint64_t offset) {
-    uint64_t hash = hash_mix(number, offset);
-    struct shard *s = shard_of(c, hash);
-    struct cached_block *found = NULL;
-    mutex_lock(&s->mu);
-    shard_state *st = state(s);
-    if (st->bucket_count > 0)
-        found = *find_link(st, hash, number, offset);
-    if (found) {
-        atomic_fetch_add_explicit(&found->references, 1, memory_order_relaxed);
-        if (st->newest != found) {
-            list_remove(st, found);
-            list_add_newest(st, found);
-        }
-        st->hits++;
-    } else {
-        st->misses++;
-    }
-    mutex_unlock(&s->mu);
-    return found;
-}
-
-/* Doubles the table once it holds a block a bucket. False if there is no table at all. */
-static bool grow_table(shard_state *st) {
-    if (st->blocks < st->bucket_count)
-        return true;
-    size_t count = st->bucket_count ? st->bucket_count * 2 : BUCKETS_MIN;
-    struct cached_block **buckets = mem_calloc(count, sizeof *buckets);
-    if (!buckets)
-        return st->bucket_count > 0;
-    for (size_t i = 0; i < st->bucket_count; i++) {
-        for (struct cached_block *b = st->buckets[i], *next; b; b = next) {
-            next = b->chain;
-            b->chain = buckets[b->hash & (count - 1)];
-            buckets[b->hash & (count - 1)] = b;
-        }
-    }
-    mem_free(st->buckets);
-    st->buckets = buckets;
-    st->bucket_count = count;
-    return true;
-}
-
-/* Takes out the oldest blocks until `more` bytes fit; returns them chained, to be released without
- * the mutex. */
+/* Takes out blocks until `more` bytes fit, and some more to come back here less often; returns them
+ * chained by `next`. */
 static struct cached_block *make_room(shard_state *st, size_t capacity, size_t more) {
     struct cached_block *out = NULL;
-    while (st->oldest && st->bytes + more > capacity) {
+    if (st->bytes + more <= capacity)
+        return NULL;
+    size_t taken = 0, passed = 0, enough = capacity - capacity / 32;
+    while (st->oldest &&
+           (st->bytes + more > capacity || (st->bytes + more > enough && taken < EVICT_BATCH))) {
         struct cached_block *b = st->oldest;
-        take_out(st, b);
-        b->chain = out;
+        if (atomic_exchange_explicit(&b->used, false, memory_order_relaxed) &&
+            passed++ < PASSED_MAX) {
+            st->oldest = b->next;
+            continue;
+        }
+        ring_remove(st, b);
+        atomic_store(b->slot, NULL);
+        b->next = out;
         out = b;
+        taken++;
     }
     return out;
 }
 
-static void release_chain(struct cached_block *b) {
-    for (struct cached_block *next; b; b = next) {
-        next = b->chain;
+/* No reader holds the chain any more. */
+static void release_chain(struct epoch_node *node) {
+    struct cached_block *b =
+        (struct cached_block *)((uint8_t *)node - offsetof(struct cached_block, waiting));
+    while (b) {
+        struct cached_block *next = b->next;
+        atomic_fetch_sub_explicit(&b->cache->waiting, b->charge, memory_order_relaxed);
         cached_block_unref(b);
+        b = next;
     }
 }
 
-void block_cache_put(struct block_cache *c, uint64_t number, uint64_t offset,
-                     struct cached_block *block) {
-    if (block->charge > c->shard_capacity / 8)
+static void let_go(struct block_cache *c, struct cached_block *chain) {
+    if (!chain)
         return;
-    uint64_t hash = hash_mix(number, offset);
-    struct shard *s = shard_of(c, hash);
+    for (struct cached_block *b = chain; b; b = b->next) {
+        b->cache = c;
+        atomic_fetch_add_explicit(&c->waiting, b->charge, memory_order_relaxed);
+    }
+    epoch_defer(c->epochs, &chain->waiting, release_chain);
+    epoch_reclaim(c->epochs);
+}
+
+/* --- for the reader ------------------------------------------------------------------------- */
+
+struct cached_block *block_cache_get(struct block_cache *c, block_slot *slot) {
+    struct epoch_reader *r = epoch_enter(c->epochs);
+    struct cached_block *b = block_cache_peek(slot);
+    if (b) {
+        cached_block_mark(b);
+        atomic_fetch_add_explicit(&b->references, 1, memory_order_relaxed);
+    }
+    epoch_count(r, b ? EPOCH_CACHE_HITS : EPOCH_CACHE_MISSES, 1);
+    epoch_leave(c->epochs, r);
+    return b;
+}
+
+void block_cache_put(struct block_cache *c, block_slot *slot, struct cached_block *block) {
+    /* Readers that stand still in an epoch must not make the cache outgrow its capacity. */
+    if (block->charge > c->shard_capacity / 8 ||
+        atomic_load_explicit(&c->waiting, memory_order_relaxed) >
+            c->shard_capacity * c->shard_count / 4)
+        return;
+    struct shard *s = shard_of(c, slot);
     struct cached_block *evicted = NULL;
     mutex_lock(&s->mu);
     shard_state *st = state(s);
-    if (grow_table(st) && !*find_link(st, hash, number, offset)) {
+    if (!atomic_load_explicit(slot, memory_order_relaxed)) {
         evicted = make_room(st, c->shard_capacity, block->charge);
-        block->number = number;
-        block->offset = offset;
-        block->hash = hash;
-        struct cached_block **bucket = &st->buckets[hash & (st->bucket_count - 1)];
-        block->chain = *bucket;
-        *bucket = block;
-        list_add_newest(st, block);
-        st->bytes += block->charge;
-        st->blocks++;
+        block->slot = slot;
+        ring_add(st, block);
         atomic_fetch_add_explicit(&block->references, 1, memory_order_relaxed);
+        atomic_store(slot, block);
     }
     mutex_unlock(&s->mu);
-    release_chain(evicted);
+    let_go(c, evicted);
 }
 
-/* Takes out all blocks of file `number`, or all blocks if `all`. */
-static void drop(struct shard *s, uint64_t number, bool all) {
-    struct cached_block *out = NULL;
-    mutex_lock(&s->mu);
-    shard_state *st = state(s);
-    for (struct cached_block *b = st->newest, *older; b; b = older) {
-        older = b->older;
-        if (!all && b->number != number)
+void block_cache_drop(struct block_cache *c, block_slot *slots, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!atomic_load_explicit(&slots[i], memory_order_relaxed))
             continue;
-        take_out(st, b);
-        b->chain = out;
-        out = b;
+        struct shard *s = shard_of(c, &slots[i]);
+        mutex_lock(&s->mu);
+        /* Gone if it was evicted meanwhile. */
+        struct cached_block *b = atomic_exchange(&slots[i], NULL);
+        if (b)
+            ring_remove(state(s), b);
+        mutex_unlock(&s->mu);
+        cached_block_unref(b);
     }
-    mutex_unlock(&s->mu);
-    release_chain(out);
-}
-
-void block_cache_drop_file(struct block_cache *c, uint64_t number) {
-    for (uint32_t i = 0; i < c->shard_count; i++)
-        drop(&c->shards[i], number, false);
 }
 
 void block_cache_get_stats(struct block_cache *c, struct block_cache_stats *out) {
@@ -231,27 +206,22 @@ void block_cache_get_stats(struct block_cache *c, struct block_cache_stats *out)
         struct shard *s = &c->shards[i];
         mutex_lock(&s->mu);
         out->bytes += state(s)->bytes;
-        out->hits += state(s)->hits;
-        out->misses += state(s)->misses;
         mutex_unlock(&s->mu);
     }
-}
-
-static void free_table(struct shard *s) {
-    mutex_lock(&s->mu);
-    mem_free(state(s)->buckets);
-    state(s)->buckets = NULL;
-    state(s)->bucket_count = 0;
-    mutex_unlock(&s->mu);
+    out->hits = epochs_total(c->epochs, EPOCH_CACHE_HITS);
+    out->misses = epochs_total(c->epochs, EPOCH_CACHE_MISSES);
 }
 
 void block_cache_free(struct block_cache *c) {
     if (!c)
         return;
+    epochs_drain(c->epochs);
     for (uint32_t i = 0; i < SHARDS_MAX; i++) {
-        drop(&c->shards[i], 0, true);
-        free_table(&c->shards[i]);
-        mutex_fini(&c->shards[i].mu);
+        struct shard *s = &c->shards[i];
+        mutex_lock(&s->mu);
+        LAM_ASSERT(!state(s)->oldest); /* the files went before */
+        mutex_unlock(&s->mu);
+        mutex_fini(&s->mu);
     }
     mem_free(c);
 }

@@ -110,6 +110,15 @@ uint32_t block_view_lower_bound(const struct block_view *v, struct lam_slice key
     return lo;
 }
 
+void block_view_prefetch(const struct block_view *v, uint8_t tag) {
+    const uint8_t *at = memchr(v->tags, tag, v->count);
+    if (!at)
+        return;
+    const uint8_t *entry = v->entries + entry_offset(v, (uint32_t)(at - v->tags));
+    __builtin_prefetch(entry);
+    __builtin_prefetch(entry + 64);
+}
+
 bool block_view_find(const struct block_view *v, struct lam_slice key, uint8_t tag,
                      uint64_t sequence, struct block_entry *out) {
     if (!slice_starts_with(key, v->prefix))

@@ -36,6 +36,8 @@ void block_view_entry(const struct block_view *v, uint32_t i, struct block_entry
 /* Index of the first entry at or after (key, sequence) in entry order; count if there is none. */
 uint32_t block_view_lower_bound(const struct block_view *v, struct lam_slice key,
                                 uint64_t sequence);
+/* Fetches the entry that block_view_find will look at first. */
+void block_view_prefetch(const struct block_view *v, uint8_t tag);
 /* Newest version of `key`, whose tag is given, with sequence <= `sequence`. */
 bool block_view_find(const struct block_view *v, struct lam_slice key, uint8_t tag,
                      uint64_t sequence, struct block_entry *out);

@@ -29,6 +29,10 @@ static inline void bloom_add(uint8_t *bits, uint32_t lines, uint32_t probes, uin
     }
 }
 
+static inline void bloom_prefetch(const uint8_t *bits, uint32_t lines, uint64_t hash) {
+    __builtin_prefetch(bloom_line_((uint8_t *)bits, lines, hash));
+}
+
 static inline bool bloom_test(const uint8_t *bits, uint32_t lines, uint32_t probes, uint64_t hash) {
     const uint8_t *line = bloom_line_((uint8_t *)bits, lines, hash);
     uint32_t h = (uint32_t)hash;

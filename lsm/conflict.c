@@ -16,7 +16,6 @@ struct search {
     const struct read_state *state;
     enum conflict_scope scope;
     uint64_t after;
-    struct buf scratch;
 };
 
 static void show_key(struct lam_slice key, char out[4 * SHOWN_BYTES + 4]) {
@@ -64,17 +63,17 @@ static bool is_late(const struct search *s, const struct file_meta *f) {
 static enum lam_code weigh_in_file(struct search *s, struct file_meta *f, struct lam_slice key,
                                    struct lam_error *err) {
     struct sst *sst;
-    bool found;
-    enum entry_kind kind;
-    uint64_t sequence = 0;
+    struct sst_found found;
+    struct cached_block *block;
     if (!is_late(s, f) || !file_meta_overlaps(f, key, key, false))
         return LAM_OK;
     TRY(sst_cache_get(&s->db->ssts, f, &sst, err));
-    enum lam_code rc =
-        sst_get(sst, key, LAM_SEQUENCE_MAX, &found, &kind, &sequence, &s->scratch, NULL, err);
+    enum lam_code rc = sst_get(sst, key, sst_key_hash(s->db->key_seed, key), LAM_SEQUENCE_MAX,
+                               &found, &block, err);
+    sst_block_unref(block);
     sst_unref(sst);
     TRY(rc);
-    return found ? weigh(s, key, sequence, err) : LAM_OK;
+    return found.some ? weigh(s, key, found.sequence, err) : LAM_OK;
 }
 
 static enum lam_code check_key(struct search *s, struct lam_slice key, struct lam_error *err) {
@@ -195,6 +194,5 @@ enum lam_code conflict_check(lam_db *db, const struct batch_partition *touched,
     enum lam_code rc = check_keys(&s, touched->index, err);
     for (uint32_t i = 0; rc == LAM_OK && i < memtable_range_count(touched->index); i++)
         rc = check_range(&s, memtable_range(touched->index, i), err);
-    buf_fini(&s.scratch);
     return rc;
 }

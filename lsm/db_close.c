@@ -33,6 +33,7 @@ NO_THREAD_SAFETY void db_teardown(lam_db *db) {
     /* Handles may be out still: they are void now. */
     while (s->all)
         db_partition_free(s->all);
+    epochs_drain(&db->epochs);
     mem_free(s->by_number);
     mem_free(s->by_name);
     db_segment_unref(c->segment);

@@ -2,7 +2,8 @@
  *
  * Inside of struct lam_db, shared by the db_*.c files. By the life of an operation: db_open.c and
  * recover.c, db_write.c with db_wal.c and db_sync.c, db_read.c, db_iter.c, snapshot.c, db_bg.c with
- * dump.c, compact.c and db_passed.c, db_manifest.c, db_partition.c, db_stat.c, db_check.c, db_close.c.
+ * dump.c, compact.c and db_passed.c, db_manifest.c, db_partition.c, db_stat.c, db_check.c,
+ * db_close.c.
  *
  * Locks, in the order they are taken (base/thread.h). No I/O happens under state or sync.
  *
@@ -26,9 +27,16 @@
  *
  *   D4  Sealed sets are dumped in order of sealing.
  *
- *   D5  A reader takes read state and sequence in one critical section of `state`; the sequence
- *       of a snapshot was registered there before. So compaction, which keeps for the newest
- *       sequence and for every registered one, never drops what a reader will look for.
+ *   D5  A reader takes the read state first and the published sequence after it, the sequence of
+ *       a snapshot was registered before. So whatever wrote the files of the state kept for that
+ *       sequence: compaction keeps for the sequence published when it began, which is no newer
+ *       than the reader's, and for every registered one. What is committed between the two steps
+ *       into a memtable that the state lacks the reader does not see, at all: a state shows a
+ *       prefix of the partition's commits up to where its active memtable was sealed (D3).
+ *
+ *   D8  Point reads hold a read state by an epoch instead of a reference: the partition's own
+ *       reference is given up through `epochs` after the state was replaced. Inside the epoch a
+ *       reader does no I/O; when it must, it takes a reference and leaves.
  *
  *   D6  An SST is named by a durable manifest edit before any older copy of its content goes.
  *
@@ -41,6 +49,7 @@
 
 #include "base/env.h"
 #include "base/thread.h"
+#include "lsm/epoch.h"
 #include "lsm/gc.h"
 #include "lsm/lsm.h"
 #include "lsm/manifest.h"
@@ -57,6 +66,7 @@
 
 /* What a reader needs of a partition; immutable but for the reference count. */
 struct read_state {
+    struct epoch_node waiting; /* for readers, after it was replaced */
     _Atomic uint32_t refs;
     uint32_t sealed_count;
     struct memtable *active;                /* NULL until written to; owned reference */
@@ -76,13 +86,14 @@ struct lam_partition {
     uint64_t number;
     char *name; /* owned */
     struct lam_partition_options options;
-    _Atomic uint32_t refs;    /* registry, handles, batches, iterators, sealed sets */
-    _Atomic bool dropping;    /* set under `commit`: takes no more writes */
-    _Atomic bool dropped;     /* set under `state`: gone */
-    bool is_active;           /* under `commit`: in the list of active partitions */
-    struct memtable *active;  /* under `commit`: the read state's, for the writer; borrowed */
-    struct read_state *state; /* under the db's `state`; NULL when dropped; owned reference */
-    struct db_score score;    /* under `state`; >= 1: in the due list */
+    _Atomic uint32_t refs;   /* registry, handles, batches, iterators, sealed sets */
+    _Atomic bool dropping;   /* set under `commit`: takes no more writes */
+    _Atomic bool dropped;    /* set under `state`: gone */
+    bool is_active;          /* under `commit`: in the list of active partitions */
+    struct memtable *active; /* under `commit`: the read state's, for the writer; borrowed */
+    _Atomic(struct read_state *) state; /* replaced under the db's `state`, loaded there or in an
+                                           epoch (D8); NULL when dropped; owned reference */
+    struct db_score score;              /* under `state`; >= 1: in the due list */
     struct lam_partition *due_next, *due_prev; /* under `state` */
     bool is_due;                               /* under `state` */
     struct lam_partition *all_next, *all_prev; /* under `state`: every one not yet freed */
@@ -228,8 +239,8 @@ struct lam_db {
     _Atomic bool seal_wanted;     /* db_seal_passed_locked has something to do */
     _Atomic bool closing;         /* background work ends as soon as it can */
     _Atomic uint32_t retry;       /* kinds of background work that failed, for another try */
-    _Atomic uint64_t filter_checks;
-    _Atomic uint64_t filter_negatives;
+    struct epochs epochs;         /* of point reads (D8), the file cache and the block cache */
+    uint64_t key_seed;            /* of key hashes in filters and blocks */
 
     struct mutex open;
     struct cond opened; /* with `open` */
@@ -304,6 +315,9 @@ lam_partition *db_find_number_locked(lam_db *db, uint64_t number) REQUIRES(&db->
 
 struct read_state *read_state_new(struct lam_error *err);
 void read_state_unref(struct read_state *s); /* NULL is allowed */
+/* The same for the reference of a partition, where readers may have found it (D8). Then
+ * epoch_reclaim is due. */
+void read_state_defer_unref(lam_db *db, struct read_state *s);
 static inline struct read_state *read_state_ref(struct read_state *s) {
     atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
     return s;
@@ -311,8 +325,9 @@ static inline struct read_state *read_state_ref(struct read_state *s) {
 /* Fills a blank state with references to the partition's current parts. */
 void read_state_copy_locked(lam_db *db, struct read_state *to, const lam_partition *p)
     REQUIRES(&db->state);
-/* State and sequence for a read at `snapshot` (may be NULL); NOT_FOUND for a dropped partition.
- * Release with read_state_unref. */
+/* State and sequence for a read at `snapshot` (may be NULL) that outlives a call or does I/O;
+ * `iterator`: it counts as an open iterator. NOT_FOUND for a dropped partition. Release with
+ * read_state_unref. */
 MUST_CHECK enum lam_code db_read_begin(lam_db *db, lam_partition *p, const lam_snapshot *snapshot,
                                        bool iterator, struct read_state **state_out,
                                        uint64_t *sequence_out, struct lam_error *err);

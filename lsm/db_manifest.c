@@ -209,7 +209,10 @@ void db_change_install_locked(lam_db *db, struct db_change *c) {
 
 void db_change_fini(struct db_change *c) {
     version_unref(c->version);
-    read_state_unref(c->state);
+    if (c->state) {
+        read_state_defer_unref(c->partition->db, c->state);
+        epoch_reclaim(&c->partition->db->epochs);
+    }
     c->version = NULL;
     c->state = NULL;
 }

@@ -203,6 +203,7 @@ static void init_locks(lam_db *db) {
     cond_init(&db->room);
     cond_init(&db->idle);
     cond_init(&db->synced);
+    epochs_init(&db->epochs);
 }
 
 static void fini_locks(lam_db *db) {
@@ -216,6 +217,7 @@ static void fini_locks(lam_db *db) {
     cond_fini(&db->room);
     cond_fini(&db->idle);
     cond_fini(&db->synced);
+    epochs_fini(&db->epochs);
 }
 
 void db_free(lam_db *db) {

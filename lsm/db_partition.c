@@ -28,6 +28,14 @@ void read_state_unref(struct read_state *s) {
     mem_free(s);
 }
 
+static void unref_waiting(struct epoch_node *node) {
+    read_state_unref((struct read_state *)((uint8_t *)node - offsetof(struct read_state, waiting)));
+}
+
+void read_state_defer_unref(lam_db *db, struct read_state *s) {
+    epoch_defer(&db->epochs, &s->waiting, unref_waiting);
+}
+
 void read_state_copy_locked(lam_db *db, struct read_state *to, const lam_partition *p) {
     LAM_ASSERT(p->db == db);
     const struct read_state *from = p->state;
@@ -180,14 +188,9 @@ enum lam_code db_read_begin(lam_db *db, lam_partition *p, const lam_snapshot *sn
                             struct lam_error *err) {
     struct read_state *s = NULL;
     mutex_lock(&db->state);
-    struct lam_stats *stats = &db_state(db)->stats;
     if (p->state) {
-        if (iterator) {
-            stats->iterators++;
-            db_state(db)->iterator_count++;
-        } else {
-            stats->gets++;
-        }
+        db_state(db)->stats.iterators += iterator;
+        db_state(db)->iterator_count += iterator;
         s = read_state_ref(p->state);
         *sequence_out = snapshot ? snapshot->sequence : db_published(db); /* D5 */
     }
@@ -356,7 +359,8 @@ static enum lam_code drop_registered(lam_db *db, lam_partition *p, struct lam_er
         return rc;
     mark_obsolete(old->version);
     forget_active(db, p);
-    read_state_unref(old);
+    read_state_defer_unref(db, old);
+    epoch_reclaim(&db->epochs);
     db_partition_unref(p); /* the registry's */
     gc_drain(&db->gc);
     return LAM_OK;

@@ -2,64 +2,114 @@
  *
  * Point reads. Range tombstones of every source are asked first: `hidden` is the highest sequence
  * they hide of this key. The first version found, newest source first, is the newest; if it is
- * hidden, all older ones are. */
+ * hidden, all older ones are.
+ *
+ * A lookup is tried inside an epoch, with what is in memory and without a lock or a reference
+ * (D8). If a file or block is missing, it is done again outside, where it can read. */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lsm/db_impl.h"
 
+/* Filters whose lines are fetched ahead of their use. */
+#define FILTERS_AHEAD 16u
+
 struct lookup {
     lam_db *db;
+    struct epoch_reader *reader; /* NULL: outside of an epoch */
     struct lam_slice key;
+    uint64_t hash;
     uint64_t sequence; /* of the read */
     uint64_t hidden;
-    bool found;
-    enum entry_kind kind;
-    uint64_t version_sequence;
-    struct buf *value;
+    struct sst_found found;
+    struct cached_block *block; /* holds found.value when outside of an epoch; owned reference */
+    bool incomplete;            /* inside: something has to be read first */
+    uint64_t filter_checks;
+    uint64_t filter_negatives;
 };
 
-static enum lam_code look_in_memtable(struct lookup *l, const struct memtable *m,
-                                      struct lam_error *err) {
+static void look_in_memtable(struct lookup *l, const struct memtable *m) {
     struct entry e;
     if (!memtable_get(m, l->key, l->sequence, &e))
-        return LAM_OK;
-    l->found = true;
-    l->kind = e.kind;
-    l->version_sequence = e.sequence;
-    if (e.kind != ENTRY_PUT || e.sequence <= l->hidden)
-        return LAM_OK;
-    buf_reset(l->value);
-    return buf_append_slice(l->value, e.value, err);
+        return;
+    l->found = (struct sst_found){true, e.kind, e.sequence, e.value};
 }
 
-static enum lam_code look_in_file(struct lookup *l, struct file_meta *f, struct lam_error *err) {
-    struct sst *s;
-    bool negative = false;
-    TRY(sst_cache_get(&l->db->ssts, f, &s, err));
-    enum lam_code rc = sst_get(s, l->key, l->sequence, &l->found, &l->kind, &l->version_sequence,
-                               l->value, &negative, err);
-    sst_unref(s);
-    atomic_fetch_add_explicit(&l->db->filter_checks, 1, memory_order_relaxed);
-    if (negative)
-        atomic_fetch_add_explicit(&l->db->filter_negatives, 1, memory_order_relaxed);
-    return rc;
-}
+/* --- files ---------------------------------------------------------------------------------- */
 
-static enum lam_code look_in_version(struct lookup *l, const struct version *v,
-                                     struct lam_error *err) {
-    const struct version_level *l0 = &v->levels[0];
-    for (size_t i = 0; i < l0->count && !l->found; i++)
-        if (file_meta_overlaps(l0->files[i], l->key, l->key, false))
-            TRY(look_in_file(l, l0->files[i], err));
-    for (uint32_t level = 1; level < VERSION_LEVELS && !l->found; level++) {
-        if (v->levels[level].count == 0)
-            continue;
-        struct file_meta *f = version_find(&v->levels[level], l->key);
+/* Files that may hold the key, newest first. */
+struct candidates {
+    const struct version *version;
+    size_t at;      /* next in level 0 */
+    uint32_t level; /* next, once level 0 is done */
+};
+
+static struct file_meta *next_candidate(struct candidates *c, struct lam_slice key) {
+    const struct version_level *l0 = &c->version->levels[0];
+    while (c->at < l0->count) {
+        struct file_meta *f = l0->files[c->at++];
+        if (file_meta_overlaps(f, key, key, false))
+            return f;
+    }
+    while (++c->level < VERSION_LEVELS) {
+        const struct version_level *level = &c->version->levels[c->level];
+        struct file_meta *f = level->count ? version_find(level, key) : NULL;
         if (f)
-            TRY(look_in_file(l, f, err));
+            return f;
+    }
+    return NULL;
+}
+
+static bool filter_passes(struct lookup *l, const struct sst *s) {
+    bool passes = sst_may_contain(s, l->hash);
+    l->filter_checks++;
+    l->filter_negatives += !passes;
+    return passes;
+}
+
+/* Each filter costs a cache miss: all of them are begun before the first is waited for. */
+static void look_in_cached(struct lookup *l, const struct version *v) {
+    struct sst *ahead[FILTERS_AHEAD];
+    struct candidates c = {v, 0, 0};
+    for (bool more = true; more && !l->found.some;) {
+        size_t n = 0;
+        while (n < FILTERS_AHEAD) {
+            struct file_meta *f = next_candidate(&c, l->key);
+            more = f != NULL;
+            if (!more)
+                break;
+            ahead[n] = sst_cache_peek(f);
+            if (ahead[n])
+                sst_prefetch_filter(ahead[n], l->hash);
+            n++;
+        }
+        for (size_t i = 0; i < n && !l->found.some; i++) {
+            if (ahead[i] && !filter_passes(l, ahead[i]))
+                continue;
+            if (!ahead[i] ||
+                !sst_get_cached(ahead[i], l->reader, l->key, l->hash, l->sequence, &l->found)) {
+                l->incomplete = true;
+                return;
+            }
+        }
+    }
+}
+
+static enum lam_code look_in_files(struct lookup *l, const struct version *v,
+                                   struct lam_error *err) {
+    struct candidates c = {v, 0, 0};
+    for (struct file_meta *f; !l->found.some && (f = next_candidate(&c, l->key));) {
+        struct sst *s;
+        TRY(sst_cache_get(&l->db->ssts, f, &s, err));
+        enum lam_code rc = LAM_OK;
+        if (filter_passes(l, s))
+            rc = sst_get(s, l->key, l->hash, l->sequence, &l->found, &l->block, err);
+        sst_unref(s);
+        TRY(rc);
     }
     return LAM_OK;
 }
+
+/* --- one key -------------------------------------------------------------------------------- */
 
 static uint64_t highest_hidden(const struct read_state *s, struct lam_slice key,
                                uint64_t sequence) {
@@ -75,42 +125,118 @@ static uint64_t highest_hidden(const struct read_state *s, struct lam_slice key,
     return best;
 }
 
-static enum lam_code look_up(struct lookup *l, const struct read_state *s, struct lam_error *err) {
+/* What comes before the files. */
+static void look_in_memory(struct lookup *l, const struct read_state *s) {
     l->hidden = highest_hidden(s, l->key, l->sequence);
     if (s->active)
-        TRY(look_in_memtable(l, s->active, err));
-    for (uint32_t i = 0; i < s->sealed_count && !l->found; i++)
-        TRY(look_in_memtable(l, s->sealed[i], err));
-    if (!l->found)
-        TRY(look_in_version(l, s->version, err));
-    if (!l->found || l->kind != ENTRY_PUT || l->version_sequence <= l->hidden)
-        return ERR(err, LAM_NOT_FOUND, "no such key");
+        look_in_memtable(l, s->active);
+    for (uint32_t i = 0; i < s->sealed_count && !l->found.some; i++)
+        look_in_memtable(l, s->sealed[i]);
+    if (!l->found.some)
+        l->hash = sst_key_hash(l->db->key_seed, l->key);
+}
+
+/* Fills l->found unless l->incomplete. */
+static enum lam_code look_up(struct lookup *l, const struct read_state *s, struct lam_error *err) {
+    look_in_memory(l, s);
+    if (l->found.some)
+        return LAM_OK;
+    if (!l->reader)
+        return look_in_files(l, s->version, err);
+    look_in_cached(l, s->version);
+    return LAM_OK;
+}
+
+/* Copies what was found. An empty value stays empty unless the result is OK. */
+static enum lam_code give(const struct lookup *l, struct lam_value *value, struct lam_error *err) {
+    value->bytes = SLICE_EMPTY;
+    if (!l->found.some || l->found.kind != ENTRY_PUT || l->found.sequence <= l->hidden)
+        return ERR_TEXT(err, LAM_NOT_FOUND, "no such key");
+    struct buf bytes = {value->memory, 0, value->capacity};
+    enum lam_code rc = buf_append_slice(&bytes, l->found.value, err);
+    value->memory = bytes.data;
+    value->capacity = bytes.capacity;
+    if (rc == LAM_OK)
+        value->bytes = buf_slice(&bytes);
+    return rc;
+}
+
+/* Counts a lookup once: one that has to be done again is counted then. */
+static void count(const struct lookup *l, struct epoch_reader *r) {
+    if (l->incomplete)
+        return;
+    epoch_count(r, EPOCH_GETS, 1);
+    epoch_count(r, EPOCH_FILTER_CHECKS, l->filter_checks);
+    epoch_count(r, EPOCH_FILTER_NEGATIVES, l->filter_negatives);
+}
+
+/* Again, reading what is not in memory; `s` is held by a reference. */
+static enum lam_code get_outside(lam_db *db, const struct read_state *s, struct lam_slice key,
+                                 uint64_t sequence, struct lam_value *value,
+                                 struct lam_error *err) {
+    struct lookup l = {.db = db, .key = key, .sequence = sequence};
+    enum lam_code rc = look_up(&l, s, err);
+    if (rc == LAM_OK)
+        rc = give(&l, value, err);
+    else
+        value->bytes = SLICE_EMPTY;
+    sst_block_unref(l.block);
+    struct epoch_reader *r = epoch_enter(&db->epochs);
+    count(&l, r);
+    epoch_leave(&db->epochs, r);
+    return rc;
+}
+
+static enum lam_code dropped(const lam_partition *p, struct lam_error *err) {
+    return ERR(err, LAM_NOT_FOUND, "partition \"%s\" is dropped", p->name);
+}
+
+static uint64_t sequence_for(lam_db *db, const struct lam_read_options *options) {
+    return options && options->snapshot ? options->snapshot->sequence : db_published(db);
+}
+
+static enum lam_code get(lam_db *db, const struct lam_read_options *options, lam_partition *p,
+                         struct lam_slice key, struct lam_value *value, struct lam_error *err) {
+    struct epoch_reader *r = epoch_enter(&db->epochs);
+    struct lookup l = {.db = db, .reader = r, .key = key};
+    struct read_state *s = atomic_load(&p->state);
+    enum lam_code rc = LAM_OK;
+    if (s) {
+        l.sequence = sequence_for(db, options); /* D5: after the state */
+        rc = look_up(&l, s, err);
+        LAM_ASSERT(rc == LAM_OK);
+        if (l.incomplete)
+            read_state_ref(s);
+        else
+            rc = give(&l, value, err);
+        count(&l, r);
+    }
+    epoch_leave(&db->epochs, r);
+    if (!s)
+        return dropped(p, err);
+    if (!l.incomplete)
+        return rc;
+    rc = get_outside(db, s, key, l.sequence, value, err);
+    read_state_unref(s);
+    return rc;
+}
+
+static enum lam_code check_read(lam_db *db, const struct lam_read_options *options,
+                                const lam_partition *partition, const char *call,
+                                struct lam_error *err) {
+    TRY(db_check_partition(db, partition, call, err));
+    if (options && options->snapshot && options->snapshot->db != db)
+        return ERR(err, LAM_INVALID, "%s: the snapshot belongs to another database", call);
     return LAM_OK;
 }
 
 enum lam_code lam_get(lam_db *db, const struct lam_read_options *options, lam_partition *partition,
                       struct lam_slice key, struct lam_value *value, struct lam_error *err) {
-    TRY(db_check_partition(db, partition, "lam_get", err));
+    TRY(check_read(db, options, partition, "lam_get", err));
     TRY(db_check_key(key, err));
     if (!value)
         return ERR(err, LAM_INVALID, "lam_get: value must not be NULL");
-    const lam_snapshot *snapshot = options ? options->snapshot : NULL;
-    if (snapshot && snapshot->db != db)
-        return ERR(err, LAM_INVALID, "lam_get: the snapshot belongs to another database");
-    struct read_state *state;
-    struct buf bytes = {value->memory, 0, value->capacity};
-    struct lookup l = {.db = db, .key = key, .value = &bytes};
-    TRY(db_read_begin(db, partition, snapshot, false, &state, &l.sequence, err));
-    enum lam_code rc = look_up(&l, state, err);
-    read_state_unref(state);
-    /* An older version may have been read before it was known to be hidden: who came with an empty
-     * value and gets none has nothing to release. */
-    if (rc != LAM_OK && !value->memory)
-        buf_fini(&bytes);
-    value->memory = bytes.data;
-    value->capacity = bytes.capacity;
-    value->bytes = rc == LAM_OK ? buf_slice(&bytes) : SLICE_EMPTY;
-    return rc;
+    return get(db, options, partition, key, value, err);
 }
 
 void lam_value_release(struct lam_value *value) {
@@ -118,4 +244,165 @@ void lam_value_release(struct lam_value *value) {
         return;
     mem_free(value->memory);
     memset(value, 0, sizeof *value);
+}
+
+/* --- many keys ------------------------------------------------------------------------------ */
+
+/* Keys looked up side by side: enough to have a cache miss of each under way. */
+#define MULTI_KEYS 32u
+
+/* One key's way through the files. */
+struct multi {
+    struct lookup l;
+    struct candidates candidates;
+    const struct sst *sst; /* looked into in this round; NULL: the filter spared it, or done */
+    struct sst_probe probe;
+    bool done;
+};
+
+static void stop(struct multi *m, bool incomplete) {
+    m->l.incomplete = incomplete;
+    m->sst = NULL;
+    m->done = true;
+}
+
+/* Moves to the next file that may hold the key and fetches the filter's line. */
+static void begin_file(struct multi *m) {
+    struct file_meta *f = next_candidate(&m->candidates, m->l.key);
+    m->sst = f ? sst_cache_peek(f) : NULL;
+    if (m->sst)
+        sst_prefetch_filter(m->sst, m->l.hash);
+    else
+        stop(m, f != NULL);
+}
+
+static void ask_filter(struct multi *m) {
+    if (filter_passes(&m->l, m->sst))
+        sst_probe_index(m->sst, m->l.key, m->l.sequence, &m->probe);
+    else
+        m->sst = NULL;
+}
+
+static void find_block(struct multi *m) {
+    if (!sst_probe_block(m->sst, &m->probe))
+        stop(m, true);
+}
+
+static void find_entry(struct multi *m) {
+    struct lookup *l = &m->l;
+    if (!sst_probe_find(m->sst, &m->probe, l->reader, l->key, l->hash, l->sequence, &l->found))
+        stop(m, true);
+    else
+        m->done = l->found.some;
+    m->sst = NULL;
+}
+
+/* One file for each key that is not done. All keys make a step before any makes the next, so that
+ * what a step needs has been fetched meanwhile. False: all are done. */
+static bool look_in_next_files(struct multi *items, size_t n) {
+    bool some = false;
+    for (size_t i = 0; i < n; i++)
+        if (!items[i].done) {
+            begin_file(&items[i]);
+            some = true;
+        }
+    for (size_t i = 0; i < n; i++)
+        if (items[i].sst)
+            ask_filter(&items[i]);
+    for (size_t i = 0; i < n; i++)
+        if (items[i].sst)
+            find_block(&items[i]);
+    for (size_t i = 0; i < n; i++)
+        if (items[i].sst)
+            sst_probe_entry(&items[i].probe, items[i].l.hash);
+    for (size_t i = 0; i < n; i++)
+        if (items[i].sst)
+            find_entry(&items[i]);
+    return some;
+}
+
+/* A call of lam_multi_get. */
+struct multi_get {
+    lam_db *db;
+    struct read_state *state; /* owned reference: one epoch is for one group of keys */
+    uint64_t sequence;
+    struct multi items[MULTI_KEYS];
+};
+
+static void keep_first(enum lam_code *first, enum lam_code rc, struct lam_error *err,
+                       const struct lam_error *cause) {
+    if (rc == LAM_OK || rc == LAM_NOT_FOUND || *first != LAM_OK)
+        return;
+    *first = rc;
+    if (err)
+        *err = *cause;
+}
+
+/* Up to MULTI_KEYS keys. */
+static enum lam_code get_group(struct multi_get *g, const struct lam_slice *keys, size_t n,
+                               struct lam_value *values, enum lam_code *codes,
+                               struct lam_error *err) {
+    enum lam_code first = LAM_OK;
+    struct lam_error cause;
+    struct epoch_reader *r = epoch_enter(&g->db->epochs);
+    memset(g->items, 0, n * sizeof *g->items);
+    for (size_t i = 0; i < n; i++) {
+        g->items[i].l =
+            (struct lookup){.db = g->db, .reader = r, .key = keys[i], .sequence = g->sequence};
+        look_in_memory(&g->items[i].l, g->state);
+        g->items[i].done = g->items[i].l.found.some;
+        g->items[i].candidates.version = g->state->version;
+    }
+    while (look_in_next_files(g->items, n))
+        continue;
+    for (size_t i = 0; i < n; i++) {
+        count(&g->items[i].l, r);
+        if (g->items[i].l.incomplete)
+            continue;
+        codes[i] = give(&g->items[i].l, &values[i], &cause);
+        keep_first(&first, codes[i], err, &cause);
+    }
+    epoch_leave(&g->db->epochs, r);
+    for (size_t i = 0; i < n; i++) {
+        if (!g->items[i].l.incomplete)
+            continue;
+        codes[i] = get_outside(g->db, g->state, keys[i], g->sequence, &values[i], &cause);
+        keep_first(&first, codes[i], err, &cause);
+    }
+    return first;
+}
+
+static enum lam_code multi_get(lam_db *db, const struct lam_read_options *options, lam_partition *p,
+                               const struct lam_slice *keys, size_t n, struct lam_value *values,
+                               enum lam_code *codes, struct lam_error *err) {
+    struct multi_get g;
+    g.db = db;
+    struct epoch_reader *r = epoch_enter(&db->epochs);
+    g.state = atomic_load(&p->state);
+    if (g.state)
+        read_state_ref(g.state);
+    epoch_leave(&db->epochs, r);
+    if (!g.state)
+        return dropped(p, err);
+    g.sequence = sequence_for(db, options); /* D5: after the state */
+    enum lam_code first = LAM_OK;
+    struct lam_error cause;
+    for (size_t at = 0; at < n; at += MULTI_KEYS) {
+        size_t some = n - at < MULTI_KEYS ? n - at : MULTI_KEYS;
+        enum lam_code rc = get_group(&g, keys + at, some, values + at, codes + at, &cause);
+        keep_first(&first, rc, err, &cause);
+    }
+    read_state_unref(g.state);
+    return first;
+}
+
+enum lam_code lam_multi_get(lam_db *db, const struct lam_read_options *options,
+                            lam_partition *partition, const struct lam_slice *keys, size_t count,
+                            struct lam_value *values, enum lam_code *codes, struct lam_error *err) {
+    TRY(check_read(db, options, partition, "lam_multi_get", err));
+    if (count > 0 && (!keys || !values || !codes))
+        return ERR(err, LAM_INVALID, "lam_multi_get: keys, values and codes must not be NULL");
+    for (size_t i = 0; i < count; i++)
+        TRY(db_check_key(keys[i], err));
+    return multi_get(db, options, partition, keys, count, values, codes, err);
 }

@@ -42,8 +42,9 @@ void lam_db_stats(lam_db *db, struct lam_stats *out) {
     out->sync_waits = db_sync(db)->sync_waits;
     mutex_unlock(&db->sync);
     out->sequence = db_published(db);
-    out->filter_checks = atomic_load(&db->filter_checks);
-    out->filter_negatives = atomic_load(&db->filter_negatives);
+    out->gets = epochs_total(&db->epochs, EPOCH_GETS);
+    out->filter_checks = epochs_total(&db->epochs, EPOCH_FILTER_CHECKS);
+    out->filter_negatives = epochs_total(&db->epochs, EPOCH_FILTER_NEGATIVES);
     struct block_cache_stats blocks = {0};
     block_cache_get_stats(db->blocks, &blocks);
     out->cache_bytes = blocks.bytes;

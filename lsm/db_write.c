@@ -39,20 +39,22 @@ static bool sealed_is_full(lam_db *db) {
     return full;
 }
 
-static void free_states(struct read_state **states, size_t count) {
-    for (size_t i = 0; states && i < count; i++)
-        read_state_unref(states[i]);
+static void free_states(lam_db *db, struct read_state **states, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        read_state_defer_unref(db, states[i]);
+    epoch_reclaim(&db->epochs);
     mem_free(states);
 }
 
-static enum lam_code make_states(size_t count, struct read_state ***out, struct lam_error *err) {
+static enum lam_code make_states(lam_db *db, size_t count, struct read_state ***out,
+                                 struct lam_error *err) {
     struct read_state **states = mem_calloc(count, sizeof *states);
     if (!states)
         return mem_fail(err, count * sizeof *states);
     for (size_t i = 0; i < count; i++) {
         states[i] = read_state_new(err);
         if (!states[i]) {
-            free_states(states, i);
+            free_states(db, states, i);
             return LAM_NO_MEMORY;
         }
     }
@@ -84,11 +86,11 @@ enum lam_code db_seal_locked(lam_db *db, struct lam_error *err) {
     struct sealed_set *set = NULL;
     struct read_state **states = NULL;
     TRY(sealed_set_new(c->active_count, &set, err));
-    enum lam_code rc = make_states(c->active_count, &states, err);
+    enum lam_code rc = make_states(db, c->active_count, &states, err);
     if (rc == LAM_OK) {
         rc = db_wal_roll_locked(db, 0, err); /* D3 */
         if (rc != LAM_OK)
-            free_states(states, c->active_count);
+            free_states(db, states, c->active_count);
     }
     if (rc != LAM_OK) {
         sealed_set_free(set);
@@ -114,7 +116,7 @@ enum lam_code db_seal_locked(lam_db *db, struct lam_error *err) {
     mutex_unlock(&db->state);
     for (size_t i = 0; i < c->active_count; i++)
         db_partition_unref(c->active[i]);
-    free_states(states, c->active_count);
+    free_states(db, states, c->active_count);
     c->active_count = 0;
     c->active_bytes = 0;
     return LAM_OK;
@@ -212,7 +214,8 @@ enum lam_code db_activate_locked(lam_db *db, lam_partition *p, struct lam_error 
         read_state_unref(fresh);
         return ERR(err, LAM_NOT_FOUND, "partition \"%s\" is dropped", p->name);
     }
-    read_state_unref(old);
+    read_state_defer_unref(db, old);
+    epoch_reclaim(&db->epochs);
     p->active = m;
     p->is_active = true;
     c->active[c->active_count++] = db_partition_ref(p);

@@ -50,8 +50,6 @@ void gc_drain(struct gc *g) {
         const char *text;
         if (filename_path(&path, g->dir, FILE_SST, f->number, &text, NULL) == LAM_OK)
             IGNORE(env_file_remove(g->env, text, NULL), "an orphan goes at the next open");
-        if (g->cache)
-            block_cache_drop_file(g->cache, f->number);
         file_meta_free(f);
         f = next;
     }

@@ -8,12 +8,10 @@
 #include "base/env.h"
 #include "base/thread.h"
 
-struct block_cache;
 struct file_meta;
 struct gc {
     lam_env *env;              /* borrowed */
     const char *dir;           /* borrowed */
-    struct block_cache *cache; /* borrowed; forgets removed files; may be NULL */
     struct mutex mu;           /* RANK_LEAF */
     struct gc_queue {
         struct file_meta *head; /* linked by gc_next; owned */

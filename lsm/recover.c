@@ -32,10 +32,11 @@ struct recovery {
 
 static enum lam_code make_parts(lam_db *db, struct lam_error *err) {
     TRY(version_apply(NULL, NULL, 0, NULL, 0, &db->empty_version, err));
-    TRY(block_cache_new((size_t)(db->options.memory_budget / 2), &db->blocks, err));
-    sst_cache_init(&db->ssts, db->env, db->path, db->id, db->blocks, db->options.open_files);
+    TRY(block_cache_new((size_t)(db->options.memory_budget / 2), &db->epochs, &db->blocks, err));
+    sst_cache_init(&db->ssts, db->env, db->path, db->id, db->blocks, &db->epochs,
+                   db->options.open_files);
     gc_init(&db->gc, db->env, db->path);
-    db->gc.cache = db->blocks;
+    db->key_seed = sst_key_seed(db->id);
     db->has_files = true;
     return LAM_OK;
 }

@@ -11,6 +11,8 @@
 #include "lsm/entry.h"
 
 struct block_cache;
+struct epoch_reader;
+struct epochs;
 
 /* Stored in the file and copied to the manifest. */
 struct sst_properties {
@@ -75,21 +77,53 @@ MUST_CHECK enum lam_code sst_open(lam_env *env, const char *path, const uint8_t 
                                   struct lam_error *err);
 struct sst *sst_ref(struct sst *s);
 void sst_unref(struct sst *s); /* NULL is allowed */
+/* The same once no reader is inside an epoch who may have found it. */
+void sst_defer_unref(struct sst *s, struct epochs *epochs);
 const struct sst_properties *sst_get_properties(const struct sst *s);
 /* Sorted by `from`; valid as long as the sst. */
 const struct range_tombstone *sst_ranges(const struct sst *s, size_t *count_out);
 /* Bytes of memory it holds. */
 size_t sst_memory(const struct sst *s);
 
-/* Filter only: false means no version of `key` is in the file. */
-bool sst_may_contain(const struct sst *s, struct lam_slice key);
-/* Newest version of `key` with sequence <= `sequence`. `*found_out` false if there is none. The
- * value is appended to `value` (emptied first) when the kind is PUT. Range tombstones are the
- * caller's. `filter_negative_out` (may be NULL) tells whether the filter saved the read. */
-MUST_CHECK enum lam_code sst_get(struct sst *s, struct lam_slice key, uint64_t sequence,
-                                 bool *found_out, enum entry_kind *kind_out, uint64_t *sequence_out,
-                                 struct buf *value, bool *filter_negative_out,
-                                 struct lam_error *err);
+/* Seed of a database's key hashes (filter and tags), and the hash that lookups take. */
+uint64_t sst_key_seed(const uint8_t *db_id);
+uint64_t sst_key_hash(uint64_t key_seed, struct lam_slice key);
+/* Filter only: false means no version of the key with that hash is in the file. */
+bool sst_may_contain(const struct sst *s, uint64_t hash);
+/* Fetches what sst_may_contain will look at. */
+void sst_prefetch_filter(const struct sst *s, uint64_t hash);
+/* What a lookup found: the newest version with sequence <= the wanted one. */
+struct sst_found {
+    bool some;
+    enum entry_kind kind;
+    uint64_t sequence;
+    struct lam_slice value; /* of a PUT */
+};
+/* Looks for `key`, whose hash is given, past the filter; range tombstones are the caller's. The
+ * value lives as long as `*block_out`, which is to be given back by sst_block_unref. Reads the file
+ * if need be; not to be called inside an epoch. */
+struct cached_block;
+MUST_CHECK enum lam_code sst_get(struct sst *s, struct lam_slice key, uint64_t hash,
+                                 uint64_t sequence, struct sst_found *out,
+                                 struct cached_block **block_out, struct lam_error *err);
+void sst_block_unref(struct cached_block *block); /* NULL is allowed */
+/* The same inside an epoch of `r`, where the value lives until its end, from cached blocks only:
+ * false if one it needs is not there. */
+bool sst_get_cached(const struct sst *s, struct epoch_reader *r, struct lam_slice key,
+                    uint64_t hash, uint64_t sequence, struct sst_found *out);
+/* Its steps, for who looks many keys up at a time: each fetches what the next will look at. */
+struct sst_probe {
+    uint32_t i; /* data block */
+    struct cached_block *block;
+};
+void sst_probe_index(const struct sst *s, struct lam_slice key, uint64_t sequence,
+                     struct sst_probe *out);
+/* False if the block is not in the cache. */
+bool sst_probe_block(const struct sst *s, struct sst_probe *p);
+void sst_probe_entry(const struct sst_probe *p, uint64_t hash);
+/* False if a further block is needed that is not in the cache. */
+bool sst_probe_find(const struct sst *s, struct sst_probe *p, struct epoch_reader *r,
+                    struct lam_slice key, uint64_t hash, uint64_t sequence, struct sst_found *out);
 /* Over the entries (range tombstones apart). Takes its own reference. `fill_cache` false for
  * compactions. Returns owned. */
 MUST_CHECK enum lam_code sst_iter_new(struct sst *s, bool fill_cache, struct cursor_iter **it_out,
@@ -97,15 +131,16 @@ MUST_CHECK enum lam_code sst_iter_new(struct sst *s, bool fill_cache, struct cur
 /* Reads and verifies every block, order, counts, filter (each key passes), bounds. */
 MUST_CHECK enum lam_code sst_verify(struct sst *s, const char *path, struct lam_error *err);
 
-/* --- block cache: decompressed blocks by (file number, offset), sharded LRU by bytes --- */
-MUST_CHECK enum lam_code block_cache_new(size_t capacity_bytes, struct block_cache **cache_out,
-                                         struct lam_error *err);
+/* --- block cache: decompressed blocks of open SSTs, limited by bytes --- */
+
+/* `epochs` must outlive it. */
+MUST_CHECK enum lam_code block_cache_new(size_t capacity_bytes, struct epochs *epochs,
+                                         struct block_cache **cache_out, struct lam_error *err);
+/* All ssts that use it are gone. */
 void block_cache_free(struct block_cache *c);
 struct block_cache_stats {
     uint64_t bytes, hits, misses;
 };
 void block_cache_get_stats(struct block_cache *c, struct block_cache_stats *out);
-/* Forgets the blocks of a file that was removed. */
-void block_cache_drop_file(struct block_cache *c, uint64_t number);
 
 #endif

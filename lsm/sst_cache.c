@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * LRU of open SSTs. Files are opened outside the lock; of two threads that open the same file one
- * keeps its handle and the other drops his. */
+ * Open SSTs, in order of opening. Readers only mark what they use; a marked file that comes to its
+ * turn goes to the end unmarked instead of being closed. Files are opened outside the lock; of two
+ * threads that open the same file one keeps its handle and the other drops his. */
 #include "lsm/sst_cache.h"
 
 #include "base/assert.h"
 #include "lsm/filename.h"
-#include "lsm/version.h"
 
 static inline struct sst_cache_list *cache_list(struct sst_cache *c) REQUIRES(&c->mu) {
     return &c->guarded_;
 }
 
 void sst_cache_init(struct sst_cache *c, lam_env *env, const char *dir, const uint8_t *db_id,
-                    struct block_cache *blocks, size_t limit) {
+                    struct block_cache *blocks, struct epochs *epochs, size_t limit) {
     memset(c, 0, sizeof *c);
     c->env = env;
     c->dir = dir;
     c->process_id = env->ops->process_id(env);
     memcpy(c->db_id, db_id, sizeof c->db_id);
     c->blocks = blocks;
+    c->epochs = epochs;
     c->limit = limit;
     mutex_init(&c->mu, RANK_CACHE);
 }
@@ -55,23 +56,34 @@ static void link_locked(struct sst_cache_list *l, struct file_meta *f) {
     l->count++;
 }
 
-/* Closes the least recently used until at most `keep` are open. */
+/* Takes out the first that was not used since its last turn. */
+static struct file_meta *take_victim(struct sst_cache_list *l) {
+    for (size_t i = 0; i < l->count; i++) {
+        struct file_meta *f = l->oldest;
+        if (!atomic_exchange_explicit(&f->sst_used, false, memory_order_relaxed))
+            break;
+        unlink_locked(l, f);
+        link_locked(l, f);
+    }
+    struct file_meta *f = l->oldest;
+    unlink_locked(l, f);
+    return f;
+}
+
+/* Closes files until at most `keep` are open. */
 static void evict_to(struct sst_cache *c, size_t keep) {
     for (;;) {
         struct sst *victim = NULL;
         mutex_lock(&c->mu);
         struct sst_cache_list *l = cache_list(c);
-        if (l->count > keep) {
-            struct file_meta *f = l->oldest;
-            unlink_locked(l, f);
-            victim = f->sst;
-            f->sst = NULL;
-        }
+        if (l->count > keep)
+            victim = atomic_exchange(&take_victim(l)->sst, NULL);
         mutex_unlock(&c->mu);
         if (!victim)
-            return;
-        sst_unref(victim);
+            break;
+        sst_defer_unref(victim, c->epochs);
     }
+    epoch_reclaim(c->epochs);
 }
 
 void sst_cache_halve(struct sst_cache *c) {
@@ -110,25 +122,22 @@ enum lam_code sst_cache_get(struct sst_cache *c, struct file_meta *f, struct sst
     if (c->env->ops->process_id(c->env) != c->process_id)
         return ERR(err, LAM_INVALID, "%s was opened by another process", c->dir);
     mutex_lock(&c->mu);
-    struct sst_cache_list *l = cache_list(c);
-    if (f->sst) {
-        *sst_out = sst_ref(f->sst);
-        if (l->newest != f && l->count > c->limit / 2) {
-            unlink_locked(l, f);
-            link_locked(l, f);
-        }
+    struct sst *opened = f->sst, *extra = NULL;
+    if (opened) {
+        *sst_out = sst_ref(opened);
+        atomic_store_explicit(&f->sst_used, true, memory_order_relaxed);
         mutex_unlock(&c->mu);
         return LAM_OK;
     }
     mutex_unlock(&c->mu);
-    struct sst *opened, *extra = NULL;
     TRY(open_file(c, f, &opened, err));
     mutex_lock(&c->mu);
-    l = cache_list(c);
+    struct sst_cache_list *l = cache_list(c);
     if (f->sst) {
         extra = opened;
     } else {
         f->sst = opened;
+        atomic_store_explicit(&f->sst_used, true, memory_order_relaxed);
         link_locked(l, f);
     }
     *sst_out = sst_ref(f->sst);
@@ -142,11 +151,9 @@ enum lam_code sst_cache_get(struct sst_cache *c, struct file_meta *f, struct sst
 
 void sst_cache_forget(struct sst_cache *c, struct file_meta *f) {
     mutex_lock(&c->mu);
-    struct sst *s = f->sst;
-    if (s) {
+    struct sst *s = atomic_exchange(&f->sst, NULL);
+    if (s)
         unlink_locked(cache_list(c), f);
-        f->sst = NULL;
-    }
     mutex_unlock(&c->mu);
-    sst_unref(s);
+    sst_unref(s); /* who could find it through the file has left */
 }

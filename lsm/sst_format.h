@@ -49,8 +49,7 @@ struct sst_footer {
     uint64_t checksum;   /* of the footer */
 };
 
-/* Seed of a database's key hashes (filter and tags), and of a file's checksums. */
-uint64_t sst_key_seed(const uint8_t *db_id);
+/* Seed of a file's checksums. */
 uint64_t sst_file_seed(const uint8_t *db_id, uint64_t number);
 
 /* --- blocks: stored bytes and trailer --- */

@@ -168,17 +168,17 @@ enum lam_code sst_index_decode(struct lam_slice bytes, uint64_t data_bytes, uint
     return LAM_OK;
 }
 
-/* First index in [lo, hi) whose head is >= `head`, or > `head` if `after`. */
-static uint32_t head_bound(const struct sst_index *x, uint32_t lo, uint32_t hi, uint64_t head,
-                           bool after) {
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (x->heads[mid] < head || (after && x->heads[mid] == head))
-            lo = mid + 1;
-        else
-            hi = mid;
+/* How many heads are below `head`. Without branches on what is compared: half of them would be
+ * predicted wrongly. */
+static uint32_t heads_below(const struct sst_index *x, uint64_t head) {
+    const uint64_t *base = x->heads;
+    uint32_t n = x->count;
+    while (n > 1) {
+        uint32_t half = n / 2;
+        base += (base[half - 1] < head) * half;
+        n -= half;
     }
-    return lo;
+    return (uint32_t)(base - x->heads) + (*base < head);
 }
 
 uint32_t sst_index_find(const struct sst_index *x, struct lam_slice key, uint64_t sequence) {
@@ -191,8 +191,9 @@ uint32_t sst_index_find(const struct sst_index *x, struct lam_slice key, uint64_
         return 0;
     struct lam_slice rest = slice_from(key, shared);
     uint64_t head = head_of(rest);
-    uint32_t lo = head_bound(x, 0, x->count, head, false);
-    uint32_t hi = head_bound(x, lo, x->count, head, true);
+    uint32_t lo = heads_below(x, head), hi = lo;
+    if (lo < x->count && x->heads[lo] == head)
+        hi = head == UINT64_MAX ? x->count : heads_below(x, head + 1);
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
         if (entry_cmp(x->keys[mid], sequence_of(x, mid), rest, sequence) <= 0)

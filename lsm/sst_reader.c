@@ -16,6 +16,9 @@ enum lam_code sst_context(const struct sst *s, uint64_t offset, enum lam_code co
 /* --- opening ------------------------------------------------------------------------------- */
 
 static void sst_free(struct sst *s) {
+    if (s->blocks)
+        block_cache_drop(s->cache, s->blocks, s->index.count);
+    mem_free(s->blocks);
     IGNORE(env_file_close(s->file, NULL), "opened for reading only");
     sst_index_fini(&s->index);
     mem_free(s->ranges);
@@ -128,6 +131,11 @@ enum lam_code sst_open(lam_env *env, const char *path, const uint8_t *db_id, uin
     TRY_GOTO(env_file_open(env, path, LAM_OPEN_READ, &s->file, err));
     TRY_GOTO(read_footer(s, db_id, size_bytes, footer_checksum, err));
     TRY_GOTO(read_parts(s, err));
+    if (cache && s->index.count > 0) {
+        s->blocks = mem_calloc(s->index.count, sizeof *s->blocks);
+        if (!s->blocks)
+            TRY_GOTO(mem_fail(err, s->index.count * sizeof *s->blocks));
+    }
     *sst_out = s;
     return LAM_OK;
 out:
@@ -150,6 +158,14 @@ void sst_unref(struct sst *s) {
         sst_free(s);
 }
 
+static void unref_waiting(struct epoch_node *node) {
+    sst_unref((struct sst *)((uint8_t *)node - offsetof(struct sst, waiting)));
+}
+
+void sst_defer_unref(struct sst *s, struct epochs *epochs) {
+    epoch_defer(epochs, &s->waiting, unref_waiting);
+}
+
 const struct sst_properties *sst_get_properties(const struct sst *s) {
     return &s->properties;
 }
@@ -162,7 +178,8 @@ const struct range_tombstone *sst_ranges(const struct sst *s, size_t *count_out)
 size_t sst_memory(const struct sst *s) {
     return sizeof *s + sst_index_memory(&s->index) + s->range_count * sizeof *s->ranges +
            s->ranges_bytes.capacity + s->filter_bytes.capacity + s->index_bytes.capacity +
-           s->properties_bytes.capacity + strlen(s->path) + 1;
+           s->properties_bytes.capacity + strlen(s->path) + 1 +
+           (s->blocks ? s->index.count * sizeof *s->blocks : 0);
 }
 
 /* --- data blocks --------------------------------------------------------------------------- */
@@ -235,59 +252,109 @@ out:
 enum lam_code sst_load_block(struct sst *s, uint32_t i, struct cached_block **out,
                              struct lam_error *err) {
     LAM_ASSERT(i < s->index.count);
-    uint64_t offset = s->index.offsets[i];
     lam_env *env = s->file->env;
     /* A forked child may not wait for the cache's lock: its holder may be of the parent only. */
     if (env->ops->process_id(env) != s->process_id)
         return ERR(err, LAM_INVALID, "%s was opened by another process", s->path);
-    if (s->cache && (*out = block_cache_get(s->cache, s->number, offset)))
+    if (s->blocks && (*out = block_cache_get(s->cache, &s->blocks[i])))
         return LAM_OK;
     TRY(read_block(s, i, out, err));
-    if (s->cache)
-        block_cache_put(s->cache, s->number, offset, *out);
+    if (s->blocks)
+        block_cache_put(s->cache, &s->blocks[i], *out);
     return LAM_OK;
 }
 
 /* --- point reads --------------------------------------------------------------------------- */
 
-static bool filter_passes(const struct sst *s, uint64_t hash) {
+uint64_t sst_key_hash(uint64_t key_seed, struct lam_slice key) {
+    return hash_xxh3(key.data, key.size, key_seed);
+}
+
+bool sst_may_contain(const struct sst *s, uint64_t hash) {
     return s->filter_lines > 0 && bloom_test(s->filter, s->filter_lines, s->filter_probes, hash);
 }
 
-bool sst_may_contain(const struct sst *s, struct lam_slice key) {
-    return filter_passes(s, hash_xxh3(key.data, key.size, s->key_seed));
+void sst_prefetch_filter(const struct sst *s, uint64_t hash) {
+    if (s->filter_lines > 0)
+        bloom_prefetch(s->filter, s->filter_lines, hash);
 }
 
-static enum lam_code copy_found(const struct block_entry *e, enum entry_kind *kind_out,
-                                uint64_t *sequence_out, struct buf *value, struct lam_error *err) {
-    *kind_out = e->kind;
-    *sequence_out = e->sequence;
-    return e->kind == ENTRY_PUT ? buf_append_slice(value, e->value, err) : LAM_OK;
+/* Looks into one block. */
+static bool look_in_block(const struct block_view *v, struct lam_slice key, uint64_t hash,
+                          uint64_t sequence, struct sst_found *out) {
+    struct block_entry e;
+    out->some = block_view_find(v, key, block_tag(hash), sequence, &e);
+    if (!out->some)
+        return false;
+    out->kind = e.kind;
+    out->sequence = e.sequence;
+    out->value = e.value;
+    return true;
 }
 
-enum lam_code sst_get(struct sst *s, struct lam_slice key, uint64_t sequence, bool *found_out,
-                      enum entry_kind *kind_out, uint64_t *sequence_out, struct buf *value,
-                      bool *filter_negative_out, struct lam_error *err) {
-    uint64_t hash = hash_xxh3(key.data, key.size, s->key_seed);
-    bool passes = filter_passes(s, hash);
-    *found_out = false;
-    buf_reset(value);
-    if (filter_negative_out)
-        *filter_negative_out = !passes;
-    if (!passes)
+/* Whether versions of `key` go on in the block after `i`. */
+static bool goes_on(const struct sst *s, uint32_t i, struct lam_slice key) {
+    return i + 1 < s->index.count && sst_index_continues(&s->index, i + 1, key);
+}
+
+enum lam_code sst_get(struct sst *s, struct lam_slice key, uint64_t hash, uint64_t sequence,
+                      struct sst_found *out, struct cached_block **block_out,
+                      struct lam_error *err) {
+    *out = (struct sst_found){0};
+    *block_out = NULL;
+    if (!sst_may_contain(s, hash))
         return LAM_OK;
-    uint32_t i = sst_index_find(&s->index, key, sequence);
-    do {
+    for (uint32_t i = sst_index_find(&s->index, key, sequence);; i++) {
         struct cached_block *block;
-        struct block_entry e;
         TRY(sst_load_block(s, i, &block, err));
-        enum lam_code rc = LAM_OK;
-        *found_out = block_view_find(&block->view, key, block_tag(hash), sequence, &e);
-        if (*found_out)
-            rc = copy_found(&e, kind_out, sequence_out, value, err);
+        if (look_in_block(&block->view, key, hash, sequence, out)) {
+            *block_out = block;
+            return LAM_OK;
+        }
         cached_block_unref(block);
-        TRY(rc);
-        i++;
-    } while (!*found_out && i < s->index.count && sst_index_continues(&s->index, i, key));
-    return LAM_OK;
+        if (!goes_on(s, i, key))
+            return LAM_OK;
+    }
+}
+
+void sst_block_unref(struct cached_block *block) {
+    cached_block_unref(block);
+}
+
+void sst_probe_index(const struct sst *s, struct lam_slice key, uint64_t sequence,
+                     struct sst_probe *out) {
+    out->block = NULL;
+    out->i = s->index.count ? sst_index_find(&s->index, key, sequence) : 0;
+    if (s->blocks)
+        __builtin_prefetch(&s->blocks[out->i]);
+}
+
+bool sst_probe_block(const struct sst *s, struct sst_probe *p) {
+    p->block = s->blocks ? block_cache_peek(&s->blocks[p->i]) : NULL;
+    return p->block != NULL;
+}
+
+void sst_probe_entry(const struct sst_probe *p, uint64_t hash) {
+    block_view_prefetch(&p->block->view, block_tag(hash));
+}
+
+bool sst_probe_find(const struct sst *s, struct sst_probe *p, struct epoch_reader *r,
+                    struct lam_slice key, uint64_t hash, uint64_t sequence, struct sst_found *out) {
+    *out = (struct sst_found){0};
+    for (;;) {
+        epoch_count(r, EPOCH_CACHE_HITS, 1);
+        cached_block_mark(p->block);
+        if (look_in_block(&p->block->view, key, hash, sequence, out) || !goes_on(s, p->i, key))
+            return true;
+        p->i++;
+        if (!sst_probe_block(s, p))
+            return false;
+    }
+}
+
+bool sst_get_cached(const struct sst *s, struct epoch_reader *r, struct lam_slice key,
+                    uint64_t hash, uint64_t sequence, struct sst_found *out) {
+    struct sst_probe p;
+    sst_probe_index(s, key, sequence, &p);
+    return sst_probe_block(s, &p) && sst_probe_find(s, &p, r, key, hash, sequence, out);
 }

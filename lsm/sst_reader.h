@@ -10,9 +10,16 @@
 #include "lsm/sst_format.h"
 #include "lsm/sst_index.h"
 
-/* Immutable after open, but for the count of references. */
+/* Immutable after open, but for the count of references and the slots. */
 struct sst {
+    /* What lookups use comes first. */
+    const uint8_t *filter; /* cache-line aligned, in filter_bytes */
+    uint32_t filter_lines;
+    uint32_t filter_probes;
+    struct sst_index index; /* borrows index_bytes */
+    block_slot *blocks;     /* a slot each data block; NULL without `cache`; owned */
     _Atomic uint32_t references;
+    struct epoch_node waiting; /* for readers, with a reference given up */
     lam_file *file;
     char *path;                /* owned; for messages */
     uint64_t process_id;       /* of who opened it */
@@ -23,12 +30,8 @@ struct sst {
     struct sst_footer footer;
     struct sst_properties properties;
     struct sst_bounds bounds;       /* borrow properties_bytes */
-    struct sst_index index;         /* borrows index_bytes */
     struct range_tombstone *ranges; /* owned; borrow ranges_bytes */
     size_t range_count;
-    const uint8_t *filter; /* cache-line aligned, in filter_bytes */
-    uint32_t filter_lines;
-    uint32_t filter_probes;
     struct buf ranges_bytes;
     struct buf filter_bytes;
     struct buf index_bytes;

@@ -39,7 +39,8 @@ struct file_meta {
     _Atomic uint64_t passed;   /* entries that iterators of users stepped over; a count to go by */
     _Atomic bool obsolete;     /* no manifest names it: remove the file when unreferenced */
     struct file_meta *gc_next; /* gc's */
-    struct sst *sst;           /* sst_cache's, under its mutex: open handle or NULL */
+    _Atomic(struct sst *) sst; /* sst_cache's, written under its mutex: open handle or NULL */
+    _Atomic bool sst_used;     /* sst_cache's: used since its last turn to be closed */
     struct file_meta *lru_prev, *lru_next; /* sst_cache's, under its mutex */
 };
 

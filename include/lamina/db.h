@@ -120,6 +120,17 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_get(lam_db *db, const struct lam_read_o
                                              lam_partition *partition, struct lam_slice key,
                                              struct lam_value *value, struct lam_error *err);
 
+/* lam_get of `count` keys of one partition, all at one moment, in much less time. Keys may repeat
+ * and come in any order. For each, `codes[i]` gets LAM_OK and `values[i]` the value, or NOT_FOUND,
+ * or what reading it failed with; the values are `count` distinct ones, each as in lam_get. Returns
+ * LAM_OK if all codes are LAM_OK or NOT_FOUND, else the first that is neither, told in `err`; the
+ * other keys are read all the same. A bad argument (INVALID, LIMIT) or a dropped partition
+ * (NOT_FOUND) leaves values and codes as they were. `count` 0 is allowed. */
+LAM_API LAM_MUST_CHECK enum lam_code
+lam_multi_get(lam_db *db, const struct lam_read_options *options, lam_partition *partition,
+              const struct lam_slice *keys, size_t count, struct lam_value *values,
+              enum lam_code *codes, struct lam_error *err);
+
 /* A moment of the whole database: all partitions, as of the newest commit. Returns owned. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_snapshot_new(lam_db *db, lam_snapshot **snapshot_out,
                                                       struct lam_error *err);

@@ -15,6 +15,7 @@
 #define NUMBER 31
 
 static const uint8_t db_id[16] = "0123456789abcdef";
+static struct epochs epochs;
 
 static void parse_block(struct lam_slice bytes) {
     struct block_view v;
@@ -56,7 +57,6 @@ static void expect_clean(const struct cursor_iter *it) {
 
 static void use(struct sst *s) {
     struct cursor_iter *it;
-    struct buf value = {0};
     for (int cached = 0; cached < 2; cached++) {
         REQUIRE(sst_iter_new(s, cached, &it, NULL) == LAM_OK);
         uint64_t steps = 0;
@@ -76,14 +76,19 @@ static void use(struct sst *s) {
     for (unsigned i = 0; i < 30; i++) {
         char key[16];
         snprintf(key, sizeof key, "key%03u", i);
-        bool found;
-        enum entry_kind kind;
-        uint64_t sequence;
-        enum lam_code rc =
-            sst_get(s, lam_slice_str(key), 995, &found, &kind, &sequence, &value, NULL, NULL);
+        struct lam_slice k = lam_slice_str(key);
+        uint64_t hash = sst_key_hash(sst_key_seed(db_id), k);
+        struct sst_found found, cached;
+        struct cached_block *block;
+        enum lam_code rc = sst_get(s, k, hash, 995, &found, &block, NULL);
         REQUIRE(rc == LAM_OK || rc == LAM_CORRUPT);
+        struct epoch_reader *r = epoch_enter(&epochs);
+        if (rc == LAM_OK && sst_may_contain(s, hash) && sst_get_cached(s, r, k, hash, 995, &cached))
+            REQUIRE(cached.some == found.some && cached.sequence == found.sequence &&
+                    slice_eq(cached.value, found.value));
+        epoch_leave(&epochs, r);
+        sst_block_unref(block);
     }
-    buf_fini(&value);
     enum lam_code rc = sst_verify(s, PATH, NULL);
     REQUIRE(rc == LAM_OK || rc == LAM_CORRUPT);
 }
@@ -121,15 +126,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct block_cache *cache;
     struct buf file = {0};
     struct sst *s;
-    if (!env)
+    if (!env) {
         env = fuzz_env_new();
+        epochs_init(&epochs);
+    }
     parse_block(lam_slice_of(data, size));
     struct lam_slice good = good_file(cursor_u8(&c));
     fuzz_put(&file, good.data, good.size);
     bool changed = patch(&file, &c);
     uint64_t checksum = mend_sst(&file, good);
     fuzz_file_write(env, PATH, buf_slice(&file));
-    fuzz_ok(block_cache_new(1u << 20, &cache, NULL), NULL);
+    fuzz_ok(block_cache_new(1u << 20, &epochs, &cache, NULL), NULL);
     enum lam_code rc = sst_open(env, PATH, db_id, NUMBER, good.size, checksum, cache, &s, NULL);
     REQUIRE(rc == LAM_OK || rc == LAM_CORRUPT || rc == LAM_UNSUPPORTED);
     REQUIRE(changed || rc == LAM_OK);

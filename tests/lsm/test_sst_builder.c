@@ -194,6 +194,7 @@ static uint64_t starved_process(lam_env *e) {
 
 static struct file_meta *metas[FILES];
 static struct sst_cache cache;
+static struct epochs epochs;
 
 static void make_files(size_t limit) {
     env_start();
@@ -202,7 +203,8 @@ static void make_files(size_t limit) {
     starved_ops.file_open = starved_open;
     starved_ops.process_id = starved_process;
     starved = (struct lam_env){&starved_ops};
-    sst_cache_init(&cache, &starved, DIR, db_id, NULL, limit);
+    epochs_init(&epochs);
+    sst_cache_init(&cache, &starved, DIR, db_id, NULL, &epochs, limit);
     for (uint64_t i = 0; i < FILES; i++) {
         struct buf path = {0};
         const char *text;
@@ -232,6 +234,7 @@ static void drop_files(void) {
     for (size_t i = 0; i < FILES; i++)
         file_meta_unref(metas[i]);
     sst_cache_fini(&cache);
+    epochs_fini(&epochs);
     env_end();
 }
 
@@ -252,16 +255,35 @@ static unsigned opens_for(const char *gets) {
     return opens;
 }
 
-START_TEST(least_used_files_are_closed_first) {
+START_TEST(files_not_used_since_their_last_turn_are_closed_first) {
     make_files(3);
     ck_assert_uint_eq(opens_for("012"), 3);
     ck_assert_uint_eq(opens_for("012"), 0);
+    ck_assert_uint_eq(opens_for("3"), 1); /* closes 0, the first: all were used */
+    struct epoch_reader *r = epoch_enter(&epochs);
+    ck_assert_ptr_null(sst_cache_peek(metas[0]));
+    ck_assert_ptr_nonnull(sst_cache_peek(metas[1]));
+    epoch_leave(&epochs, r);
+    ck_assert_uint_eq(opens_for("0"), 1); /* closes 2, since 1 was used */
+    ck_assert_uint_eq(opens_for("13"), 0);
     ck_assert_uint_eq(opens_for("0"), 0);
-    ck_assert_uint_eq(opens_for("3"), 1); /* closes 1 */
-    ck_assert_uint_eq(opens_for("023"), 0);
-    ck_assert_uint_eq(opens_for("1"), 1);
     sst_cache_halve(&cache);
     ck_assert_uint_eq(opens_for("1"), 0);
+    ck_assert_uint_eq(opens_for("0"), 1);
+    drop_files();
+}
+END_TEST
+
+START_TEST(file_that_is_closed_serves_readers_inside_an_epoch_to_their_end) {
+    make_files(100);
+    ck_ok(get(0), &err);
+    struct epoch_reader *r = epoch_enter(&epochs);
+    struct sst *s = sst_cache_peek(metas[0]);
+    ck_assert_ptr_nonnull(s);
+    sst_cache_halve(&cache);
+    ck_assert_ptr_null(sst_cache_peek(metas[0]));
+    ck_assert_uint_eq(sst_get_properties(s)->entries, 1); /* the sanitizer knows if it is freed */
+    epoch_leave(&epochs, r);
     ck_assert_uint_eq(opens_for("0"), 1);
     drop_files();
 }
@@ -320,6 +342,8 @@ END_TEST
 
 TEST_MAIN("lsm/sst_builder", file_without_memory_is_not_made_whatever_its_size,
           file_of_nothing_is_a_file, finishing_after_a_failed_add_is_refused_and_removes_the_file,
-          buffers_of_huge_blocks_are_given_back, least_used_files_are_closed_first,
+          buffers_of_huge_blocks_are_given_back,
+          files_not_used_since_their_last_turn_are_closed_first,
+          file_that_is_closed_serves_readers_inside_an_epoch_to_their_end,
           files_are_closed_when_the_process_has_no_more_descriptors,
           missing_file_is_corruption_and_a_forked_process_gets_none)

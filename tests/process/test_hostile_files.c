@@ -267,10 +267,9 @@ static void build_sst(lam_env *env, struct sst_summary *sum) {
 static enum lam_code read_sst(lam_env *env, uint64_t bytes, uint64_t checksum) {
     struct sst *s = NULL;
     struct cursor_iter *it = NULL;
-    struct buf value = {0};
-    bool found;
-    enum entry_kind kind;
-    uint64_t sequence;
+    struct sst_found found;
+    struct cached_block *block;
+    struct lam_slice key = lam_slice_str("key 0033");
     TRY(sst_open(env, SST_PATH, db_id, 7, bytes, checksum, NULL, &s, &err));
     enum lam_code rc = sst_iter_new(s, false, &it, &err);
     if (rc == LAM_OK) {
@@ -281,8 +280,8 @@ static enum lam_code read_sst(lam_env *env, uint64_t bytes, uint64_t checksum) {
         it->ops->free(it);
     }
     IGNORE_CODE(
-        sst_get(s, lam_slice_str("key 0033"), 1000, &found, &kind, &sequence, &value, NULL, &err));
-    buf_fini(&value);
+        sst_get(s, key, sst_key_hash(sst_key_seed(db_id), key), 1000, &found, &block, &err));
+    sst_block_unref(block);
     IGNORE_CODE(sst_verify(s, SST_PATH, &err));
     sst_unref(s);
     return rc;
