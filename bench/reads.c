@@ -249,22 +249,26 @@ static void delete_random(struct run *r) {
     expect(r, "scan_halfdeleted", "entries", seen, r->loaded - deleted);
 }
 
+/* A dump or a compaction of all that is loaded. */
+static void rewrite(struct run *r, const char *name, void (*call)(struct engine *e)) {
+    struct row row = row_begin(name, r->loaded);
+    call(r->engine);
+    row.settles = true;
+    if (run_wants(r, name))
+        row_end_call(r, &row, r->loaded);
+    else
+        settle(r->config->fill_limit_ns);
+}
+
 void group_main(struct run *r) {
     struct meter m;
     run_open(r, true);
     load(r, "fillrandom", r->config->n, true);
-    if (r->ops->dump) {
-        struct row row = row_begin("dump", r->loaded);
-        r->ops->dump(r->engine);
-        row.settles = true;
-        row_end_call(r, &row, r->loaded);
-    }
+    if (r->ops->dump)
+        rewrite(r, "dump", r->ops->dump);
     read_rows(r, "");
     if (r->ops->compact) {
-        struct row row = row_begin("compact", r->loaded);
-        r->ops->compact(r->engine);
-        row.settles = true;
-        row_end_call(r, &row, r->loaded);
+        rewrite(r, "compact", r->ops->compact);
         read_rows(r, "_compacted");
     }
     if (run_wants(r, "overwrite"))
