@@ -8,6 +8,8 @@
 #include "bench/harness.h"
 #include "lamina/lamina.h"
 
+#define MULTI_MAX 64
+
 struct engine {
     lam_db *db;
     lam_partition **partitions;
@@ -114,6 +116,26 @@ static bool get(struct engine *e, const void *key, size_t key_size, struct touch
     return true;
 }
 
+static size_t multi_get(struct engine *e, const void *keys, size_t key_size, size_t count,
+                        struct touched *t) {
+    static _Thread_local struct lam_value values[MULTI_MAX];
+    struct lam_slice slices[MULTI_MAX];
+    enum lam_code codes[MULTI_MAX];
+    struct lam_error err;
+    size_t found = 0;
+    if (count > MULTI_MAX)
+        fatal("lamina: a multi-get of %zu", count);
+    for (size_t i = 0; i < count; i++)
+        slices[i] = lam_slice_of((const uint8_t *)keys + i * key_size, key_size);
+    check(lam_multi_get(e->db, NULL, e->partitions[0], slices, count, values, codes, &err), &err);
+    for (size_t i = 0; i < count; i++)
+        if (codes[i] == LAM_OK) {
+            touch_value(t, values[i].bytes.data, values[i].bytes.size);
+            found++;
+        }
+    return found;
+}
+
 static struct cursor *cursor_open(struct engine *e, const void *key, size_t key_size,
                                   bool backward) {
     struct lam_error err;
@@ -175,6 +197,7 @@ const struct engine_ops engine_lamina = {
     .close = close_engine,
     .write = write_ops,
     .get = get,
+    .multi_get = multi_get,
     .cursor_open = cursor_open,
     .cursor_read = cursor_read,
     .cursor_close = cursor_close,
