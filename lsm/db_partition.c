@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Partitions: registry, creation, dropping, and the read states that readers pick up. */
+#include <stdlib.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -108,9 +110,9 @@ void db_partition_unref(lam_partition *p) {
 
 /* --- registry ------------------------------------------------------------------------------- */
 
-/* Index of the first partition whose name is >= `name`. */
-static size_t name_position(const struct db_state *s, const char *name) {
-    size_t low = 0, high = s->count;
+/* Index of the first of `count` partitions whose name is >= `name`. */
+static size_t name_position(const struct db_state *s, size_t count, const char *name) {
+    size_t low = 0, high = count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         if (strcmp(s->by_name[mid]->name, name) < 0)
@@ -121,8 +123,8 @@ static size_t name_position(const struct db_state *s, const char *name) {
     return low;
 }
 
-static size_t number_position(const struct db_state *s, uint64_t number) {
-    size_t low = 0, high = s->count;
+static size_t number_position(const struct db_state *s, size_t count, uint64_t number) {
+    size_t low = 0, high = count;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         if (s->by_number[mid]->number < number)
@@ -135,47 +137,68 @@ static size_t number_position(const struct db_state *s, uint64_t number) {
 
 lam_partition *db_find_name_locked(lam_db *db, const char *name) {
     struct db_state *s = db_state(db);
-    size_t at = name_position(s, name);
+    size_t at = name_position(s, s->count, name);
     return at < s->count && strcmp(s->by_name[at]->name, name) == 0 ? s->by_name[at] : NULL;
 }
 
 lam_partition *db_find_number_locked(lam_db *db, uint64_t number) {
     struct db_state *s = db_state(db);
-    size_t at = number_position(s, number);
+    size_t at = number_position(s, s->count, number);
     return at < s->count && s->by_number[at]->number == number ? s->by_number[at] : NULL;
 }
 
-static enum lam_code reserve_registry_locked(lam_db *db, struct lam_error *err)
+static enum lam_code reserve_registry_locked(lam_db *db, size_t more, struct lam_error *err)
     REQUIRES(&db->state) {
     struct db_state *s = db_state(db);
-    TRY(MEM_GROW(&s->by_number, &s->by_number_capacity, s->count + 1, err));
-    return MEM_GROW(&s->by_name, &s->by_name_capacity, s->count + 1, err);
+    TRY(MEM_GROW(&s->by_number, &s->by_number_capacity, s->count + more, err));
+    return MEM_GROW(&s->by_name, &s->by_name_capacity, s->count + more, err);
 }
 
-static void insert_at(lam_partition **list, size_t count, size_t at, lam_partition *p) {
-    memmove(list + at + 1, list + at, (count - at) * sizeof *list);
-    list[at] = p;
+/* Moves what list[at .. end) holds up by `by` and puts `p` before it. */
+static void insert_at(lam_partition **list, size_t at, size_t end, size_t by, lam_partition *p) {
+    memmove(list + at + by, list + at, (end - at) * sizeof *list);
+    list[at + by - 1] = p;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp((*(lam_partition *const *)a)->name, (*(lam_partition *const *)b)->name);
 }
 
 static void remove_at(lam_partition **list, size_t count, size_t at) {
     memmove(list + at, list + at + 1, (count - at - 1) * sizeof *list);
 }
 
-enum lam_code db_register_locked(lam_db *db, lam_partition *p, struct lam_error *err) {
+/* The same partitions in two orders. Each one that is there is moved once, however many come. */
+static void register_reserved_locked(lam_db *db, lam_partition **numbered, lam_partition **named,
+                                     size_t count) REQUIRES(&db->state) {
     struct db_state *s = db_state(db);
-    TRY(reserve_registry_locked(db, err));
-    insert_at(s->by_name, s->count, name_position(s, p->name), p);
-    insert_at(s->by_number, s->count, number_position(s, p->number), p);
-    s->count++;
+    LAM_ASSERT(s->by_name_capacity >= s->count + count &&
+               s->by_number_capacity >= s->count + count);
+    for (size_t i = count, end = s->count; i-- > 0;) {
+        size_t at = number_position(s, end, numbered[i]->number);
+        insert_at(s->by_number, at, end, i + 1, numbered[i]);
+        end = at;
+    }
+    for (size_t i = count, end = s->count; i-- > 0;) {
+        size_t at = name_position(s, end, named[i]->name);
+        insert_at(s->by_name, at, end, i + 1, named[i]);
+        end = at;
+    }
+    s->count += count;
+}
+
+enum lam_code db_register_locked(lam_db *db, lam_partition *p, struct lam_error *err) {
+    TRY(reserve_registry_locked(db, 1, err));
+    register_reserved_locked(db, &p, &p, 1);
     return LAM_OK;
 }
 
 static void unregister_locked(lam_db *db, lam_partition *p) REQUIRES(&db->state) {
     struct db_state *s = db_state(db);
-    size_t at = name_position(s, p->name);
+    size_t at = name_position(s, s->count, p->name);
     LAM_ASSERT(at < s->count && s->by_name[at] == p);
     remove_at(s->by_name, s->count, at);
-    at = number_position(s, p->number);
+    at = number_position(s, s->count, p->number);
     LAM_ASSERT(at < s->count && s->by_number[at] == p);
     remove_at(s->by_number, s->count, at);
     s->count--;
@@ -235,54 +258,120 @@ static bool name_is_taken(lam_db *db, const char *name) {
     return taken;
 }
 
-static enum lam_code create_locked(lam_db *db, const char *name,
-                                   const struct lam_partition_options *options, lam_partition **out,
-                                   struct lam_error *err) REQUIRES(&db->manifest) {
-    if (name_is_taken(db, name))
-        return ERR(err, LAM_EXISTS, "partition \"%s\" exists", name);
-    lam_partition *p;
-    TRY(db_partition_new(db, db_next_number(db), lam_slice_str(name), options, &p, err));
-    /* Room first: once the edit is durable the partition must get into the registry. Only holders
+/* Partitions on their way into the registry. */
+struct creation {
+    lam_partition **fresh; /* by number, in the caller's order; references until registered */
+    lam_partition **named; /* the same by name */
+    struct manifest_partition *edits;
+    size_t made;
+};
+
+static void creation_fini(struct creation *c) {
+    for (size_t i = 0; i < c->made; i++)
+        db_partition_unref(c->fresh[i]);
+    mem_free(c->fresh);
+    mem_free(c->named);
+    mem_free(c->edits);
+}
+
+static enum lam_code sort_names(struct creation *c, struct lam_error *err) {
+    memcpy(c->named, c->fresh, c->made * sizeof *c->named);
+    qsort(c->named, c->made, sizeof *c->named, by_name);
+    for (size_t i = 1; i < c->made; i++)
+        if (strcmp(c->named[i - 1]->name, c->named[i]->name) == 0)
+            return ERR(err, LAM_INVALID, "partition \"%s\" is to be made twice", c->named[i]->name);
+    return LAM_OK;
+}
+
+static enum lam_code make_fresh(lam_db *db, const char *const *names, size_t count,
+                                const struct lam_partition_options *options, struct creation *c,
+                                struct lam_error *err) {
+    c->fresh = mem_calloc(count, sizeof *c->fresh);
+    c->named = mem_calloc(count, sizeof *c->named);
+    c->edits = mem_calloc(count, sizeof *c->edits);
+    if (!c->fresh || !c->named || !c->edits)
+        return mem_fail(err, count * sizeof *c->edits);
+    for (; c->made < count; c->made++) {
+        lam_partition **p = &c->fresh[c->made];
+        struct lam_slice name = lam_slice_str(names[c->made]);
+        if (name_is_taken(db, names[c->made]))
+            return ERR(err, LAM_EXISTS, "partition \"%s\" exists", names[c->made]);
+        TRY(db_partition_new(db, db_next_number(db), name, options, p, err));
+        c->edits[c->made] = (struct manifest_partition){(*p)->number, name, (*p)->options};
+    }
+    return sort_names(c, err);
+}
+
+static enum lam_code create_locked(lam_db *db, struct creation *c, struct lam_error *err)
+    REQUIRES(&db->manifest) {
+    /* Room first: once the edit is durable the partitions must get into the registry. Only holders
      * of `manifest` add, so it stays. */
     mutex_lock(&db->state);
-    enum lam_code rc = reserve_registry_locked(db, err);
+    enum lam_code rc = reserve_registry_locked(db, c->made, err);
     mutex_unlock(&db->state);
-    struct manifest_partition created = {p->number, lam_slice_str(name), p->options};
-    struct manifest_edit edit = {.created = &created, .created_count = 1};
-    if (rc == LAM_OK)
-        rc = db_manifest_append_locked(db, &edit, err);
-    if (rc != LAM_OK) {
-        db_partition_unref(p);
-        return rc;
-    }
-    *out = db_partition_ref(p);
+    struct manifest_edit edit = {.created = c->edits, .created_count = c->made};
+    TRY(rc);
+    TRY(db_manifest_append_locked(db, &edit, err));
     mutex_lock(&db->state);
-    rc = db_register_locked(db, p, err);
+    register_reserved_locked(db, c->fresh, c->named, c->made);
     mutex_unlock(&db->state);
-    LAM_ASSERT(rc == LAM_OK);
+    return LAM_OK;
+}
+
+static enum lam_code create(lam_db *db, const char *const *names, size_t count,
+                            const struct lam_partition_options *options,
+                            lam_partition **partitions_out, struct lam_error *err) {
+    struct creation c = {0};
+    TRY(db_check_writable(db, err));
+    if (name_is_taken(db, names[0]))
+        return ERR(err, LAM_EXISTS, "partition \"%s\" exists", names[0]);
+    /* What was committed before must not be lost while this survives. */
+    TRY(db_not_done(db, db_sync_to(db, db_published(db), err), err));
+    mutex_lock(&db->manifest);
+    enum lam_code rc = db_check_writable(db, err);
+    if (rc == LAM_OK)
+        rc = make_fresh(db, names, count, options, &c, err);
+    if (rc == LAM_OK)
+        rc = create_locked(db, &c, err);
+    /* Nobody can have dropped them yet: that takes `manifest`. */
+    for (size_t i = 0; rc == LAM_OK && partitions_out && i < count; i++)
+        partitions_out[i] = db_partition_ref(c.fresh[i]);
+    mutex_unlock(&db->manifest);
+    if (rc == LAM_OK)
+        c.made = 0; /* the references are the registry's */
+    creation_fini(&c);
     return rc;
+}
+
+static enum lam_code check_options(const struct lam_partition_options *options, const char *call,
+                                   struct lam_error *err) {
+    if (options && (unsigned)options->compression > LAM_COMPRESSION_LZ4)
+        return ERR(err, LAM_INVALID, "%s: compression %d is unknown", call,
+                   (int)options->compression);
+    return LAM_OK;
 }
 
 enum lam_code lam_partition_create(lam_db *db, const char *name,
                                    const struct lam_partition_options *options,
                                    lam_partition **partition_out, struct lam_error *err) {
     TRY(check_name(db, name, "lam_partition_create", err));
+    TRY(check_options(options, "lam_partition_create", err));
     if (!partition_out)
         return ERR(err, LAM_INVALID, "lam_partition_create: partition_out must not be NULL");
-    if (options && (unsigned)options->compression > LAM_COMPRESSION_LZ4)
-        return ERR(err, LAM_INVALID, "lam_partition_create: compression %d is unknown",
-                   (int)options->compression);
-    TRY(db_check_writable(db, err));
-    if (name_is_taken(db, name))
-        return ERR(err, LAM_EXISTS, "partition \"%s\" exists", name);
-    /* What was committed before must not be lost while this survives. */
-    TRY(db_not_done(db, db_sync_to(db, db_published(db), err), err));
-    mutex_lock(&db->manifest);
-    enum lam_code rc = db_check_writable(db, err);
-    if (rc == LAM_OK)
-        rc = create_locked(db, name, options, partition_out, err);
-    mutex_unlock(&db->manifest);
-    return rc;
+    return create(db, &name, 1, options, partition_out, err);
+}
+
+enum lam_code lam_partition_create_many(lam_db *db, const char *const *names, size_t count,
+                                        const struct lam_partition_options *options,
+                                        lam_partition **partitions_out, struct lam_error *err) {
+    if (!db || !names)
+        return ERR(err, LAM_INVALID, "lam_partition_create_many: db and names must not be NULL");
+    TRY(db_check_process(db, err));
+    TRY(check_options(options, "lam_partition_create_many", err));
+    for (size_t i = 0; i < count; i++)
+        TRY(check_name(db, names[i], "lam_partition_create_many", err));
+    return count > 0 ? create(db, names, count, options, partitions_out, err)
+                     : db_check_writable(db, err);
 }
 
 enum lam_code lam_partition_open(lam_db *db, const char *name, lam_partition **partition_out,

@@ -218,6 +218,7 @@ static void check_fini(struct check *c) {
     for (size_t i = 0; i < c->count; i++)
         read_state_unref(c->watched[i].state);
     mem_free(c->watched);
+    gc_drain(&c->db->gc); /* it may have been the last to hold a file */
 }
 
 static enum lam_code check_init(struct check *c, const lam_txn *txn, struct lam_error *err) {

@@ -4,6 +4,7 @@
 #include "base/env.h"
 #include "lsm/filename.h"
 #include "lsm/lsm.h"
+#include "tests/support/oom.h"
 #include "tests/support/test.h"
 
 static lam_env *mem;
@@ -177,6 +178,155 @@ START_TEST(many_partitions_survive_reopening_and_cost_no_file) {
 }
 END_TEST
 
+/* --- many at once ------------------------------------------------------------------------------
+ */
+
+static void list_all(char *out) {
+    out[0] = 0;
+    ck_ok(lam_partition_list(db, collect, out, &err), &err);
+}
+
+START_TEST(many_are_made_at_once_or_none) {
+    start();
+    char out[200];
+    lam_partition *p[4] = {0};
+    const char *const names[] = {"m", "c", "x", "a"};
+    const char *const more[] = {"b", "x2", "c"};
+    const char *const twice[] = {"t", "u", "t"};
+    const char *const bad[] = {"fine", ""};
+    lam_partition_release(make("k"));
+    struct lam_partition_options o = {.ttl_seconds = 7};
+    ck_ok(lam_partition_create_many(db, names, 4, &o, p, &err), &err);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_str_eq(lam_partition_name(p[i]), names[i]);
+        put(p[i], "name", names[i]);
+        lam_partition_release(p[i]);
+    }
+    ck_code(lam_partition_create_many(db, more, 3, NULL, p, &err), LAM_EXISTS);
+    ck_contains(err.message, "\"c\"");
+    ck_code(lam_partition_create_many(db, twice, 3, NULL, p, &err), LAM_INVALID);
+    ck_contains(err.message, "\"t\" is to be made twice");
+    ck_code(lam_partition_create_many(db, bad, 2, NULL, p, &err), LAM_INVALID);
+    ck_code(lam_partition_create_many(db, NULL, 2, NULL, p, &err), LAM_INVALID);
+    ck_ok(lam_partition_create_many(db, more, 0, NULL, NULL, &err), &err);
+    list_all(out);
+    ck_assert_str_eq(out, "a,c,k,m,x,");
+    ck_ok(lam_partition_create_many(db, more, 2, NULL, NULL, &err), &err);
+    ck_ok(lam_db_close(db, &err), &err);
+    ck_ok(lam_db_open("/db", &opts, &db, &err), &err);
+    list_all(out);
+    ck_assert_str_eq(out, "a,b,c,k,m,x,x2,");
+    for (int i = 0; i < 4; i++) {
+        struct lam_value v = {0};
+        ck_ok(lam_partition_open(db, names[i], &p[i], &err), &err);
+        ck_ok(lam_get(db, NULL, p[i], S("name"), &v, &err), &err);
+        ck_assert(slice_eq_str(v.bytes, names[i]));
+        lam_value_release(&v);
+        lam_partition_release(p[i]);
+    }
+    stop();
+}
+END_TEST
+
+START_TEST(many_are_made_whole_when_memory_runs_out) {
+    start();
+    char text[40][8], out[400];
+    const char *names[40];
+    for (int i = 0; i < 40; i++) {
+        snprintf(text[i], sizeof text[i], "n%02d", i * 7 % 40);
+        names[i] = text[i];
+    }
+    lam_partition_release(make("n10x"));
+    size_t nth = 1;
+    for (;; nth++) {
+        oom_arm_once(nth);
+        enum lam_code rc = lam_partition_create_many(db, names, 40, NULL, NULL, &err);
+        bool fired = oom_fired();
+        if (rc == LAM_OK)
+            break;
+        ck_assert(fired);
+        if (rc == LAM_UNKNOWN_OUTCOME) { /* it was the file's memory */
+            ck_code(lam_db_close(db, &err), LAM_READ_ONLY);
+            ck_ok(lam_db_open("/db", &opts, &db, &err), &err);
+        } else {
+            ck_code(rc, LAM_NO_MEMORY);
+        }
+        list_all(out);
+        ck_assert_str_eq(out, "n10x,");
+    }
+    ck_assert_uint_gt(nth, 40);
+    list_all(out);
+    ck_contains(out, "n10,n10x,n11,");
+    ck_assert_uint_eq(strlen(out), 40 * 4 + 5);
+    stop();
+}
+END_TEST
+
+/* Bytes that the library has out. */
+static int64_t heap_bytes;
+
+static void *count_resize(void *arg, void *ptr, size_t size) {
+    size_t *block = ptr ? (size_t *)ptr - 2 : NULL;
+    (void)arg;
+    heap_bytes -= block ? (int64_t)block[0] : 0;
+    if (size == 0) {
+        free(block);
+        return NULL;
+    }
+    block = realloc(block, size + 2 * sizeof *block);
+    ck_assert(block);
+    block[0] = size;
+    heap_bytes += (int64_t)size;
+    return block + 2;
+}
+
+/* Makes a partition with 100 KiB in memory and as much in a file. */
+static lam_partition *make_full(void) {
+    char key[16], value[1024];
+    memset(value, 'v', sizeof value);
+    lam_partition *p = make("full");
+    for (int i = 0; i < 200; i++) {
+        snprintf(key, sizeof key, "%d", i);
+        ck_ok(lam_put(db, NULL, p, S(key), lam_slice_of(value, sizeof value), &err), &err);
+        if (i == 100)
+            ck_ok(lam_db_dump(db, &err), &err);
+    }
+    return p;
+}
+
+START_TEST(memory_and_files_of_a_dropped_partition_go_with_its_last_reader) {
+    lam_set_allocator(&(struct lam_allocator){count_resize, NULL});
+    start();
+    int64_t before = 0, full;
+    for (int round = 0; round < 3; round++) {
+        lam_partition *p = make_full();
+        lam_iter *it;
+        ck_ok(lam_iter_new(db, NULL, p, &it, &err), &err);
+        lam_iter_seek_first(it);
+        ck_ok(lam_sync(db, LAM_SEQUENCE_MAX, &err), &err); /* the files' own memory shrinks */
+        full = heap_bytes;
+        ck_ok(lam_partition_drop(db, p, &err), &err);
+        lam_partition_release(p);
+        ck_assert_int_eq(ssts(), 1);
+        ck_assert_int_gt(heap_bytes, full - 20000);
+        lam_iter_free(it);
+        ck_assert_int_eq(ssts(), 0);
+        ck_assert_int_lt(heap_bytes, full - 90000);
+        if (round == 0)
+            before = heap_bytes;
+    }
+    /* Of the rounds themselves nothing stays but what the in-memory files hold of log and manifest.
+     */
+    struct lam_stats s;
+    lam_db_stats(db, &s);
+    ck_assert_uint_eq(s.memtable_bytes, 0);
+    ck_assert_uint_eq(s.cache_bytes, 0);
+    ck_assert_int_lt(heap_bytes, before + 700000);
+    stop();
+    lam_set_allocator(NULL);
+}
+END_TEST
+
 /* --- a clock that the test sets ----------------------------------------------------------------
  */
 
@@ -223,4 +373,7 @@ END_TEST
 
 TEST_MAIN("lsm/db_partition", names_are_checked, list_goes_by_name_until_told_to_stop,
           drop_is_seen_at_once_and_iterators_read_on,
-          many_partitions_survive_reopening_and_cost_no_file, expired_files_go_whole_and_unread)
+          many_partitions_survive_reopening_and_cost_no_file, many_are_made_at_once_or_none,
+          many_are_made_whole_when_memory_runs_out,
+          memory_and_files_of_a_dropped_partition_go_with_its_last_reader,
+          expired_files_go_whole_and_unread)

@@ -458,12 +458,19 @@ START_TEST(dumps_and_compactions_without_memory_change_nothing) {
 }
 END_TEST
 
+static void none_passing(void) {
+    lam_partition *p;
+    enum lam_code rc = lam_partition_open(db, "passing", &p, &err);
+    if (rc == LAM_NOT_FOUND)
+        return;
+    ck_ok(rc, &err); /* dropping failed the last time */
+    ck_ok(lam_partition_drop(db, p, &err), &err);
+    lam_partition_release(p);
+}
 static enum lam_code create_and_drop(void) {
     static const struct lam_partition_options ttl = {.ttl_seconds = 1000};
     lam_partition *p = NULL;
     enum lam_code rc = lam_partition_create(db, "passing", &ttl, &p, &err);
-    if (rc == LAM_EXISTS) /* dropping failed the last time */
-        rc = lam_partition_open(db, "passing", &p, &err);
     if (rc == LAM_OK)
         rc = lam_put(db, NULL, p, S("a"), S("b"), &err);
     if (rc == LAM_OK)
@@ -474,7 +481,7 @@ static enum lam_code create_and_drop(void) {
 
 START_TEST(partitions_are_made_and_dropped_whole_or_not_at_all) {
     start();
-    static const struct change change = {NULL, create_and_drop};
+    static const struct change change = {none_passing, create_and_drop};
     ck_assert_uint_gt(sweep_changes(&change), 10);
     stop();
 }

@@ -95,6 +95,7 @@ static void call_engine(void) {
     struct lam_value value = {0};
     struct lam_stats stats = {.writes = 1};
     refused(lam_partition_create(all.db, "q", NULL, &p, &err));
+    refused(lam_partition_create_many(all.db, (const char *[]){"q"}, 1, NULL, &p, &err));
     refused(lam_partition_open(all.db, "p", &p, &err));
     refused(lam_partition_drop(all.db, all.partition, &err));
     refused(lam_partition_list(all.db, (lam_partition_fn)keep_row, NULL, &err));

@@ -95,6 +95,9 @@ START_TEST(null_is_refused_by_every_call_of_the_engine) {
     invalid(lam_partition_create(db, NULL, NULL, &p, &err));
     invalid(lam_partition_create(db, "p", NULL, NULL, &err));
     ck_ok(lam_partition_create(db, "p", NULL, &p, &err), &err);
+    invalid(lam_partition_create_many(NULL, (const char *[]){"q"}, 1, NULL, NULL, &err));
+    invalid(lam_partition_create_many(db, NULL, 1, NULL, NULL, &err));
+    invalid(lam_partition_create_many(db, (const char *[]){"q", NULL}, 2, NULL, NULL, &err));
     invalid(lam_partition_open(NULL, "p", &p, &err));
     invalid(lam_partition_open(db, NULL, &p, &err));
     invalid(lam_partition_open(db, "p", NULL, &err));
