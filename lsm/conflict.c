@@ -63,13 +63,15 @@ static bool is_late(const struct search *s, const struct file_meta *f) {
 static enum lam_code weigh_in_file(struct search *s, struct file_meta *f, struct lam_slice key,
                                    struct lam_error *err) {
     struct sst *sst;
-    struct sst_found found;
-    struct cached_block *block;
+    struct sst_found found = {0};
+    struct cached_block *block = NULL;
+    uint64_t hash = sst_key_hash(s->db->key_seed, key);
+    enum lam_code rc = LAM_OK;
     if (!is_late(s, f) || !file_meta_overlaps(f, key, key, false))
         return LAM_OK;
     TRY(sst_cache_get(&s->db->ssts, f, &sst, err));
-    enum lam_code rc = sst_get(sst, key, sst_key_hash(s->db->key_seed, key), LAM_SEQUENCE_MAX,
-                               &found, &block, err);
+    if (sst_may_contain(sst, hash))
+        rc = sst_get(sst, key, hash, LAM_SEQUENCE_MAX, &found, &block, err);
     sst_block_unref(block);
     sst_unref(sst);
     TRY(rc);
