@@ -119,7 +119,7 @@ static bool get(struct engine *e, const void *key, size_t key_size, struct touch
 static size_t multi_get(struct engine *e, const void *keys, size_t key_size, size_t count,
                         struct touched *t) {
     static _Thread_local struct lam_value values[MULTI_MAX];
-    struct lam_slice slices[MULTI_MAX];
+    struct lam_slice slices[MULTI_MAX] = {{0}};
     enum lam_code codes[MULTI_MAX];
     struct lam_error err;
     size_t found = 0;
