@@ -165,16 +165,16 @@ static enum lam_code find_disorder(struct compaction *c, struct lam_error *err) 
 static enum lam_code merge_entries(struct compaction *c, struct cursor_iter *merge,
                                    struct lam_error *err) {
     bool cut = false;
-    uint64_t seen = 0, sequence = 0;
+    uint64_t seen = 0;
     for (merge->ops->seek_first(merge); merge->valid; merge->ops->next(merge)) {
         const struct entry *e = &merge->entry;
-        bool new_key;
-        if (seen > 0 && entry_cmp(buf_slice(&c->retain.key), sequence, e->key, e->sequence) > 0)
-            return find_disorder(c, err);
-        sequence = e->sequence;
+        enum retain_step step;
         if (++seen % CLOSING_CHECK == 0 && atomic_load(&c->db->closing))
             return ERR(err, LAM_BUSY, "compaction: the database is closing");
-        TRY(retain_next_key(&c->retain, e, &new_key, err));
+        TRY(retain_next(&c->retain, e, &step, err));
+        if (step == RETAIN_DISORDER)
+            return find_disorder(c, err);
+        bool new_key = step == RETAIN_NEW_KEY;
         if (new_key)
             cut = should_cut(c, e->key) || cut;
         bool lowest = e->kind == ENTRY_DELETE && nothing_below(c, e->key);
@@ -336,15 +336,15 @@ static enum lam_code run_job(struct compaction *c, struct lam_error *err) {
 }
 
 /* Picks for one partition and does it. The compaction turn is the caller's. */
-static enum lam_code compact_partition(lam_db *db, lam_partition *p, bool full, bool *done_out,
-                                       struct lam_error *err) {
+static enum lam_code compact_partition(lam_db *db, lam_partition *p, uint64_t full_upto,
+                                       bool *done_out, struct lam_error *err) {
     struct compaction c = {.db = db, .partition = p, .version = db_version_of(p)};
     *done_out = false;
     if (!c.version)
         return LAM_OK;
     struct pick_input in;
     db_pick_input(db, p, c.version, &in);
-    in.full = full;
+    in.full_upto = full_upto;
     enum lam_code rc = pick_choose(&in, &c.job, err);
     if (rc == LAM_OK && c.job.kind != PICK_NONE) {
         rc = run_job(&c, err);
@@ -381,7 +381,7 @@ enum lam_code compact_due(lam_db *db, bool *done_out, struct lam_error *err) {
     begin_turn(db);
     lam_partition *p = db_most_due(db);
     if (p) {
-        rc = compact_partition(db, p, false, done_out, err);
+        rc = compact_partition(db, p, 0, done_out, err);
         if (rc == LAM_OK && !*done_out) {
             /* Its score promised more than there is to do. */
             mutex_lock(&db->state);
@@ -397,10 +397,10 @@ enum lam_code compact_due(lam_db *db, bool *done_out, struct lam_error *err) {
     return rc;
 }
 
-enum lam_code compact_full_step(lam_db *db, lam_partition *p, bool *done_out,
+enum lam_code compact_full_step(lam_db *db, lam_partition *p, uint64_t sequence, bool *done_out,
                                 struct lam_error *err) {
     begin_turn(db);
-    enum lam_code rc = compact_partition(db, p, true, done_out, err);
+    enum lam_code rc = compact_partition(db, p, sequence, done_out, err);
     end_turn(db);
     return rc;
 }

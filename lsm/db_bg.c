@@ -320,10 +320,11 @@ void db_bg_stop(lam_db *db) {
 
 /* --- compaction on demand ------------------------------------------------------------------- */
 
-static enum lam_code compact_fully(lam_db *db, lam_partition *p, struct lam_error *err) {
-    bool done = true;
+static enum lam_code compact_fully(lam_db *db, lam_partition *p, uint64_t sequence,
+                                   struct lam_error *err) {
+    bool done = sequence > 0;
     while (done)
-        TRY(compact_full_step(db, p, &done, err));
+        TRY(compact_full_step(db, p, sequence, &done, err));
     return LAM_OK;
 }
 
@@ -342,13 +343,14 @@ enum lam_code lam_db_compact(lam_db *db, lam_partition *partition, struct lam_er
     if (partition)
         TRY(db_check_partition(db, partition, "lam_db_compact", err));
     TRY(db_check_writable(db, err));
+    uint64_t sequence = db_published(db);
     TRY(db_dump_all(db, err));
     if (partition)
-        return compact_fully(db, partition, err);
+        return compact_fully(db, partition, sequence, err);
     lam_partition *p;
     enum lam_code rc = LAM_OK;
     for (size_t at = 0; rc == LAM_OK && (p = partition_at(db, at)) != NULL; at++) {
-        rc = compact_fully(db, p, err);
+        rc = compact_fully(db, p, sequence, err);
         if (rc == LAM_NOT_FOUND && atomic_load(&p->dropped))
             rc = LAM_OK;
         db_partition_unref(p);

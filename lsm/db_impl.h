@@ -137,9 +137,13 @@ struct db_commit {
     size_t active_capacity;
     uint64_t active_bytes;       /* of their memtables */
     uint64_t last_sequence;      /* newest given out */
+    uint64_t sealed_sequence;    /* newest when memtables were sealed last */
     uint64_t dump_attempts;      /* finished dumps, good or bad */
     struct lam_error dump_error; /* of the last dump; code LAM_OK if it went well */
     uint64_t owed_ns;            /* delay that pacing has summed up */
+    uint64_t full_room_at_ns;    /* lam_db.room_at_ns that the next two are about */
+    uint64_t full_since_ns;      /* when it was seen first, */
+    uint64_t full_since_bytes;   /* and active_bytes then */
     uint64_t writes;             /* counters of lam_db_stats */
     uint64_t operations;
     uint64_t wal_bytes;
@@ -174,6 +178,8 @@ struct db_state {
     bool compact_scheduled;
     bool dump_running;         /* one thread dumps at a time */
     bool compact_running;      /* one thread compacts at a time */
+    uint64_t dump_started_ns;  /* of the dump that runs */
+    uint64_t dump_ns_per_kib;  /* what dumps took lately; 0: there was none */
     uint64_t retry_delay_ns;   /* 0: the last background work went well */
     uint64_t retry_at_ns;      /* failed background work is not tried again before */
     int64_t clock_us;          /* highest wall clock seen */
@@ -235,12 +241,15 @@ struct lam_db {
     _Atomic uint64_t durable;     /* newest sequence known synced; written under `sync` */
     _Atomic uint64_t next_number; /* of files and partitions */
     _Atomic bool failed;          /* db_sync.failure is set */
-    _Atomic uint32_t pace;        /* nanoseconds of delay per KiB written */
-    _Atomic bool seal_wanted;     /* db_seal_passed_locked has something to do */
-    _Atomic bool closing;         /* background work ends as soon as it can */
-    _Atomic uint32_t retry;       /* kinds of background work that failed, for another try */
-    struct epochs epochs;         /* of point reads (D8), the file cache and the block cache */
-    uint64_t key_seed;            /* of key hashes in filters and blocks */
+    /* When the running dump should be done, while all places for sealed sets are taken; else 0.
+     * Written under `state`. */
+    _Atomic uint64_t room_at_ns;
+    _Atomic uint32_t pace;    /* nanoseconds of delay per KiB written */
+    _Atomic bool seal_wanted; /* db_seal_passed_locked has something to do */
+    _Atomic bool closing;     /* background work ends as soon as it can */
+    _Atomic uint32_t retry;   /* kinds of background work that failed, for another try */
+    struct epochs epochs;     /* of point reads (D8), the file cache and the block cache */
+    uint64_t key_seed;        /* of key hashes in filters and blocks */
 
     struct mutex open;
     struct cond opened; /* with `open` */
@@ -417,13 +426,14 @@ MUST_CHECK enum lam_code dump_memtable(lam_db *db, lam_partition *p, struct memt
                                        struct sst_output *out, struct lam_error *err);
 struct sst_output_options;
 void dump_output_options(lam_db *db, const lam_partition *p, struct sst_output_options *out);
-/* Seals and dumps everything committed so far; also what waits from before. */
+/* Seals and dumps everything committed before the call; what comes meanwhile is not waited for. */
 MUST_CHECK enum lam_code db_dump_all(lam_db *db, struct lam_error *err);
 /* Does the compaction most in need, if one is due. */
 MUST_CHECK enum lam_code compact_due(lam_db *db, bool *done_out, struct lam_error *err);
-/* Does one step of compacting a partition fully. */
-MUST_CHECK enum lam_code compact_full_step(lam_db *db, lam_partition *p, bool *done_out,
-                                           struct lam_error *err);
+/* Does one step of compacting a partition's files that hold anything up to `sequence` down to the
+ * last level. */
+MUST_CHECK enum lam_code compact_full_step(lam_db *db, lam_partition *p, uint64_t sequence,
+                                           bool *done_out, struct lam_error *err);
 /* Sequences of the open snapshots, ascending and distinct; an owned array. */
 MUST_CHECK enum lam_code db_copy_snapshots(lam_db *db, uint64_t **out, size_t *count_out,
                                            struct lam_error *err);

@@ -10,6 +10,7 @@
 /* Pacing delays are slept in portions of at least this. */
 #define PACE_PORTION_NS 1000000u
 #define PACE_MOST_NS    100000000u
+#define ROOM_MOST_NS    5000000u
 
 /* --- sealing -------------------------------------------------------------------------------- */
 
@@ -113,12 +114,17 @@ enum lam_code db_seal_locked(lam_db *db, struct lam_error *err) {
     }
     /* From here on the set is the dump's: it may be gone as soon as the mutex is free. */
     s->sealed[s->sealed_count++] = set;
+    if (s->sealed_count == DB_SEALED_MAX && s->dump_running)
+        atomic_store_explicit(
+            &db->room_at_ns, s->dump_started_ns + s->dump_ns_per_kib * (s->sealed[0]->bytes / 1024),
+            memory_order_relaxed);
     mutex_unlock(&db->state);
     for (size_t i = 0; i < c->active_count; i++)
         db_partition_unref(c->active[i]);
     free_states(db, states, c->active_count);
     c->active_count = 0;
     c->active_bytes = 0;
+    c->sealed_sequence = c->last_sequence;
     return LAM_OK;
 }
 
@@ -152,10 +158,37 @@ static enum lam_code wait_for_dump_locked(lam_db *db, uint64_t attempts, struct 
     return LAM_OK;
 }
 
+/* While all places for sealed sets are taken, writers fill the active memtables no faster than the
+ * running dump should come to its end: rather than to stop at once and for long when they are
+ * full. */
+static void pace_to_room_locked(lam_db *db, uint64_t room_at) REQUIRES(&db->commit) {
+    struct db_commit *c = db_commit(db);
+    uint64_t now = env_monotonic_ns(db->env);
+    if (c->full_room_at_ns != room_at) {
+        c->full_room_at_ns = room_at;
+        c->full_since_ns = now;
+        c->full_since_bytes = c->active_bytes;
+    }
+    if (room_at <= c->full_since_ns || c->active_bytes < c->full_since_bytes ||
+        c->active_bytes >= db->tuning.rotate_bytes)
+        return;
+    double filled = (double)(c->active_bytes - c->full_since_bytes) /
+                    (double)(db->tuning.rotate_bytes - c->full_since_bytes);
+    uint64_t due = c->full_since_ns + (uint64_t)(filled * (double)(room_at - c->full_since_ns));
+    if (due < now + PACE_PORTION_NS)
+        return;
+    uint64_t sleep = due - now < ROOM_MOST_NS ? due - now : ROOM_MOST_NS;
+    cond_wait_for(&db->room, &db->commit, sleep / 1000);
+    c->stall_us += (env_monotonic_ns(db->env) - now) / 1000;
+}
+
 /* Sleeps off what pacing has asked for. */
 static void pace_locked(lam_db *db, uint64_t bytes) REQUIRES(&db->commit) {
     uint32_t pace = atomic_load_explicit(&db->pace, memory_order_relaxed);
     struct db_commit *c = db_commit(db);
+    uint64_t room_at = atomic_load_explicit(&db->room_at_ns, memory_order_relaxed);
+    if (room_at != 0 && !db->options.manual_background)
+        pace_to_room_locked(db, room_at);
     if (pace == 0 || db->options.manual_background) {
         c->owed_ns = 0;
         return;

@@ -61,10 +61,12 @@ static enum lam_code write_entries(struct memtable *m, struct retain *r, uint64_
     enum lam_code rc = LAM_OK;
     bool cut = false;
     for (it->ops->seek_first(it); it->valid && rc == LAM_OK; it->ops->next(it)) {
-        bool new_key;
-        rc = retain_next_key(r, &it->entry, &new_key, err);
+        enum retain_step step;
+        rc = retain_next(r, &it->entry, &step, err);
         if (rc != LAM_OK)
             break;
+        LAM_ASSERT(step != RETAIN_DISORDER);
+        bool new_key = step == RETAIN_NEW_KEY;
         cut = cut || (new_key && sst_output_size(out) >= cut_bytes);
         if (!retain_entry(r, &it->entry, new_key, false))
             continue;
@@ -244,6 +246,7 @@ static struct sealed_set *begin_dump(lam_db *db) {
         cond_wait(&db->idle, &db->state);
     struct sealed_set *set = s->sealed_count > 0 ? s->sealed[0] : NULL;
     s->dump_running = set != NULL;
+    s->dump_started_ns = env_monotonic_ns(db->env);
     mutex_unlock(&db->state);
     return set;
 }
@@ -252,7 +255,11 @@ static void end_dump(lam_db *db, bool dumped) {
     mutex_lock(&db->state);
     struct db_state *s = db_state(db);
     s->dump_running = false;
+    atomic_store_explicit(&db->room_at_ns, 0, memory_order_relaxed);
     if (dumped) {
+        uint64_t took = env_monotonic_ns(db->env) - s->dump_started_ns;
+        uint64_t each = took / (s->sealed[0]->bytes / 1024 + 1);
+        s->dump_ns_per_kib = s->dump_ns_per_kib ? (s->dump_ns_per_kib + each) / 2 : each;
         s->sealed_count--;
         memmove(s->sealed, s->sealed + 1, s->sealed_count * sizeof s->sealed[0]);
     }
@@ -290,24 +297,34 @@ enum lam_code dump_oldest(lam_db *db, bool *done_out, struct lam_error *err) {
     return rc;
 }
 
-enum lam_code db_dump_all(lam_db *db, struct lam_error *err) {
+/* Seals what was committed before the call, unless somebody has done so meanwhile. */
+static enum lam_code seal_all(lam_db *db, struct lam_error *err) {
     enum lam_code rc;
-    bool done;
+    mutex_lock(&db->commit);
+    uint64_t last = db_commit(db)->last_sequence;
     for (;;) {
-        mutex_lock(&db->commit);
-        bool clean = db_commit(db)->active_count == 0;
+        struct db_commit *c = db_commit(db);
+        bool clean = c->active_count == 0 || c->sealed_sequence > last;
         rc = clean ? LAM_OK : db_seal_locked(db, err);
         mutex_unlock(&db->commit);
         if (rc != LAM_BUSY)
-            break;
+            return rc;
+        bool done;
         TRY(dump_oldest(db, &done, err));
+        mutex_lock(&db->commit);
     }
-    while (rc == LAM_OK) {
-        rc = dump_oldest(db, &done, err);
-        if (rc == LAM_OK && !done)
-            break;
-    }
-    return rc;
+}
+
+enum lam_code db_dump_all(lam_db *db, struct lam_error *err) {
+    TRY(seal_all(db, err));
+    mutex_lock(&db->state);
+    size_t count = db_state(db)->sealed_count;
+    mutex_unlock(&db->state);
+    /* Always the oldest one goes, so after as many all that were there are gone. */
+    bool done = true;
+    while (count-- > 0 && done)
+        TRY(dump_oldest(db, &done, err));
+    return LAM_OK;
 }
 
 enum lam_code lam_db_dump(lam_db *db, struct lam_error *err) {

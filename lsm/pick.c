@@ -10,7 +10,7 @@
 
 #define BOTTOM        (VERSION_LEVELS - 1)
 #define FAN_OUT       10u
-#define L0_JOB_FILES  16u  /* most bytes of level 0 in one job, in output files */
+#define L0_JOB_FILES  6u   /* most bytes of level 0 in one job, in output files */
 #define DENSE_ENTRIES 64u  /* files with fewer entries are not worth a job of their own */
 #define STEP_BYTES    128u /* of a file below, that one step over a hidden row outweighs */
 
@@ -271,6 +271,11 @@ static enum lam_code choose_file(const struct pick_input *in, uint32_t level, st
     return add_overlapping(job, &in->version->levels[job->target], err);
 }
 
+/* Whether the file is meant. */
+static bool is_asked_for(const struct pick_input *in, const struct file_meta *f) {
+    return in->full_upto == 0 || f->properties.sequence_min <= in->full_upto;
+}
+
 /* The file that frees most for the least rewriting below. */
 static struct file_meta *cheapest_file(const struct pick_input *in, uint32_t level) {
     const struct version_level *l = &in->version->levels[level];
@@ -279,7 +284,7 @@ static struct file_meta *cheapest_file(const struct pick_input *in, uint32_t lev
     for (size_t i = 0; i < l->count; i++) {
         double cost = (double)overlap_bytes(&in->version->levels[level + 1], l->files[i]) /
                       (double)weight_of(l->files[i], in->file_bytes);
-        if (!best || cost < best_cost) {
+        if (is_asked_for(in, l->files[i]) && (!best || cost < best_cost)) {
             best = l->files[i];
             best_cost = cost;
         }
@@ -290,9 +295,9 @@ static struct file_meta *cheapest_file(const struct pick_input *in, uint32_t lev
 /* Tombstones that only cost: rewriting the file drops them or brings them nearer to the bottom. */
 static bool is_wasteful(const struct pick_input *in, uint32_t level, const struct file_meta *f) {
     const struct sst_properties *p = &f->properties;
-    if (p->sequence_max > in->oldest_snapshot)
+    if (p->sequence_max > in->oldest_snapshot || !is_asked_for(in, f))
         return false;
-    if (level == BOTTOM && (p->range_tombstones || (in->full && p->deletes)))
+    if (level == BOTTOM && (p->range_tombstones || (in->full_upto && p->deletes)))
         return true;
     return p->entries >= DENSE_ENTRIES && p->deletes * 2 > p->entries;
 }
@@ -303,7 +308,7 @@ static bool is_passed(const struct pick_input *in, uint32_t level, const struct 
     const struct sst_properties *p = &f->properties;
     uint64_t passed = file_meta_passed(f);
     if (passed == 0 || passed < in->passed_steps || p->sequence_max > in->oldest_snapshot ||
-        (p->deletes == 0 && !in->version->ranges))
+        !is_asked_for(in, f) || (p->deletes == 0 && !in->version->ranges))
         return false;
     uint32_t below = level + 1;
     while (level == 0 && below < BOTTOM && in->version->levels[below].count == 0)
@@ -326,14 +331,22 @@ static struct file_meta *find_wasteful(const struct pick_input *in, uint32_t *le
     return NULL;
 }
 
+static bool holds_asked_for(const struct pick_input *in, uint32_t level) {
+    const struct version_level *l = &in->version->levels[level];
+    for (size_t i = 0; i < l->count; i++)
+        if (is_asked_for(in, l->files[i]))
+            return true;
+    return false;
+}
+
 static uint32_t worst_level(const struct pick_input *in, uint32_t base, const uint64_t *targets,
                             double *score_out) {
     uint32_t worst = 0;
     *score_out = 0;
     for (uint32_t level = 0; level < BOTTOM; level++) {
         double score = level_score(in, level, base, targets);
-        if (in->full && in->version->levels[level].count > 0 && score < 1)
-            score = 1;
+        if (in->full_upto)
+            score = !holds_asked_for(in, level) ? 0 : score < 1 ? 1 : score;
         if (score > *score_out) {
             *score_out = score;
             worst = level;

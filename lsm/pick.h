@@ -23,7 +23,8 @@ struct pick_input {
     uint64_t file_bytes;      /* size of an output file */
     uint64_t passed_steps;    /* db_tuning's */
     bool bottom_differs;      /* files of the last level are stored differently (compressed) */
-    bool full;                /* everything down to the last level, due or not */
+    uint64_t full_upto; /* not 0: only files that hold anything up to this sequence, down to the
+                           last level, due or not */
 };
 
 enum pick_kind {

@@ -34,10 +34,16 @@ bool retain_seen_by_all(const struct retain *r, uint64_t sequence) {
     return r->snapshot_count == 0 || sequence <= r->snapshots[0];
 }
 
-enum lam_code retain_next_key(struct retain *r, const struct entry *e, bool *new_key_out,
-                              struct lam_error *err) {
-    *new_key_out = !r->has_key || !slice_eq(buf_slice(&r->key), e->key);
-    if (!*new_key_out)
+enum lam_code retain_next(struct retain *r, const struct entry *e, enum retain_step *step_out,
+                          struct lam_error *err) {
+    int c = r->has_key ? slice_cmp(buf_slice(&r->key), e->key) : -1;
+    *step_out = c < 0 ? RETAIN_NEW_KEY : RETAIN_SAME_KEY;
+    if (c > 0 || (c == 0 && r->sequence < e->sequence)) {
+        *step_out = RETAIN_DISORDER;
+        return LAM_OK;
+    }
+    r->sequence = e->sequence;
+    if (c == 0)
         return LAM_OK;
     buf_reset(&r->key);
     r->has_key = true;

@@ -17,17 +17,22 @@ struct retain {
     const struct range_set *ranges; /* may be NULL; borrowed */
     struct buf key;                 /* of the last entry */
     bool has_key;
-    uint64_t stripe; /* of the last entry */
+    uint64_t sequence; /* of the last entry */
+    uint64_t stripe;   /* of the last entry */
 };
 
 void retain_init(struct retain *r, const uint64_t *snapshots, size_t count,
                  const struct range_set *ranges);
 void retain_fini(struct retain *r);
-/* Entries come in entry order. `new_key_out` tells whether its key differs from the last one's:
- * where a file may be cut. */
-MUST_CHECK enum lam_code retain_next_key(struct retain *r, const struct entry *e, bool *new_key_out,
-                                         struct lam_error *err);
-/* Whether the entry last given to retain_next_key must be kept. */
+enum retain_step {
+    RETAIN_NEW_KEY,  /* a file may be cut before the entry */
+    RETAIN_SAME_KEY, /* an older version of the last one's, or that same version */
+    RETAIN_DISORDER, /* it does not come after the last one: nothing was noted */
+};
+/* Entries come in entry order. */
+MUST_CHECK enum lam_code retain_next(struct retain *r, const struct entry *e,
+                                     enum retain_step *step_out, struct lam_error *err);
+/* Whether the entry last given to retain_next must be kept. */
 bool retain_entry(struct retain *r, const struct entry *e, bool new_key, bool nothing_below);
 /* Whether every reader, now or later, sees what has this sequence. */
 bool retain_seen_by_all(const struct retain *r, uint64_t sequence);

@@ -187,13 +187,12 @@ static enum lam_code set_buf(struct buf *b, struct lam_slice s, struct lam_error
 static enum lam_code note_entry(struct sst_builder *b, const struct entry *entry, uint64_t *hash,
                                 struct lam_error *err) {
     struct sst_properties *p = &b->properties;
-    struct lam_slice last = buf_slice(&b->last_key);
-    LAM_ASSERT(p->entries == 0 ||
-               entry_cmp(last, b->last_sequence, entry->key, entry->sequence) < 0);
+    int c = p->entries == 0 ? -1 : slice_cmp(buf_slice(&b->last_key), entry->key);
+    LAM_ASSERT(c < 0 || (c == 0 && b->last_sequence > entry->sequence));
     *hash = hash_xxh3(entry->key.data, entry->key.size, b->key_seed);
     if (p->entries == 0)
         TRY(set_buf(&b->first_key, entry->key, err));
-    if (p->entries == 0 || !slice_eq(last, entry->key)) {
+    if (c < 0) {
         TRY(MEM_GROW(&b->hashes, &b->hash_capacity, b->hash_count + 1, err));
         b->hashes[b->hash_count++] = *hash;
         TRY(set_buf(&b->last_key, entry->key, err));

@@ -171,9 +171,11 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_iter_status(const lam_iter *iter, struc
 
 /* --- upkeep -------------------------------------------------------------------------------- */
 
-/* Writes all memtables to SSTs and returns when done. */
+/* Writes what was committed before the call to SSTs and returns when done, whatever is written
+ * meanwhile. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_db_dump(lam_db *db, struct lam_error *err);
-/* Compacts a partition (NULL: all) down to its last level and returns when done. */
+/* Compacts what a partition (NULL: each) held before the call down to its last level and returns
+ * when done, whatever is written meanwhile. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_db_compact(lam_db *db, lam_partition *partition,
                                                     struct lam_error *err);
 

@@ -37,7 +37,7 @@ static void choose(void) {
         in.oldest_snapshot = UINT64_MAX;
     pick_job_fini(&job);
     ck_ok(pick_choose(&in, &job, &err), &err);
-    if (!in.full)
+    if (!in.full_upto)
         ck_assert_int_eq(job.kind != PICK_NONE, pick_score(&in) >= 1);
 }
 
@@ -97,7 +97,7 @@ START_TEST(a_gap_between_inputs_takes_what_stands_in_it) {
 END_TEST
 
 START_TEST(level_0_job_is_bounded_and_takes_the_oldest) {
-    in.file_bytes = FILE_BYTES / 8; /* two files a job */
+    in.file_bytes = FILE_BYTES * 2 / 5; /* two files a job */
     struct file_meta *f[6];
     for (uint64_t i = 0; i < 6; i++)
         f[i] = file(0, 10 + i, "b", "d");
@@ -303,7 +303,7 @@ START_TEST(a_file_that_iterators_step_through_goes_once_that_has_cost_more) {
 END_TEST
 
 START_TEST(full_compaction_takes_every_level_down) {
-    in.full = true;
+    in.full_upto = 10;
     file(0, 40, "b", "b");
     file(6, 2, "x", "z");
     choose();
@@ -314,6 +314,25 @@ START_TEST(full_compaction_takes_every_level_down) {
     version = NULL;
     memset(&job, 0, sizeof job);
     file(6, 2, "x", "z");
+    choose();
+    ck_assert_int_eq(job.kind, PICK_NONE);
+    done();
+}
+END_TEST
+
+START_TEST(full_compaction_leaves_what_came_after_it_was_asked_for) {
+    in.full_upto = 10;
+    for (uint64_t i = 40; i < 50; i++)
+        file(0, i, "b", "b")->properties.sequence_min = 11;
+    struct file_meta *later = file(5, 1, "a", "c"), *old = file(5, 2, "m", "p");
+    later->properties.sequence_min = 11;
+    file(6, 3, "n", "o");
+    choose();
+    ck_assert_int_eq(job.kind, PICK_MERGE);
+    ck_assert_uint_eq(job.level, 5);
+    ck_assert_uint_eq(job.inputs[0].count, 1);
+    ck_assert(has(0, old));
+    old->properties.sequence_min = 11;
     choose();
     ck_assert_int_eq(job.kind, PICK_NONE);
     done();
@@ -425,6 +444,8 @@ TEST_MAIN("lsm/pick", nothing_is_due_in_a_small_tree,
           expired_files_wait_for_older_ones_that_are_held_back,
           dense_tombstones_are_due_when_no_snapshot_holds_them,
           a_file_that_iterators_step_through_goes_once_that_has_cost_more,
-          full_compaction_takes_every_level_down, choice_without_memory_is_no_choice_and_stays_due,
+          full_compaction_takes_every_level_down,
+          full_compaction_leaves_what_came_after_it_was_asked_for,
+          choice_without_memory_is_no_choice_and_stays_due,
           huge_last_level_has_a_target_on_every_level,
           tombstone_that_ends_hides_no_file_that_does_not)

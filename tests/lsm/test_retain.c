@@ -59,9 +59,10 @@ START_TEST(no_reader_sees_a_difference) {
         struct retain r;
         retain_init(&r, snapshots, snapshot_count, set);
         for (size_t i = 0; i < n; i++) {
-            bool new_key;
-            ck_ok(retain_next_key(&r, &list[i], &new_key, &err), &err);
-            ck_assert_int_eq(new_key, i == 0 || !slice_eq(list[i].key, list[i - 1].key));
+            enum retain_step step;
+            ck_ok(retain_next(&r, &list[i], &step, &err), &err);
+            bool new_key = i == 0 || !slice_eq(list[i].key, list[i - 1].key);
+            ck_assert_int_eq(step, new_key ? RETAIN_NEW_KEY : RETAIN_SAME_KEY);
             kept[i] = retain_entry(&r, &list[i], new_key, nothing_below);
             dropped += !kept[i];
         }
@@ -83,12 +84,12 @@ START_TEST(tombstone_stays_while_something_may_lie_below_or_a_snapshot_is_older)
     uint64_t snapshot = 5;
     struct entry e = entry_of("k", 7, ENTRY_DELETE);
     struct retain r;
-    bool new_key;
+    enum retain_step step;
     for (int open = 0; open < 2; open++)
         for (int below = 0; below < 2; below++) {
             retain_init(&r, &snapshot, (size_t)open, NULL);
-            ck_ok(retain_next_key(&r, &e, &new_key, &err), &err);
-            ck_assert_int_eq(retain_entry(&r, &e, new_key, !below), below || open);
+            ck_ok(retain_next(&r, &e, &step, &err), &err);
+            ck_assert_int_eq(retain_entry(&r, &e, step == RETAIN_NEW_KEY, !below), below || open);
             retain_fini(&r);
         }
 }
@@ -112,6 +113,29 @@ START_TEST(repeated_range_tombstones_of_a_stripe_become_one) {
 }
 END_TEST
 
+START_TEST(entries_that_do_not_come_in_order_are_told_of) {
+    static const struct {
+        const char *key;
+        uint64_t sequence;
+        enum retain_step step;
+    } cases[] = {
+        {"b", 5, RETAIN_NEW_KEY},  {"b", 4, RETAIN_SAME_KEY}, {"b", 4, RETAIN_SAME_KEY},
+        {"b", 5, RETAIN_DISORDER}, {"a", 9, RETAIN_DISORDER}, {"b", 3, RETAIN_SAME_KEY},
+        {"ba", 9, RETAIN_NEW_KEY}, {"b", 1, RETAIN_DISORDER},
+    };
+    struct retain r;
+    retain_init(&r, NULL, 0, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct entry e = entry_of(cases[i].key, cases[i].sequence, ENTRY_PUT);
+        enum retain_step step;
+        ck_ok(retain_next(&r, &e, &step, &err), &err);
+        ck_assert_int_eq(step, cases[i].step);
+    }
+    retain_fini(&r);
+}
+END_TEST
+
 TEST_MAIN("lsm/retain", no_reader_sees_a_difference,
           tombstone_stays_while_something_may_lie_below_or_a_snapshot_is_older,
-          repeated_range_tombstones_of_a_stripe_become_one)
+          repeated_range_tombstones_of_a_stripe_become_one,
+          entries_that_do_not_come_in_order_are_told_of)
