@@ -39,6 +39,7 @@ enum mutex_rank {
     RANK_STORE = 65,       /* catalog: writers of one entity store */
     RANK_DB_COMMIT = 70,   /* lsm: the write path */
     RANK_CLOCK = 75,       /* catalog: snowflake generator, taken inside a commit */
+    RANK_DB_LOG = 77,      /* lsm: one log segment is made at a time */
     RANK_DB_MANIFEST = 80, /* lsm: one manifest edit at a time */
     RANK_DB_STATE = 85,    /* lsm: partitions, versions, snapshots */
     RANK_DB_SYNC = 90,     /* lsm: group of waiting sync commits */

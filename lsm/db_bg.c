@@ -312,10 +312,16 @@ void db_bg_kick(lam_db *db, bool now) {
         submit(db, LAM_LANE_COMPACT, compact_task, &db->compact_task);
 }
 
+void db_bg_prepare_log(lam_db *db) {
+    if (!atomic_load(&db->closing) && !db->options.manual_background)
+        submit(db, LAM_LANE_LOG, db_wal_prepare, &db->log_task);
+}
+
 void db_bg_stop(lam_db *db) {
     atomic_store(&db->closing, true);
     db->env->ops->cancel(db->env, &db->dump_task);
     db->env->ops->cancel(db->env, &db->compact_task);
+    db->env->ops->cancel(db->env, &db->log_task);
 }
 
 /* --- compaction on demand ------------------------------------------------------------------- */

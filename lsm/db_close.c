@@ -37,6 +37,7 @@ NO_THREAD_SAFETY void db_teardown(lam_db *db) {
     mem_free(s->by_number);
     mem_free(s->by_name);
     db_segment_unref(c->segment);
+    db_segment_unref(db->log_guarded_.next);
     for (size_t i = 0; i < y->count; i++)
         db_segment_unref(y->segments[i]);
     mem_free(y->segments);

@@ -9,6 +9,7 @@
  *
  *   open      RANK_DB_OPEN      objects of the layers above
  *   commit    RANK_DB_COMMIT    the write path: active memtables, log segment, sequences
+ *   log       RANK_DB_LOG       making of log segments, one at a time and by rising number
  *   manifest  RANK_DB_MANIFEST  one manifest edit at a time; who changes a version or the set of
  *                               partitions holds it from reading the old to installing the new
  *   state     RANK_DB_STATE     what readers pick up: partitions, read states, snapshots
@@ -131,6 +132,7 @@ struct db_segment {
 /* Guarded by `commit`. */
 struct db_commit {
     struct db_segment *segment; /* current; NULL after a failed append; owned reference */
+    bool next_asked;            /* a segment to follow it was asked for */
     struct lam_batch scratch;   /* of lam_put and lam_delete */
     lam_partition **active;     /* partitions with an active memtable; owned references */
     size_t active_count;
@@ -148,6 +150,12 @@ struct db_commit {
     uint64_t operations;
     uint64_t wal_bytes;
     uint64_t stall_us;
+};
+
+/* Guarded by `log`. */
+struct db_log {
+    struct db_segment *next; /* empty, named by the manifest, to be the current one after the next
+                                roll; NULL: none; owned reference */
 };
 
 /* Guarded by `manifest`. */
@@ -189,7 +197,8 @@ struct db_state {
 
 /* Guarded by `sync`. */
 struct db_sync {
-    struct db_segment **segments; /* ascending numbers, the last one current; owned references */
+    struct db_segment **segments; /* ascending numbers, current one and a prepared one last; owned
+                                     references */
     size_t count;
     size_t capacity;
     bool running;             /* a leader is syncing */
@@ -236,6 +245,7 @@ struct lam_db {
     struct db_tuning tuning;
     struct db_task dump_task;
     struct db_task compact_task;
+    struct db_task log_task;
 
     _Atomic uint64_t published;   /* newest sequence readers see; release by the committer */
     _Atomic uint64_t durable;     /* newest sequence known synced; written under `sync` */
@@ -257,6 +267,8 @@ struct lam_db {
     struct mutex commit;
     struct cond room; /* with `commit`: a dump ended, or pacing */
     struct db_commit commit_guarded_;
+    struct mutex log;
+    struct db_log log_guarded_;
     struct mutex manifest;
     struct db_manifest manifest_guarded_;
     struct mutex state;
@@ -274,6 +286,9 @@ static inline struct db_objects *db_objects(lam_db *db) REQUIRES(&db->open) {
 }
 static inline struct db_commit *db_commit(lam_db *db) REQUIRES(&db->commit) {
     return &db->commit_guarded_;
+}
+static inline struct db_log *db_log(lam_db *db) REQUIRES(&db->log) {
+    return &db->log_guarded_;
 }
 static inline struct db_manifest *db_manifest(lam_db *db) REQUIRES(&db->manifest) {
     return &db->manifest_guarded_;
@@ -353,10 +368,19 @@ struct version *db_version_of(lam_partition *p);
  */
 
 void db_segment_unref(struct db_segment *s); /* NULL is allowed */
-/* Opens segment `number` and lists it for syncing; the manifest does not know it yet. */
-MUST_CHECK enum lam_code db_wal_open(lam_db *db, uint64_t number, uint64_t min_bytes,
-                                     struct db_segment **segment_out, struct lam_error *err);
-/* Ends the current segment and begins one with room for `payload_bytes`, named by the manifest. */
+/* Makes a segment of the next number and lists it for syncing; the manifest does not know it yet.
+ */
+MUST_CHECK enum lam_code db_wal_open(lam_db *db, uint64_t min_bytes,
+                                     struct db_segment **segment_out, struct lam_error *err)
+    REQUIRES(&db->log);
+/* Whether it is time to prepare the segment that will follow the current one; true once for each.
+ */
+bool db_wal_wants_next_locked(lam_db *db) REQUIRES(&db->commit);
+/* Prepares it, as far as that can be: a roll that finds none makes its own. A task of the log's
+ * lane; `arg` is the db_task. */
+void db_wal_prepare(void *arg);
+/* Ends the current segment and begins one with room for `payload_bytes`, named by the manifest: the
+ * prepared one, if it is there and large enough. */
 MUST_CHECK enum lam_code db_wal_roll_locked(lam_db *db, uint64_t payload_bytes,
                                             struct lam_error *err) REQUIRES(&db->commit);
 /* Segments below `floor` are not needed any more: keeps some for recycling, removes the rest. */
@@ -460,7 +484,9 @@ void db_bg_tell(lam_db *db);
 void db_note_passed(lam_db *db, lam_partition *p, const struct read_state *s);
 /* Seals the active memtables if iterators stepped over much in one of them; whether it did. */
 bool db_seal_passed_locked(lam_db *db) REQUIRES(&db->commit);
-/* Waits until no dump or compaction runs and none will start. */
+/* Has the segment after the current one prepared. No lock held. */
+void db_bg_prepare_log(lam_db *db);
+/* Waits until no background work runs and none will start. */
 void db_bg_stop(lam_db *db);
 /* Tells waiting writers how a dump went. */
 void db_bg_dump_done(lam_db *db, enum lam_code code, const struct lam_error *error);

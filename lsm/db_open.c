@@ -195,6 +195,7 @@ static enum lam_code take_lock(lam_db *db, struct lam_error *err) {
 static void init_locks(lam_db *db) {
     mutex_init(&db->open, RANK_DB_OPEN);
     mutex_init(&db->commit, RANK_DB_COMMIT);
+    mutex_init(&db->log, RANK_DB_LOG);
     mutex_init(&db->manifest, RANK_DB_MANIFEST);
     mutex_init(&db->state, RANK_DB_STATE);
     mutex_init(&db->sync, RANK_DB_SYNC);
@@ -209,6 +210,7 @@ static void init_locks(lam_db *db) {
 static void fini_locks(lam_db *db) {
     mutex_fini(&db->open);
     mutex_fini(&db->commit);
+    mutex_fini(&db->log);
     mutex_fini(&db->manifest);
     mutex_fini(&db->state);
     mutex_fini(&db->sync);
@@ -244,6 +246,7 @@ static enum lam_code db_new(const char *path, const struct lam_options *options,
     db_tuning_for(options->memory_budget, &db->tuning);
     db->dump_task.db = db;
     db->compact_task.db = db;
+    db->log_task.db = db;
     init_locks(db);
     *out = db;
     return LAM_OK;

@@ -35,8 +35,8 @@ static struct db_segment *first_unsynced_locked(lam_db *db, bool *finished_out)
 static void lead_locked(lam_db *db) REQUIRES(&db->sync) {
     struct db_sync *s = db_sync(db);
     s->running = true;
-    /* Read before the segments: all these records are in segments listed by now, and if the first
-     * unsynced one is not finished, it is the last of them. */
+    /* Read before the segments: all these records are in segments listed by now, and the first
+     * unsynced one that is not finished holds the last of them. */
     uint64_t target = db_published(db);
     bool finished = true;
     enum lam_code rc = LAM_OK;

@@ -41,13 +41,36 @@ static enum lam_code open_writer(lam_db *db, struct db_segment *segment, struct 
     return rc;
 }
 
-enum lam_code db_wal_open(lam_db *db, uint64_t number, uint64_t min_bytes,
-                          struct db_segment **segment_out, struct lam_error *err) {
+static enum lam_code list_segment(lam_db *db, struct db_segment *segment, struct lam_error *err) {
+    mutex_lock(&db->sync);
+    struct db_sync *s = db_sync(db);
+    LAM_ASSERT(s->count == 0 || s->segments[s->count - 1]->number < segment->number);
+    enum lam_code rc = MEM_GROW(&s->segments, &s->capacity, s->count + 1, err);
+    if (rc == LAM_OK) {
+        atomic_fetch_add(&segment->refs, 1);
+        s->segments[s->count++] = segment;
+    }
+    mutex_unlock(&db->sync);
+    return rc;
+}
+
+static void unlist_segment(lam_db *db, struct db_segment *last) {
+    mutex_lock(&db->sync);
+    struct db_sync *s = db_sync(db);
+    LAM_ASSERT(s->count > 0 && s->segments[s->count - 1] == last);
+    s->count--;
+    mutex_unlock(&db->sync);
+    db_segment_unref(last);
+}
+
+/* Makes the file of the next number. */
+static enum lam_code open_segment(lam_db *db, uint64_t min_bytes, struct db_segment **segment_out,
+                                  struct lam_error *err) REQUIRES(&db->log) {
     struct db_segment *segment = mem_calloc(1, sizeof *segment);
     if (!segment)
         return mem_fail(err, sizeof *segment);
     atomic_init(&segment->refs, 1);
-    segment->number = number;
+    segment->number = db_next_number(db);
     segment->bytes = min_bytes > db->tuning.segment_bytes ? min_bytes : db->tuning.segment_bytes;
     struct lam_error cause = {0};
     enum lam_code rc = open_writer(db, segment, &cause);
@@ -56,19 +79,21 @@ enum lam_code db_wal_open(lam_db *db, uint64_t number, uint64_t min_bytes,
         memset(&cause, 0, sizeof cause);
         rc = open_writer(db, segment, &cause);
     }
-    if (rc != LAM_OK && err)
-        *err = cause;
-    if (rc == LAM_OK) {
-        mutex_lock(&db->sync);
-        struct db_sync *s = db_sync(db);
-        LAM_ASSERT(s->count == 0 || s->segments[s->count - 1]->number < number);
-        rc = MEM_GROW(&s->segments, &s->capacity, s->count + 1, err);
-        if (rc == LAM_OK) {
-            atomic_fetch_add(&segment->refs, 1);
-            s->segments[s->count++] = segment;
-        }
-        mutex_unlock(&db->sync);
+    if (rc != LAM_OK) {
+        if (err)
+            *err = cause;
+        db_segment_unref(segment);
+        return rc;
     }
+    *segment_out = segment;
+    return LAM_OK;
+}
+
+enum lam_code db_wal_open(lam_db *db, uint64_t min_bytes, struct db_segment **segment_out,
+                          struct lam_error *err) {
+    struct db_segment *segment;
+    TRY(open_segment(db, min_bytes, &segment, err));
+    enum lam_code rc = list_segment(db, segment, err);
     if (rc != LAM_OK) {
         db_segment_unref(segment);
         return rc;
@@ -77,47 +102,102 @@ enum lam_code db_wal_open(lam_db *db, uint64_t number, uint64_t min_bytes,
     return LAM_OK;
 }
 
-/* Gives up a segment that was opened last and that no edit names. */
-static void forget_segment(lam_db *db, struct db_segment *fresh) {
+/* Lists the segment and names it. A manifest rewrite names what is listed, so it sees neither or
+ * both. */
+static enum lam_code name_segment(lam_db *db, struct db_segment *fresh, struct lam_error *err)
+    REQUIRES(&db->log) {
+    struct manifest_wal wal = {fresh->number, 0, 0};
+    struct manifest_edit edit = {.wals = &wal, .wals_count = 1};
+    mutex_lock(&db->manifest);
+    enum lam_code rc = list_segment(db, fresh, err);
+    if (rc == LAM_OK) {
+        rc = db_manifest_append_locked(db, &edit, err);
+        if (rc != LAM_OK && rc != LAM_UNKNOWN_OUTCOME)
+            unlist_segment(db, fresh);
+    }
+    mutex_unlock(&db->manifest);
+    return rc;
+}
+
+/* Gives up the file of a segment that no edit names. */
+static void forget_segment(lam_db *db, const struct db_segment *fresh) {
     struct buf path = {0};
     const char *text;
-    mutex_lock(&db->sync);
-    struct db_sync *s = db_sync(db);
-    LAM_ASSERT(s->count > 0 && s->segments[s->count - 1] == fresh);
-    s->count--;
-    mutex_unlock(&db->sync);
     if (filename_path(&path, db->path, FILE_WAL, fresh->number, &text, NULL) == LAM_OK)
         IGNORE(env_file_remove(db->env, text, NULL), "an orphan goes at the next open");
     buf_fini(&path);
-    db_segment_unref(fresh);
 }
 
-enum lam_code db_wal_roll_locked(lam_db *db, uint64_t payload_bytes, struct lam_error *err) {
-    struct db_commit *c = db_commit(db);
+/* A segment that may be written to. */
+static enum lam_code make_segment(lam_db *db, uint64_t min_bytes, struct db_segment **out,
+                                  struct lam_error *err) REQUIRES(&db->log) {
     struct db_segment *fresh;
-    uint64_t need = payload_bytes + WAL_RECORD_OVERHEAD + SEGMENT_SLACK;
-    uint64_t number = db_next_number(db);
-    TRY(db_wal_open(db, number, need, &fresh, err));
+    TRY(open_segment(db, min_bytes, &fresh, err));
     /* Named before its first record: what recovery finds unnamed holds nothing. */
-    struct manifest_wal wal = {number, 0, 0};
-    struct manifest_edit edit = {.wals = &wal, .wals_count = 1};
-    mutex_lock(&db->manifest);
-    enum lam_code rc = db_manifest_append_locked(db, &edit, err);
-    mutex_unlock(&db->manifest);
+    enum lam_code rc = name_segment(db, fresh, err);
     if (rc != LAM_OK) {
         if (rc != LAM_UNKNOWN_OUTCOME)
             forget_segment(db, fresh);
         db_segment_unref(fresh);
         return rc;
     }
-    struct db_segment *old = c->segment;
-    c->segment = fresh;
-    if (old) {
-        mutex_lock(&db->sync);
-        old->finished = true;
-        mutex_unlock(&db->sync);
-        db_segment_unref(old);
+    *out = fresh;
+    return LAM_OK;
+}
+
+static void finish_segment(lam_db *db, struct db_segment *s) {
+    if (!s)
+        return;
+    mutex_lock(&db->sync);
+    s->finished = true;
+    mutex_unlock(&db->sync);
+    db_segment_unref(s);
+}
+
+/* The prepared segment, if it is large enough; one that is not stays in the log without a record,
+ * since numbers go by the order of records. */
+static struct db_segment *take_next(lam_db *db, uint64_t min_bytes) REQUIRES(&db->log) {
+    struct db_segment *next = db_log(db)->next;
+    db_log(db)->next = NULL;
+    if (next && next->bytes < min_bytes) {
+        finish_segment(db, next);
+        next = NULL;
     }
+    return next;
+}
+
+bool db_wal_wants_next_locked(lam_db *db) {
+    struct db_commit *c = db_commit(db);
+    bool soon = wal_writer_end(c->segment->writer) >= c->segment->bytes / 2 ||
+                c->active_bytes >= db->tuning.rotate_bytes / 4 * 3;
+    if (!soon || c->next_asked)
+        return false;
+    c->next_asked = true;
+    return true;
+}
+
+void db_wal_prepare(void *arg) {
+    lam_db *db = ((struct db_task *)arg)->db;
+    mutex_lock(&db->log);
+    struct db_log *l = db_log(db);
+    if (!l->next && !atomic_load(&db->closing) && !atomic_load(&db->failed))
+        IGNORE(make_segment(db, 0, &l->next, NULL), "the roll tries itself, and tells");
+    mutex_unlock(&db->log);
+}
+
+enum lam_code db_wal_roll_locked(lam_db *db, uint64_t payload_bytes, struct lam_error *err) {
+    struct db_commit *c = db_commit(db);
+    uint64_t need = payload_bytes + WAL_RECORD_OVERHEAD + SEGMENT_SLACK;
+    enum lam_code rc = LAM_OK;
+    mutex_lock(&db->log);
+    struct db_segment *fresh = take_next(db, need);
+    if (!fresh)
+        rc = make_segment(db, need, &fresh, err);
+    mutex_unlock(&db->log);
+    TRY(rc);
+    finish_segment(db, c->segment);
+    c->segment = fresh;
+    c->next_asked = false;
     return LAM_OK;
 }
 

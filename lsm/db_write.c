@@ -335,6 +335,7 @@ struct commit_call {
     void *stamp_arg;
     uint64_t sequence; /* out: last of the batch */
     bool sealed;       /* out: background work is due */
+    bool wants_next;   /* out: the log will need another segment */
 };
 
 static enum lam_code commit_locked(lam_db *db, struct commit_call *call, struct lam_error *err)
@@ -355,6 +356,7 @@ static enum lam_code commit_locked(lam_db *db, struct commit_call *call, struct 
     TRY(reserve_locked(db, b, err));
     uint64_t first = c->last_sequence + 1;
     TRY(append_locked(db, b, first, err));
+    call->wants_next = db_wal_wants_next_locked(db);
     insert_locked(db, b, first);
     c->last_sequence += b->count;
     c->writes++;
@@ -376,6 +378,8 @@ static enum lam_code finish_commit(lam_db *db, const struct lam_write_options *o
         *sequence_out = call->sequence;
     if (rc == LAM_OK && d == LAM_DURABILITY_SYNC)
         rc = db_sync_to(db, call->sequence, err);
+    if (call->wants_next)
+        db_bg_prepare_log(db);
     if (call->sealed || atomic_load_explicit(&db->retry, memory_order_relaxed))
         db_bg_kick(db, false);
     return rc;

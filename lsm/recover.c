@@ -224,7 +224,10 @@ static enum lam_code next_segment_locked(lam_db *db, uint64_t payload_bytes, str
     REQUIRES(&db->commit) {
     struct db_commit *c = db_commit(db);
     struct db_segment *fresh;
-    TRY(db_wal_open(db, db_next_number(db), payload_bytes, &fresh, err));
+    mutex_lock(&db->log);
+    enum lam_code rc = db_wal_open(db, payload_bytes, &fresh, err);
+    mutex_unlock(&db->log);
+    TRY(rc);
     if (c->segment) {
         mutex_lock(&db->sync);
         c->segment->finished = true;

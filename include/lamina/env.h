@@ -41,7 +41,8 @@ enum lam_lane {
     LAM_LANE_DUMP = 0,
     LAM_LANE_COMPACT = 1,
     LAM_LANE_FLUSH = 2,
-    LAM_LANE_COUNT = 3,
+    LAM_LANE_LOG = 3,
+    LAM_LANE_COUNT = 4,
 };
 
 typedef void (*lam_task_fn)(void *arg);

@@ -691,11 +691,11 @@ static bool threads_run(enum script_part part) {
 
 static void thread_creation(void) {
     for (int part = 0; part < SCRIPT_PARTS; part++)
-        for (uint64_t nth = 0; nth <= 3; nth++)
+        for (uint64_t nth = 0; nth <= 4; nth++)
             for (int sticky = 0; sticky <= (nth > 0); sticky++) {
                 char name[64];
-                /* Dump and compaction; flush policies, too. */
-                if (nth > (part == SCRIPT_SQL ? 3 : 2))
+                /* Dump, compaction and log; flush policies, too. */
+                if (nth > (part == SCRIPT_SQL ? 4 : 3))
                     continue;
                 snprintf(name, sizeof name, "%s without thread %" PRIu64 "%s", part_names[part],
                          nth, sticky ? " and later" : "");
