@@ -171,22 +171,24 @@ START_TEST(h23_files_are_never_the_standard_streams) {
 }
 END_TEST
 
-/* Mappings of files below the test's directory. */
+/* Mappings of files below the test's directory, but those of the log. */
 static unsigned count_mappings(void) {
     char line[1024];
     unsigned n = 0;
     FILE *maps = fopen("/proc/self/maps", "r");
     ck_assert_ptr_nonnull(maps);
     while (fgets(line, sizeof line, maps))
-        n += strstr(line, test_dir()) != NULL;
+        n += strstr(line, test_dir()) != NULL && strstr(line, ".wal") == NULL;
     fclose(maps);
     return n;
 }
 
 /* LevelDB on macOS (a bounty of Bitcoin's): pages of a mapped file were written back torn. No file
- * of a database is mapped, for writing or reading: nothing is written that no call asked for, and a
- * file cut by somebody else is an error, not a SIGBUS. Seen if any reader or writer maps. */
-START_TEST(h26_no_file_is_mapped) {
+ * of a database is mapped but a window of its log, where a torn page is a torn record and no call's
+ * success says more: what counts is written back by a sync, and a store is asked for beforehand
+ * (base/env_posix_log.h). Elsewhere nothing is written that no call asked for, and a file cut by
+ * somebody else is an error, not a SIGBUS. Seen if any other reader or writer maps. */
+START_TEST(h26_no_file_but_the_log_is_mapped) {
     lam_db *db;
     lam_session *s;
     const char *sql = "CREATE TABLE t (id INT PRIMARY KEY, v TEXT);"
@@ -206,4 +208,4 @@ START_TEST(h26_no_file_is_mapped) {
 END_TEST
 
 TEST_MAIN("crash/museum_os", h22_second_opening_is_refused_and_takes_no_lock_away,
-          h23_files_are_never_the_standard_streams, h26_no_file_is_mapped)
+          h23_files_are_never_the_standard_streams, h26_no_file_but_the_log_is_mapped)
