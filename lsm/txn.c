@@ -288,9 +288,10 @@ static enum lam_code attempt(struct check *c, lam_txn *txn, const struct lam_wri
 
 static enum lam_code commit(lam_txn *txn, const struct lam_write_options *options,
                             uint64_t *sequence_out, struct lam_error *err) {
-    if (txn->writes.count == 0 && !txn->read_for_update) {
+    /* It has seen one moment, whatever came after; or nothing can have come. */
+    if (txn->writes.count == 0 && (!txn->read_for_update || txn->db->options.read_only)) {
         *sequence_out = txn->snapshot->sequence;
-        return LAM_OK; /* it has seen one moment, whatever came after */
+        return LAM_OK;
     }
     struct check c;
     TRY(check_init(&c, txn, err));

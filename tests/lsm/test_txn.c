@@ -484,6 +484,7 @@ START_TEST(read_only_database_serves_transactions_that_only_read) {
     ck_ok(lam_partition_open(db, "q", &other, &err), &err);
     lam_txn *t = begin(true);
     ck_assert_str_eq(has(t, "a"), "1");
+    for_update(t, "a");
     ck_ok(commit(t), &err);
     t = begin(false);
     txn_put(t, "a", "2");
