@@ -10,9 +10,9 @@
 
 struct file_meta;
 struct gc {
-    lam_env *env;              /* borrowed */
-    const char *dir;           /* borrowed */
-    struct mutex mu;           /* RANK_LEAF */
+    lam_env *env;    /* borrowed */
+    const char *dir; /* borrowed */
+    struct mutex mu; /* RANK_LEAF */
     struct gc_queue {
         struct file_meta *head; /* linked by gc_next; owned */
     } guarded_;
