@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -122,6 +123,14 @@ void posix_init(void) {
     LAM_ASSERT(rc == 0);
 }
 
+static uint64_t descriptor_limit(lam_env *env) {
+    (void)env;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return 0;
+    return limit.rlim_cur;
+}
+
 static const struct lam_env_ops ops = {
     .file_open = posix_file_open,
     .file_close = posix_file_close,
@@ -147,6 +156,7 @@ static const struct lam_env_ops ops = {
     .submit = posix_submit,
     .cancel = posix_cancel,
     .process_id = process_id,
+    .descriptor_limit = descriptor_limit,
 };
 
 lam_env *lam_env_posix(void) {

@@ -19,7 +19,8 @@ struct compaction {
     lam_partition *partition;
     struct version *version; /* that the job was picked from; owned reference */
     struct pick_job job;
-    uint64_t *snapshots; /* owned */
+    const struct compact_range *range; /* NULL: what is due; borrowed */
+    uint64_t *snapshots;               /* owned */
     size_t snapshot_count;
     struct retain retain;
     struct range_tombstone *ranges; /* of the inputs, kept ones first; owned */
@@ -169,8 +170,8 @@ static enum lam_code merge_entries(struct compaction *c, struct cursor_iter *mer
     for (merge->ops->seek_first(merge); merge->valid; merge->ops->next(merge)) {
         const struct entry *e = &merge->entry;
         enum retain_step step;
-        if (++seen % CLOSING_CHECK == 0 && atomic_load(&c->db->closing))
-            return ERR(err, LAM_BUSY, "compaction: the database is closing");
+        if (++seen % CLOSING_CHECK == 0)
+            TRY(compact_check_end(c->db, c->range, err));
         TRY(retain_next(&c->retain, e, &step, err));
         if (step == RETAIN_DISORDER)
             return find_disorder(c, err);
@@ -307,21 +308,61 @@ static enum lam_code publish(struct compaction *c, struct lam_error *err) {
     return rc;
 }
 
-static void count_job(const struct compaction *c) {
+static void count_job(const struct compaction *c, uint64_t duration_us) {
+    bool merge = c->job.kind == PICK_MERGE, move = c->job.kind == PICK_MOVE;
+    struct work_counters done = {
+        .compactions = !move,
+        .compaction_us = duration_us,
+        .compaction_read_bytes = merge ? c->job.inputs[0].bytes + c->job.inputs[1].bytes : 0,
+        .compaction_write_bytes = c->output.bytes,
+        .trivial_moves = move ? c->job.inputs[0].count : 0,
+    };
     mutex_lock(&c->db->state);
     struct lam_stats *s = &db_state(c->db)->stats;
-    if (c->job.kind == PICK_MOVE) {
-        s->trivial_moves += c->job.inputs[0].count;
-    } else {
-        s->compactions++;
-        if (c->job.kind == PICK_MERGE)
-            s->compaction_read_bytes += c->job.inputs[0].bytes + c->job.inputs[1].bytes;
-        s->compaction_write_bytes += c->output.bytes;
-    }
+    struct work_counters *w = &c->partition->counters.work;
+    s->trivial_moves += done.trivial_moves;
+    s->compactions += done.compactions;
+    s->compaction_read_bytes += done.compaction_read_bytes;
+    s->compaction_write_bytes += done.compaction_write_bytes;
+    w->trivial_moves += done.trivial_moves;
+    w->compactions += done.compactions;
+    w->compaction_us += done.compaction_us;
+    w->compaction_read_bytes += done.compaction_read_bytes;
+    w->compaction_write_bytes += done.compaction_write_bytes;
     mutex_unlock(&c->db->state);
 }
 
-static enum lam_code run_job(struct compaction *c, struct lam_error *err) {
+/* Tells of the job's begin, or of its end. */
+static void tell(const struct compaction *c, enum lam_event_kind kind, uint64_t duration_us,
+                 enum lam_code code, const struct lam_error *cause) {
+    const struct pick_job *j = &c->job;
+    bool done = kind == LAM_EVENT_COMPACTION_END && code == LAM_OK;
+    bool move = j->kind == PICK_MOVE;
+    struct lam_event e = {
+        .kind = kind,
+        .partition = c->partition->name,
+        .job = j->kind == PICK_MERGE ? LAM_COMPACTION_MERGE
+               : move                ? LAM_COMPACTION_MOVE
+                                     : LAM_COMPACTION_DROP,
+        .level = j->level,
+        .target = j->target,
+        .input_files = j->inputs[0].count + j->inputs[1].count,
+        .input_bytes = j->inputs[0].bytes + j->inputs[1].bytes,
+        .output_files = !done  ? 0
+                        : move ? j->inputs[0].count
+                               : c->output.file_count,
+        .output_bytes = !done  ? 0
+                        : move ? j->inputs[0].bytes
+                               : c->output.bytes,
+        .duration_us = duration_us,
+        .code = code,
+        .message = cause ? cause->message : NULL,
+    };
+    notify_event(&c->db->notify, &e);
+    notify_kick(&c->db->notify);
+}
+
+static enum lam_code work(struct compaction *c, struct lam_error *err) {
     enum lam_code rc = LAM_OK;
     TRY(db_copy_snapshots(c->db, &c->snapshots, &c->snapshot_count, err));
     /* Every tombstone in a file may speak, also one that is not in the job: it is as durable. */
@@ -330,22 +371,36 @@ static enum lam_code run_job(struct compaction *c, struct lam_error *err) {
         rc = write_outputs(c, err);
     if (rc == LAM_OK)
         rc = publish(c, err);
+    return rc;
+}
+
+static enum lam_code run_job(struct compaction *c, struct lam_error *err) {
+    struct lam_error cause = {0};
+    tell(c, LAM_EVENT_COMPACTION_BEGIN, 0, LAM_OK, NULL);
+    uint64_t start_ns = env_monotonic_ns(c->db->env);
+    enum lam_code rc = work(c, &cause);
+    uint64_t us = db_note_work_us(c->db, DB_LATENCY_COMPACTION, start_ns);
     if (rc == LAM_OK)
-        count_job(c);
+        count_job(c, us);
+    else if (err)
+        *err = cause;
+    tell(c, LAM_EVENT_COMPACTION_END, us, rc, &cause);
     return rc;
 }
 
 /* Picks for one partition and does it. The compaction turn is the caller's. */
 static enum lam_code compact_partition(lam_db *db, lam_partition *p, uint64_t full_upto,
-                                       bool *done_out, struct lam_error *err) {
-    struct compaction c = {.db = db, .partition = p, .version = db_version_of(p)};
+                                       const struct compact_range *range, bool *done_out,
+                                       struct lam_error *err) {
+    struct compaction c = {.db = db, .partition = p, .range = range, .version = db_version_of(p)};
     *done_out = false;
     if (!c.version)
         return LAM_OK;
     struct pick_input in;
     db_pick_input(db, p, c.version, &in);
     in.full_upto = full_upto;
-    enum lam_code rc = pick_choose(&in, &c.job, err);
+    enum lam_code rc =
+        range ? pick_in_range(&in, &range->keys, &c.job, err) : pick_choose(&in, &c.job, err);
     if (rc == LAM_OK && c.job.kind != PICK_NONE) {
         rc = run_job(&c, err);
         *done_out = rc == LAM_OK;
@@ -381,7 +436,7 @@ enum lam_code compact_due(lam_db *db, bool *done_out, struct lam_error *err) {
     begin_turn(db);
     lam_partition *p = db_most_due(db);
     if (p) {
-        rc = compact_partition(db, p, 0, done_out, err);
+        rc = compact_partition(db, p, 0, NULL, done_out, err);
         if (rc == LAM_OK && !*done_out) {
             /* Its score promised more than there is to do. */
             mutex_lock(&db->state);
@@ -400,7 +455,15 @@ enum lam_code compact_due(lam_db *db, bool *done_out, struct lam_error *err) {
 enum lam_code compact_full_step(lam_db *db, lam_partition *p, uint64_t sequence, bool *done_out,
                                 struct lam_error *err) {
     begin_turn(db);
-    enum lam_code rc = compact_partition(db, p, sequence, done_out, err);
+    enum lam_code rc = compact_partition(db, p, sequence, NULL, done_out, err);
+    end_turn(db);
+    return rc;
+}
+
+enum lam_code compact_range_step(lam_db *db, lam_partition *p, const struct compact_range *range,
+                                 bool *done_out, struct lam_error *err) {
+    begin_turn(db);
+    enum lam_code rc = compact_partition(db, p, 0, range, done_out, err);
     end_turn(db);
     return rc;
 }

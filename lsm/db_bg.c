@@ -108,8 +108,20 @@ static uint64_t square(uint64_t x) {
     return x * x;
 }
 
+/* Commits are slowed from now on, or no more. */
+static void note_pace_locked(lam_db *db, bool slowed) REQUIRES(&db->state) {
+    struct db_state *s = db_state(db);
+    uint64_t now = env_monotonic_ns(db->env);
+    struct lam_event e = {.kind = slowed ? LAM_EVENT_STALL_BEGIN : LAM_EVENT_STALL_END,
+                          .stall = LAM_STALL_DEBT,
+                          .duration_us = slowed ? 0 : (now - s->slowed_ns) / 1000};
+    s->slowed_ns = now;
+    notify_event(&db->notify, &e);
+}
+
 void db_pace_locked(lam_db *db) {
     uint64_t files = 0, debt = 0, pace = 0;
+    bool slowed = atomic_load_explicit(&db->pace, memory_order_relaxed) > 0;
     for (const lam_partition *p = db_state(db)->due; p; p = p->due_next) {
         files = p->score.level0_files > files ? p->score.level0_files : files;
         debt += p->score.debt;
@@ -120,35 +132,8 @@ void db_pace_locked(lam_db *db) {
         pace += PACE_NS * square((debt - PACE_DEBT_BYTES) / PACE_DEBT_STEP);
     atomic_store_explicit(&db->pace, pace < 1000000 ? (uint32_t)pace : 1000000u,
                           memory_order_relaxed);
-}
-
-/* Files of partitions with a TTL come due by time alone: one such partition, referenced. */
-static lam_partition *ttl_partition(lam_db *db, size_t *at) {
-    lam_partition *found = NULL;
-    mutex_lock(&db->state);
-    const struct db_state *s = db_state(db);
-    for (; *at < s->count && !found; (*at)++)
-        if (s->by_number[*at]->options.ttl_seconds)
-            found = db_partition_ref(s->by_number[*at]);
-    mutex_unlock(&db->state);
-    return found;
-}
-
-static void rescore_ttl(lam_db *db) {
-    lam_partition *p;
-    for (size_t at = 0; (p = ttl_partition(db, &at)) != NULL;) {
-        struct version *v = db_version_of(p);
-        if (v) {
-            struct db_score score;
-            db_score_compute(db, p, v, &score);
-            mutex_lock(&db->state);
-            if (p->state)
-                db_score_locked(db, p, &score);
-            mutex_unlock(&db->state);
-        }
-        version_unref(v);
-        db_partition_unref(p);
-    }
+    if (slowed != (pace > 0))
+        note_pace_locked(db, pace > 0);
 }
 
 lam_partition *db_most_due(lam_db *db) {
@@ -221,7 +206,10 @@ static void dump_task(void *arg) {
             db_seal_passed_locked(db);
             mutex_unlock(&db->commit);
         }
-        failed = dump_oldest(db, &done, NULL) != LAM_OK;
+        struct lam_error cause = {0};
+        failed = dump_oldest(db, &done, &cause) != LAM_OK;
+        if (failed)
+            db_note_failure(db, "a dump", &cause);
     } while (!end_dump_task(db, failed));
     /* Who waits counts on a task that is scheduled: this one is no more. */
     mutex_lock(&db->commit);
@@ -244,10 +232,12 @@ static bool end_compact_task(lam_db *db, bool failed) {
 static void compact_task(void *arg) {
     lam_db *db = ((struct db_task *)arg)->db;
     bool failed = false;
-    rescore_ttl(db);
     do {
         bool done;
-        failed = compact_due(db, &done, NULL) != LAM_OK;
+        struct lam_error cause = {0};
+        failed = compact_due(db, &done, &cause) != LAM_OK;
+        if (failed && !atomic_load(&db->closing))
+            db_note_failure(db, "a compaction", &cause);
         note_outcome(db, WORK_COMPACT, !failed);
     } while (!end_compact_task(db, failed));
 }
@@ -298,6 +288,8 @@ static void submit(lam_db *db, enum lam_lane lane, lam_task_fn fn, struct db_tas
 }
 
 void db_bg_kick(lam_db *db, bool now) {
+    if (!atomic_load_explicit(&db->retry, memory_order_relaxed))
+        db_ttl_look(db);
     struct due_work due = claim_work(db, now);
     if (db->options.manual_background) {
         if (due.dump)
@@ -319,9 +311,14 @@ void db_bg_prepare_log(lam_db *db) {
 
 void db_bg_stop(lam_db *db) {
     atomic_store(&db->closing, true);
+    mutex_lock(&db->state);
+    while (db_state(db)->range_calls > 0)
+        cond_wait(&db->idle, &db->state);
+    mutex_unlock(&db->state);
     db->env->ops->cancel(db->env, &db->dump_task);
     db->env->ops->cancel(db->env, &db->compact_task);
     db->env->ops->cancel(db->env, &db->log_task);
+    db->env->ops->cancel(db->env, &db->ttl_task);
 }
 
 /* --- compaction on demand ------------------------------------------------------------------- */
@@ -342,17 +339,7 @@ static lam_partition *partition_at(lam_db *db, size_t at) {
     return p;
 }
 
-enum lam_code lam_db_compact(lam_db *db, lam_partition *partition, struct lam_error *err) {
-    if (!db)
-        return ERR(err, LAM_INVALID, "lam_db_compact: db must not be NULL");
-    TRY(db_check_process(db, err));
-    if (partition)
-        TRY(db_check_partition(db, partition, "lam_db_compact", err));
-    TRY(db_check_writable(db, err));
-    uint64_t sequence = db_published(db);
-    TRY(db_dump_all(db, err));
-    if (partition)
-        return compact_fully(db, partition, sequence, err);
+static enum lam_code compact_all(lam_db *db, uint64_t sequence, struct lam_error *err) {
     lam_partition *p;
     enum lam_code rc = LAM_OK;
     for (size_t at = 0; rc == LAM_OK && (p = partition_at(db, at)) != NULL; at++) {
@@ -361,5 +348,21 @@ enum lam_code lam_db_compact(lam_db *db, lam_partition *partition, struct lam_er
             rc = LAM_OK;
         db_partition_unref(p);
     }
+    return rc;
+}
+
+enum lam_code lam_db_compact(lam_db *db, lam_partition *partition, struct lam_error *err) {
+    if (!db)
+        return ERR(err, LAM_INVALID, "lam_db_compact: db must not be NULL");
+    TRY(db_check_process(db, err));
+    if (partition)
+        TRY(db_check_partition(db, partition, "lam_db_compact", err));
+    TRY(db_check_writable(db, err));
+    uint64_t sequence = db_published(db);
+    enum lam_code rc = db_dump_all(db, err);
+    if (rc == LAM_OK)
+        rc = partition ? compact_fully(db, partition, sequence, err)
+                       : compact_all(db, sequence, err);
+    notify_end_call(&db->notify);
     return rc;
 }

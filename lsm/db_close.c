@@ -132,15 +132,48 @@ static enum lam_code seal(lam_db *db, struct lam_error *err) {
     return rc;
 }
 
+/* What is written from here on would be lost. */
+static void refuse_writes(lam_db *db) {
+    mutex_lock(&db->sync);
+    if (db_sync(db)->failure.code == LAM_OK)
+        IGNORE(ERR(&db_sync(db)->failure, LAM_READ_ONLY, "it is being closed"), "it is kept");
+    atomic_store(&db->failed, true);
+    mutex_unlock(&db->sync);
+}
+
+static void note_close(lam_db *db, enum lam_code rc, const struct lam_error *cause) {
+    if (rc == LAM_OK)
+        notify_log(&db->notify, LAM_LOG_INFO, "%s is closed", db->path);
+    else
+        notify_log(&db->notify, LAM_LOG_ERROR, "%s was not closed cleanly: %s", db->path,
+                   cause->message);
+    notify_deliver(&db->notify);
+}
+
 enum lam_code lam_db_close(lam_db *db, struct lam_error *err) {
     if (!db)
         return LAM_OK;
     TRY(db_check_process(db, err));
+    if (notify_is_inside(&db->notify))
+        return ERR(err, LAM_BUSY, "%s can't be closed by one of its callbacks", db->path);
     TRY(attach_closing(db, err));
-    TRY(check_unused(db, err));
+    /* Callbacks use the database: they come to their end first, and again after the last commit
+     * that they could make. */
+    notify_stop(&db->notify);
+    notify_deliver(&db->notify);
+    enum lam_code rc = check_unused(db, err);
+    if (rc != LAM_OK) {
+        notify_go_live(&db->notify);
+        return rc;
+    }
     attach_close(db);
     db_bg_stop(db);
-    enum lam_code rc = db->options.read_only ? LAM_OK : seal(db, err);
+    struct lam_error cause = {0};
+    rc = db->options.read_only ? LAM_OK : seal(db, &cause);
+    refuse_writes(db);
+    note_close(db, rc, &cause);
+    if (rc != LAM_OK && err)
+        *err = cause;
     db_teardown(db);
     db_free(db);
     return rc;

@@ -50,11 +50,13 @@
 
 #include "base/env.h"
 #include "base/thread.h"
+#include "lsm/counters.h"
 #include "lsm/epoch.h"
 #include "lsm/gc.h"
 #include "lsm/lsm.h"
 #include "lsm/manifest.h"
 #include "lsm/memtable.h"
+#include "lsm/notify.h"
 #include "lsm/pick.h"
 #include "lsm/sst_cache.h"
 #include "lsm/tuning.h"
@@ -98,11 +100,13 @@ struct lam_partition {
     struct lam_partition *due_next, *due_prev; /* under `state` */
     bool is_due;                               /* under `state` */
     struct lam_partition *all_next, *all_prev; /* under `state`: every one not yet freed */
+    struct counters counters;                  /* its members say who writes them */
 };
 
 struct lam_snapshot {
     lam_db *db;
     uint64_t sequence;
+    uint64_t made_ns;                 /* on the monotonic clock */
     struct lam_snapshot *next, *prev; /* under `state`; ascending sequences */
 };
 
@@ -148,7 +152,9 @@ struct db_commit {
     uint64_t full_since_bytes;   /* and active_bytes then */
     uint64_t writes;             /* counters of lam_db_stats */
     uint64_t operations;
+    uint64_t put_bytes;
     uint64_t wal_bytes;
+    uint64_t stalls;
     uint64_t stall_us;
 };
 
@@ -188,11 +194,14 @@ struct db_state {
     bool compact_running;      /* one thread compacts at a time */
     uint64_t dump_started_ns;  /* of the dump that runs */
     uint64_t dump_ns_per_kib;  /* what dumps took lately; 0: there was none */
+    uint32_t range_calls;      /* of lam_db_compact_range under way: close waits for them */
     uint64_t retry_delay_ns;   /* 0: the last background work went well */
     uint64_t retry_at_ns;      /* failed background work is not tried again before */
     int64_t clock_us;          /* highest wall clock seen */
+    int64_t ttl_look_us;       /* wall clock of the next look at expired files; INT64_MAX: none */
+    uint64_t slowed_ns;        /* when pacing began or ended to slow commits */
     struct lam_partition *all; /* every partition object */
-    struct lam_stats stats;    /* the counters kept here */
+    struct lam_stats stats;    /* the counters kept here, and the reads of dropped partitions */
 };
 
 /* Guarded by `sync`. */
@@ -217,6 +226,14 @@ struct db_idle_files {
 /* Handed to the executor; its address is the task's name for cancel. */
 struct db_task {
     lam_db *db;
+};
+
+/* Kinds of calls timed for the whole database; the first are those of a partition. */
+enum db_latency {
+    DB_LATENCY_SYNC = COUNTERS_KINDS,
+    DB_LATENCY_DUMP,
+    DB_LATENCY_COMPACTION,
+    DB_LATENCIES,
 };
 
 enum db_object_state { DB_OBJECT_NONE = 0, DB_OBJECT_OPENING = 1, DB_OBJECT_READY = 2 };
@@ -246,6 +263,7 @@ struct lam_db {
     struct db_task dump_task;
     struct db_task compact_task;
     struct db_task log_task;
+    struct db_task ttl_task;
 
     _Atomic uint64_t published;   /* newest sequence readers see; release by the committer */
     _Atomic uint64_t durable;     /* newest sequence known synced; written under `sync` */
@@ -258,8 +276,11 @@ struct lam_db {
     _Atomic bool seal_wanted; /* db_seal_passed_locked has something to do */
     _Atomic bool closing;     /* background work ends as soon as it can */
     _Atomic uint32_t retry;   /* kinds of background work that failed, for another try */
-    struct epochs epochs;     /* of point reads (D8), the file cache and the block cache */
-    uint64_t key_seed;        /* of key hashes in filters and blocks */
+    _Atomic uint64_t cancels; /* calls of lam_db_compact_cancel */
+    struct histogram latency[DB_LATENCIES]; /* of enum db_latency */
+    struct notify notify;
+    struct epochs epochs; /* of point reads (D8), the file cache and the block cache */
+    uint64_t key_seed;    /* of key hashes in filters and blocks */
 
     struct mutex open;
     struct cond opened; /* with `open` */
@@ -305,6 +326,12 @@ static inline struct db_idle_files *db_idle_files(lam_db *db) REQUIRES(&db->idle
 
 /* --- shared checks (db_open.c) --------------------------------------------------------------- */
 
+/* INVALID for what is not allowed (db_options.c). */
+MUST_CHECK enum lam_code db_options_check(const struct lam_options *o, struct lam_error *err);
+MUST_CHECK enum lam_code db_options_check_partition(const struct lam_partition_options *o,
+                                                    const char *call, struct lam_error *err);
+/* Puts defaults in the place of zeros. */
+void db_options_fill(struct lam_options *o);
 /* Empty, missing and oversize keys. */
 MUST_CHECK enum lam_code db_check_key(struct lam_slice key, struct lam_error *err);
 /* READ_ONLY for a database opened so, or after a failed sync (with that failure's message). */
@@ -322,6 +349,17 @@ uint64_t db_next_number(lam_db *db);
 static inline uint64_t db_published(lam_db *db) {
     return atomic_load_explicit(&db->published, memory_order_acquire);
 }
+
+/* --- counting (db_stat.c) --------------------------------------------------------------------- */
+
+/* A call that began at `start_ns` (0: not timed) has ended, on a partition (NULL: several). */
+void db_note_latency(lam_db *db, lam_partition *p, enum counters_kind kind, uint64_t start_ns);
+/* Work that began then has ended; how long it took. */
+uint64_t db_note_work_us(lam_db *db, enum db_latency kind, uint64_t start_ns);
+/* The reads of a partition that goes are the database's from now on. */
+void db_note_gone_locked(lam_db *db, const lam_partition *p) REQUIRES(&db->state);
+/* Work that nobody waits for failed. */
+void db_note_failure(lam_db *db, const char *what, const struct lam_error *error);
 
 /* --- partitions and read states (db_partition.c) ---------------------------------------------- */
 
@@ -458,6 +496,18 @@ MUST_CHECK enum lam_code compact_due(lam_db *db, bool *done_out, struct lam_erro
  * last level. */
 MUST_CHECK enum lam_code compact_full_step(lam_db *db, lam_partition *p, uint64_t sequence,
                                            bool *done_out, struct lam_error *err);
+/* A call of lam_db_compact_range. */
+struct compact_range {
+    struct pick_range keys;
+    uint64_t cancels; /* calls of lam_db_compact_cancel before it */
+};
+/* Does one step of that. */
+MUST_CHECK enum lam_code compact_range_step(lam_db *db, lam_partition *p,
+                                            const struct compact_range *range, bool *done_out,
+                                            struct lam_error *err);
+/* BUSY if compactions are to end: the database closes, or `range` (may be NULL) is cancelled. */
+MUST_CHECK enum lam_code compact_check_end(lam_db *db, const struct compact_range *range,
+                                           struct lam_error *err);
 /* Sequences of the open snapshots, ascending and distinct; an owned array. */
 MUST_CHECK enum lam_code db_copy_snapshots(lam_db *db, uint64_t **out, size_t *count_out,
                                            struct lam_error *err);
@@ -470,6 +520,8 @@ void db_score_locked(lam_db *db, lam_partition *p, const struct db_score *score)
     REQUIRES(&db->state);
 /* The partition most in need of compaction, referenced; NULL: none is due. */
 lam_partition *db_most_due(lam_db *db);
+/* Looks at which files have expired, and sees to the next look (db_ttl.c). No lock held. */
+void db_ttl_look(lam_db *db);
 /* A partition that goes is due no more. */
 void db_unscore_locked(lam_db *db, lam_partition *p) REQUIRES(&db->state);
 /* Sets the delay of writers from the partitions that are due. */

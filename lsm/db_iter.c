@@ -20,6 +20,7 @@
 struct lam_iter {
     lam_db *db;
     lam_partition *partition; /* owned reference */
+    uint64_t seek_ns;         /* when the seek under way began; 0: it is not timed */
     struct read_state *state; /* owned reference */
     struct memtable *overlay; /* of an indexed batch, over the partition; may be NULL; owned */
     struct cursor_iter *merge;
@@ -259,9 +260,15 @@ static bool check_sought(struct lam_iter *it, struct lam_slice key) {
 static bool begin_seek(struct lam_iter *it) {
     it->valid = false;
     it->code = db_check_process(it->db, &it->error);
-    if (it->code == LAM_OK)
+    if (it->code == LAM_OK) {
         end_walk(it);
+        it->seek_ns = counters_begin(it->db->env, &it->partition->counters.read.seeks);
+    }
     return it->code == LAM_OK;
+}
+
+static void end_seek(struct lam_iter *it) {
+    db_note_latency(it->db, it->partition, COUNTERS_SEEK, it->seek_ns);
 }
 
 void lam_iter_seek_first(lam_iter *it) {
@@ -274,6 +281,7 @@ void lam_iter_seek_first(lam_iter *it) {
     else
         it->merge->ops->seek_first(it->merge);
     settle_forward(it);
+    end_seek(it);
 }
 
 void lam_iter_seek_last(lam_iter *it) {
@@ -286,6 +294,7 @@ void lam_iter_seek_last(lam_iter *it) {
     else
         it->merge->ops->seek_last(it->merge);
     settle_backward(it);
+    end_seek(it);
 }
 
 void lam_iter_seek(lam_iter *it, struct lam_slice key) {
@@ -300,6 +309,7 @@ void lam_iter_seek(lam_iter *it, struct lam_slice key) {
         return;
     it->merge->ops->seek(it->merge, buf_slice(&it->scratch), LAM_SEQUENCE_MAX);
     settle_forward(it);
+    end_seek(it);
 }
 
 void lam_iter_seek_for_prev(lam_iter *it, struct lam_slice key) {
@@ -314,6 +324,7 @@ void lam_iter_seek_for_prev(lam_iter *it, struct lam_slice key) {
     /* Before (key, 0): that is after every version of the key. */
     it->merge->ops->seek_before(it->merge, buf_slice(&it->scratch), 0);
     settle_backward(it);
+    end_seek(it);
 }
 
 void lam_iter_next(lam_iter *it) {
@@ -545,8 +556,10 @@ enum lam_code db_iter_new(lam_db *db, const struct lam_read_options *options,
     TRY_GOTO(add_sources(it, &sources, err));
     rc = merge_iter_new(sources.list, sources.count, &it->merge, err);
     sources.count = 0; /* the merge's now, whatever it returned */
-    if (rc == LAM_OK)
+    if (rc == LAM_OK) {
+        atomic_fetch_add_explicit(&partition->counters.read.iterators, 1, memory_order_relaxed);
         *iter_out = it;
+    }
 out:
     sources_fini(&sources);
     if (rc != LAM_OK)

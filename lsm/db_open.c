@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Opening: options, directory, lock; recover.c does the rest. Also the checks shared by all calls.
+ * Opening: directory, lock; recover.c does the rest. Also the checks shared by all calls.
  */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lsm/db_impl.h"
-
-#define MEMORY_DEFAULT (256ull << 20)
-#define MEMORY_LEAST   (4ull << 20)
-#define BLOCK_DEFAULT  (8u << 10)
-#define BLOCK_LEAST    512u
-#define BLOCK_MOST     (1u << 20)
-#define FILTER_DEFAULT 10u
-#define FILTER_MOST    64u
-#define FILES_DEFAULT  500u
-#define FILES_LEAST    16u
 
 /* --- shared checks -------------------------------------------------------------------------- */
 
@@ -76,6 +66,9 @@ uint64_t db_next_number(lam_db *db) {
 }
 
 void db_close_idle_files(lam_db *db) {
+    notify_log(&db->notify, LAM_LOG_WARNING,
+               "%s: the process has no descriptor left; half of the open SSTs are closed",
+               db->path);
     sst_cache_halve(&db->ssts);
     mutex_lock(&db->idle_files);
     const struct db_idle_files *i = db_idle_files(db);
@@ -104,46 +97,6 @@ bool db_is_read_only(const lam_db *db) {
 
 void db_identity(const lam_db *db, uint8_t *id_out) {
     memcpy(id_out, db->id, sizeof db->id);
-}
-
-/* --- options -------------------------------------------------------------------------------- */
-
-static enum lam_code check_options(const struct lam_options *o, struct lam_error *err) {
-    if (o->must_exist && o->must_not_exist)
-        return ERR(err, LAM_INVALID,
-                   "lam_db_open: must_exist and must_not_exist exclude each other");
-    if (o->memory_budget && o->memory_budget < MEMORY_LEAST)
-        return ERR(err, LAM_INVALID, "lam_db_open: memory_budget %llu is below %llu",
-                   (unsigned long long)o->memory_budget, MEMORY_LEAST);
-    if ((unsigned)o->durability > LAM_DURABILITY_SYNC)
-        return ERR(err, LAM_INVALID, "lam_db_open: durability %d is unknown", (int)o->durability);
-    if ((unsigned)o->compression > LAM_COMPRESSION_LZ4)
-        return ERR(err, LAM_INVALID, "lam_db_open: compression %d is unknown", (int)o->compression);
-    if (o->block_bytes && (o->block_bytes < BLOCK_LEAST || o->block_bytes > BLOCK_MOST))
-        return ERR(err, LAM_INVALID, "lam_db_open: block_bytes %u is not between %u and %u",
-                   o->block_bytes, BLOCK_LEAST, BLOCK_MOST);
-    if (o->filter_bits_per_key > FILTER_MOST)
-        return ERR(err, LAM_INVALID, "lam_db_open: filter_bits_per_key %u is above %u",
-                   o->filter_bits_per_key, FILTER_MOST);
-    if (o->open_files && o->open_files < FILES_LEAST)
-        return ERR(err, LAM_INVALID, "lam_db_open: open_files %u is below %u", o->open_files,
-                   FILES_LEAST);
-    return LAM_OK;
-}
-
-static void fill_options(struct lam_options *o) {
-    if (!o->env)
-        o->env = lam_env_posix();
-    if (!o->memory_budget)
-        o->memory_budget = MEMORY_DEFAULT;
-    if (o->durability == LAM_DURABILITY_DEFAULT)
-        o->durability = LAM_DURABILITY_OS;
-    if (!o->block_bytes)
-        o->block_bytes = BLOCK_DEFAULT;
-    if (!o->filter_bits_per_key)
-        o->filter_bits_per_key = FILTER_DEFAULT;
-    if (!o->open_files)
-        o->open_files = FILES_DEFAULT;
 }
 
 /* --- directory and lock --------------------------------------------------------------------- */
@@ -226,6 +179,7 @@ void db_free(lam_db *db) {
     if (db->lock)
         db->env->ops->file_unlock(db->lock);
     fini_locks(db);
+    notify_fini(&db->notify);
     mem_free(db->path);
     mem_free(db);
 }
@@ -236,9 +190,12 @@ static enum lam_code db_new(const char *path, const struct lam_options *options,
     if (!db)
         return mem_fail(err, sizeof *db);
     db->path = mem_strdup(path);
-    if (!db->path) {
+    enum lam_code rc =
+        db->path ? notify_init(&db->notify, options, err) : mem_fail(err, strlen(path) + 1);
+    if (rc != LAM_OK) {
+        mem_free(db->path);
         mem_free(db);
-        return mem_fail(err, strlen(path) + 1);
+        return rc;
     }
     db->options = *options;
     db->env = options->env;
@@ -247,9 +204,34 @@ static enum lam_code db_new(const char *path, const struct lam_options *options,
     db->dump_task.db = db;
     db->compact_task.db = db;
     db->log_task.db = db;
+    db->ttl_task.db = db;
+    db->state_guarded_.ttl_look_us = INT64_MAX;
     init_locks(db);
     *out = db;
     return LAM_OK;
+}
+
+/* Tells what opening found, or why it failed. */
+static void note_open(lam_db *db, uint64_t start_ns, enum lam_code rc, const struct lam_error *e) {
+    struct notify *n = &db->notify;
+    struct lam_stats s;
+    uint64_t ms = (env_monotonic_ns(db->env) - start_ns) / 1000000;
+    if (rc != LAM_OK) {
+        notify_log(n, LAM_LOG_ERROR, "%s was not opened: %s", db->path, e->message);
+    } else if (n->log) {
+        lam_db_stats(db, &s);
+        if (s.recovered_torn_tail)
+            notify_log(n, LAM_LOG_WARNING,
+                       "%s: an unfinished record at the end of the log or the manifest was dropped",
+                       db->path);
+        notify_log(n, LAM_LOG_INFO,
+                   "%s is open after %llu ms: %llu partitions, %llu SSTs of %llu bytes, %llu "
+                   "operations replayed from the log",
+                   db->path, (unsigned long long)ms, (unsigned long long)s.partitions,
+                   (unsigned long long)s.sst_files, (unsigned long long)s.sst_bytes,
+                   (unsigned long long)s.recovered_operations);
+    }
+    notify_deliver(n);
 }
 
 enum lam_code lam_db_open(const char *path, const struct lam_options *options, lam_db **db_out,
@@ -259,22 +241,30 @@ enum lam_code lam_db_open(const char *path, const struct lam_options *options, l
     struct lam_options o = {0};
     if (options)
         o = *options;
-    TRY(check_options(&o, err));
-    fill_options(&o);
+    TRY(db_options_check(&o, err));
+    db_options_fill(&o);
     lam_db *db = NULL;
     TRY(db_new(path, &o, &db, err));
-    enum lam_code rc = ensure_directory(db, err);
+    uint64_t start_ns = env_monotonic_ns(db->env);
+    struct lam_error cause = {0};
+    enum lam_code rc = ensure_directory(db, &cause);
     if (rc == LAM_OK)
-        rc = take_lock(db, err);
+        rc = take_lock(db, &cause);
     if (rc == LAM_OK) {
-        rc = recover_run(db, err);
+        rc = recover_run(db, &cause);
         if (rc != LAM_OK)
             db_teardown(db);
     }
+    note_open(db, start_ns, rc, &cause);
     if (rc != LAM_OK) {
+        if (err)
+            *err = cause;
         db_free(db);
         return rc;
     }
+    notify_go_live(&db->notify);
+    if (!o.read_only && !o.manual_background)
+        db_ttl_look(db);
     *db_out = db;
     return LAM_OK;
 }

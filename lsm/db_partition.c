@@ -51,6 +51,7 @@ void read_state_copy_locked(lam_db *db, struct read_state *to, const lam_partiti
 
 static void free_parts(lam_partition *p) {
     read_state_unref(p->state);
+    counters_fini(&p->counters);
     mem_free(p->name);
     mem_free(p);
 }
@@ -212,7 +213,6 @@ enum lam_code db_read_begin(lam_db *db, lam_partition *p, const lam_snapshot *sn
     struct read_state *s = NULL;
     mutex_lock(&db->state);
     if (p->state) {
-        db_state(db)->stats.iterators += iterator;
         db_state(db)->iterator_count += iterator;
         s = read_state_ref(p->state);
         *sequence_out = snapshot ? snapshot->sequence : db_published(db); /* D5 */
@@ -343,19 +343,11 @@ static enum lam_code create(lam_db *db, const char *const *names, size_t count,
     return rc;
 }
 
-static enum lam_code check_options(const struct lam_partition_options *options, const char *call,
-                                   struct lam_error *err) {
-    if (options && (unsigned)options->compression > LAM_COMPRESSION_LZ4)
-        return ERR(err, LAM_INVALID, "%s: compression %d is unknown", call,
-                   (int)options->compression);
-    return LAM_OK;
-}
-
 enum lam_code lam_partition_create(lam_db *db, const char *name,
                                    const struct lam_partition_options *options,
                                    lam_partition **partition_out, struct lam_error *err) {
     TRY(check_name(db, name, "lam_partition_create", err));
-    TRY(check_options(options, "lam_partition_create", err));
+    TRY(db_options_check_partition(options, "lam_partition_create", err));
     if (!partition_out)
         return ERR(err, LAM_INVALID, "lam_partition_create: partition_out must not be NULL");
     return create(db, &name, 1, options, partition_out, err);
@@ -367,7 +359,7 @@ enum lam_code lam_partition_create_many(lam_db *db, const char *const *names, si
     if (!db || !names)
         return ERR(err, LAM_INVALID, "lam_partition_create_many: db and names must not be NULL");
     TRY(db_check_process(db, err));
-    TRY(check_options(options, "lam_partition_create_many", err));
+    TRY(db_options_check_partition(options, "lam_partition_create_many", err));
     for (size_t i = 0; i < count; i++)
         TRY(check_name(db, names[i], "lam_partition_create_many", err));
     return count > 0 ? create(db, names, count, options, partitions_out, err)
@@ -436,6 +428,7 @@ static enum lam_code drop_registered(lam_db *db, lam_partition *p, struct lam_er
     if (rc == LAM_OK) {
         mutex_lock(&db->state);
         unregister_locked(db, p);
+        db_note_gone_locked(db, p);
         db_unscore_locked(db, p);
         db_pace_locked(db);
         old = p->state;
@@ -452,6 +445,9 @@ static enum lam_code drop_registered(lam_db *db, lam_partition *p, struct lam_er
     epoch_reclaim(&db->epochs);
     db_partition_unref(p); /* the registry's */
     gc_drain(&db->gc);
+    notify_event(&db->notify,
+                 &(struct lam_event){.kind = LAM_EVENT_PARTITION_DROP, .partition = p->name});
+    notify_end_call(&db->notify);
     return LAM_OK;
 }
 

@@ -16,6 +16,7 @@
 struct lookup {
     lam_db *db;
     struct epoch_reader *reader; /* NULL: outside of an epoch */
+    lam_partition *partition;
     struct lam_slice key;
     uint64_t hash;
     uint64_t sequence; /* of the read */
@@ -168,13 +169,19 @@ static void count(const struct lookup *l, struct epoch_reader *r) {
     epoch_count(r, EPOCH_GETS, 1);
     epoch_count(r, EPOCH_FILTER_CHECKS, l->filter_checks);
     epoch_count(r, EPOCH_FILTER_NEGATIVES, l->filter_negatives);
+    struct read_counters *c = &l->partition->counters.read;
+    atomic_fetch_add_explicit(&c->gets, 1, memory_order_relaxed);
+    if (l->filter_checks == 0)
+        return;
+    atomic_fetch_add_explicit(&c->filter_checks, l->filter_checks, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->filter_negatives, l->filter_negatives, memory_order_relaxed);
 }
 
 /* Again, reading what is not in memory; `s` is held by a reference. */
-static enum lam_code get_outside(lam_db *db, const struct read_state *s, struct lam_slice key,
-                                 uint64_t sequence, struct lam_value *value,
+static enum lam_code get_outside(lam_db *db, lam_partition *p, const struct read_state *s,
+                                 struct lam_slice key, uint64_t sequence, struct lam_value *value,
                                  struct lam_error *err) {
-    struct lookup l = {.db = db, .key = key, .sequence = sequence};
+    struct lookup l = {.db = db, .partition = p, .key = key, .sequence = sequence};
     enum lam_code rc = look_up(&l, s, err);
     if (rc == LAM_OK)
         rc = give(&l, value, err);
@@ -198,7 +205,7 @@ static uint64_t sequence_for(lam_db *db, const struct lam_read_options *options)
 static enum lam_code get(lam_db *db, const struct lam_read_options *options, lam_partition *p,
                          struct lam_slice key, struct lam_value *value, struct lam_error *err) {
     struct epoch_reader *r = epoch_enter(&db->epochs);
-    struct lookup l = {.db = db, .reader = r, .key = key};
+    struct lookup l = {.db = db, .reader = r, .partition = p, .key = key};
     struct read_state *s = atomic_load(&p->state);
     enum lam_code rc = LAM_OK;
     if (s) {
@@ -216,7 +223,7 @@ static enum lam_code get(lam_db *db, const struct lam_read_options *options, lam
         return dropped(p, err);
     if (!l.incomplete)
         return rc;
-    rc = get_outside(db, s, key, l.sequence, value, err);
+    rc = get_outside(db, p, s, key, l.sequence, value, err);
     read_state_unref(s);
     return rc;
 }
@@ -236,7 +243,10 @@ enum lam_code lam_get(lam_db *db, const struct lam_read_options *options, lam_pa
     TRY(db_check_key(key, err));
     if (!value)
         return ERR(err, LAM_INVALID, "lam_get: value must not be NULL");
-    return get(db, options, partition, key, value, err);
+    uint64_t start_ns = counters_peek(db->env, &partition->counters.read.gets);
+    enum lam_code rc = get(db, options, partition, key, value, err);
+    db_note_latency(db, partition, COUNTERS_GET, start_ns);
+    return rc;
 }
 
 void lam_value_release(struct lam_value *value) {
@@ -324,6 +334,7 @@ static bool look_in_next_files(struct multi *items, size_t n) {
 /* A call of lam_multi_get. */
 struct multi_get {
     lam_db *db;
+    lam_partition *partition;
     struct read_state *state; /* owned reference: one epoch is for one group of keys */
     uint64_t sequence;
     struct multi items[MULTI_KEYS];
@@ -347,8 +358,11 @@ static enum lam_code get_group(struct multi_get *g, const struct lam_slice *keys
     struct epoch_reader *r = epoch_enter(&g->db->epochs);
     memset(g->items, 0, n * sizeof *g->items);
     for (size_t i = 0; i < n; i++) {
-        g->items[i].l =
-            (struct lookup){.db = g->db, .reader = r, .key = keys[i], .sequence = g->sequence};
+        g->items[i].l = (struct lookup){.db = g->db,
+                                        .reader = r,
+                                        .partition = g->partition,
+                                        .key = keys[i],
+                                        .sequence = g->sequence};
         look_in_memory(&g->items[i].l, g->state);
         g->items[i].done = g->items[i].l.found.some;
         g->items[i].candidates.version = g->state->version;
@@ -366,7 +380,8 @@ static enum lam_code get_group(struct multi_get *g, const struct lam_slice *keys
     for (size_t i = 0; i < n; i++) {
         if (!g->items[i].l.incomplete)
             continue;
-        codes[i] = get_outside(g->db, g->state, keys[i], g->sequence, &values[i], &cause);
+        codes[i] =
+            get_outside(g->db, g->partition, g->state, keys[i], g->sequence, &values[i], &cause);
         keep_first(&first, codes[i], err, &cause);
     }
     return first;
@@ -377,6 +392,7 @@ static enum lam_code multi_get(lam_db *db, const struct lam_read_options *option
                                enum lam_code *codes, struct lam_error *err) {
     struct multi_get g;
     g.db = db;
+    g.partition = p;
     struct epoch_reader *r = epoch_enter(&db->epochs);
     g.state = atomic_load(&p->state);
     if (g.state)

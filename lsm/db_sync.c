@@ -7,12 +7,21 @@
 #include "base/assert.h"
 #include "lsm/db_impl.h"
 
+static void fail_locked(lam_db *db, const struct lam_error *failure) REQUIRES(&db->sync) {
+    db_sync(db)->failure = *failure;
+    atomic_store(&db->failed, true);
+    notify_event(&db->notify, &(struct lam_event){.kind = LAM_EVENT_WRITES_STOPPED,
+                                                  .code = failure->code,
+                                                  .message = failure->message});
+    notify_log(&db->notify, LAM_LOG_ERROR, "%s takes no more writes: %s", db->path,
+               failure->message);
+}
+
 void db_fail(lam_db *db, const struct lam_error *failure) {
     LAM_ASSERT(failure->code != LAM_OK);
     mutex_lock(&db->sync);
     if (db_sync(db)->failure.code == LAM_OK)
-        db_sync(db)->failure = *failure;
-    atomic_store(&db->failed, true);
+        fail_locked(db, failure);
     cond_broadcast(&db->synced);
     mutex_unlock(&db->sync);
 }
@@ -59,8 +68,7 @@ static void lead_locked(lam_db *db) REQUIRES(&db->sync) {
             atomic_store(&db->durable, target);
     } else if (s->failure.code == LAM_OK) {
         cause.code = rc;
-        s->failure = cause;
-        atomic_store(&db->failed, true);
+        fail_locked(db, &cause);
     }
     cond_broadcast(&db->synced);
 }
@@ -69,6 +77,7 @@ enum lam_code db_sync_to(lam_db *db, uint64_t sequence, struct lam_error *err) {
     enum lam_code rc = LAM_OK;
     if (atomic_load(&db->durable) >= sequence)
         return LAM_OK;
+    uint64_t start_ns = env_monotonic_ns(db->env);
     mutex_lock(&db->sync);
     struct db_sync *s = db_sync(db);
     s->sync_waits++;
@@ -84,6 +93,8 @@ enum lam_code db_sync_to(lam_db *db, uint64_t sequence, struct lam_error *err) {
             lead_locked(db);
     }
     mutex_unlock(&db->sync);
+    if (rc == LAM_OK)
+        (void)db_note_work_us(db, DB_LATENCY_SYNC, start_ns);
     return rc;
 }
 
@@ -102,5 +113,7 @@ enum lam_code lam_sync(lam_db *db, uint64_t sequence, struct lam_error *err) {
     if (db->options.read_only)
         return LAM_OK;
     uint64_t published = db_published(db);
-    return db_sync_to(db, sequence < published ? sequence : published, err);
+    enum lam_code rc = db_sync_to(db, sequence < published ? sequence : published, err);
+    notify_end_call(&db->notify);
+    return rc;
 }

@@ -200,25 +200,52 @@ static void pace_locked(lam_db *db, uint64_t bytes) REQUIRES(&db->commit) {
     c->owed_ns = 0;
     uint64_t start = env_monotonic_ns(db->env);
     cond_wait_for(&db->room, &db->commit, sleep / 1000);
+    c->stalls++;
     c->stall_us += (env_monotonic_ns(db->env) - start) / 1000;
+}
+
+/* A commit begins to wait: whoever listens is told while it does. */
+static uint64_t begin_stall_locked(lam_db *db) REQUIRES(&db->commit) {
+    db_commit(db)->stalls++;
+    notify_event(&db->notify,
+                 &(struct lam_event){.kind = LAM_EVENT_STALL_BEGIN, .stall = LAM_STALL_MEMTABLES});
+    if (db->notify.event) {
+        mutex_unlock(&db->commit);
+        notify_kick(&db->notify);
+        mutex_lock(&db->commit);
+    }
+    return env_monotonic_ns(db->env);
+}
+
+static void end_stall(lam_db *db, uint64_t start_ns) {
+    uint64_t us = (env_monotonic_ns(db->env) - start_ns) / 1000;
+    notify_event(&db->notify, &(struct lam_event){.kind = LAM_EVENT_STALL_END,
+                                                  .stall = LAM_STALL_MEMTABLES,
+                                                  .duration_us = us});
 }
 
 /* Seals the active memtables if they are full. `sealed_out`: there is something to dump. */
 static enum lam_code make_room_locked(lam_db *db, bool *sealed_out, struct lam_error *err)
     REQUIRES(&db->commit) {
     struct db_commit *c = db_commit(db);
-    uint64_t attempts = c->dump_attempts;
+    enum lam_code rc = LAM_OK;
+    uint64_t attempts = c->dump_attempts, stalled_ns = 0;
     if (atomic_load_explicit(&db->seal_wanted, memory_order_relaxed))
         *sealed_out = db_seal_passed_locked(db);
-    while (c->active_bytes >= db->tuning.rotate_bytes) {
+    while (rc == LAM_OK && c->active_bytes >= db->tuning.rotate_bytes) {
         if (!sealed_is_full(db)) {
-            TRY(db_not_done(db, db_seal_locked(db, err), err));
-            *sealed_out = true;
-            return LAM_OK;
+            rc = db_not_done(db, db_seal_locked(db, err), err);
+            *sealed_out = *sealed_out || rc == LAM_OK;
+            break;
         }
-        TRY(wait_for_dump_locked(db, attempts, err));
+        if (stalled_ns == 0)
+            stalled_ns = begin_stall_locked(db);
+        else
+            rc = wait_for_dump_locked(db, attempts, err);
     }
-    return LAM_OK;
+    if (stalled_ns)
+        end_stall(db, stalled_ns);
+    return rc;
 }
 
 /* --- one commit ----------------------------------------------------------------------------- */
@@ -306,18 +333,31 @@ static enum lam_code append_locked(lam_db *db, struct lam_batch *b, uint64_t seq
     return ERR(err, LAM_UNKNOWN_OUTCOME, "the log could not be written: %s", cause.message);
 }
 
+static void count_op_locked(lam_db *db, lam_partition *p, const struct batch_op *op,
+                            uint64_t logged) REQUIRES(&db->commit) {
+    struct write_counters *w = &p->counters.write;
+    uint64_t bytes = op->key.size + op->value.size + op->to.size;
+    w->puts += op->kind == ENTRY_PUT;
+    w->deletes += op->kind == ENTRY_DELETE;
+    w->range_deletes += op->kind == ENTRY_DELETE_RANGE;
+    w->put_bytes += bytes;
+    w->wal_bytes += logged;
+    db_commit(db)->put_bytes += bytes;
+}
+
 static void insert_locked(lam_db *db, struct lam_batch *b, uint64_t sequence)
     REQUIRES(&db->commit) {
-    (void)db;
     struct batch_reader r;
     struct batch_op op;
     enum lam_code rc = batch_reader_init(&r, buf_slice(&b->payload), NULL);
     LAM_ASSERT(rc == LAM_OK && r.count == b->count);
     for (uint32_t i = 0; i < r.count; i++) {
+        uint64_t left = cursor_left(&r.cursor);
         rc = batch_reader_next(&r, &op, NULL);
         LAM_ASSERT(rc == LAM_OK);
         struct batch_partition *t = write_batch_find(b, op.partition);
         LAM_ASSERT(t && t->partition->active);
+        count_op_locked(db, t->partition, &op, left - cursor_left(&r.cursor));
         if (op.kind == ENTRY_DELETE_RANGE) {
             struct range_tombstone range = {op.key, op.to, batch_clamp_upto(op.upto, sequence + i),
                                             sequence + i};
@@ -333,9 +373,11 @@ struct commit_call {
     struct lam_batch *batch;
     db_stamp_fn stamp; /* may be NULL */
     void *stamp_arg;
-    uint64_t sequence; /* out: last of the batch */
-    bool sealed;       /* out: background work is due */
-    bool wants_next;   /* out: the log will need another segment */
+    uint64_t start_ns;        /* when it began; 0: it is not timed */
+    uint64_t sequence;        /* out: last of the batch */
+    lam_partition *partition; /* out: that it writes to; NULL: several; borrowed */
+    bool sealed;              /* out: background work is due */
+    bool wants_next;          /* out: the log will need another segment */
 };
 
 static enum lam_code commit_locked(lam_db *db, struct commit_call *call, struct lam_error *err)
@@ -362,6 +404,7 @@ static enum lam_code commit_locked(lam_db *db, struct commit_call *call, struct 
     c->writes++;
     c->operations += b->count;
     call->sequence = c->last_sequence;
+    call->partition = b->touched_count == 1 ? b->touched[0].partition : NULL;
     /* D1: pairs with the acquire load in db_published. */
     atomic_store_explicit(&db->published, c->last_sequence, memory_order_release);
     return LAM_OK;
@@ -376,13 +419,20 @@ static enum lam_code finish_commit(lam_db *db, const struct lam_write_options *o
         d = db->options.durability;
     if (rc == LAM_OK && sequence_out)
         *sequence_out = call->sequence;
+    if (rc == LAM_OK)
+        db_note_latency(db, call->partition, COUNTERS_PUT, call->start_ns);
     if (rc == LAM_OK && d == LAM_DURABILITY_SYNC)
         rc = db_sync_to(db, call->sequence, err);
     if (call->wants_next)
         db_bg_prepare_log(db);
     if (call->sealed || atomic_load_explicit(&db->retry, memory_order_relaxed))
         db_bg_kick(db, false);
+    notify_end_call(&db->notify);
     return rc;
+}
+
+static uint64_t start_of_commit(lam_db *db) {
+    return counters_is_timed(db_published(db)) ? env_monotonic_ns(db->env) : 0;
 }
 
 static enum lam_code check_options(const struct lam_write_options *options, const char *call,
@@ -402,7 +452,8 @@ enum lam_code db_write_stamped(lam_db *db, const struct lam_write_options *optio
     TRY(check_options(options, "lam_write", err));
     if (batch->db != db)
         return ERR(err, LAM_INVALID, "lam_write: the batch belongs to another database");
-    struct commit_call call = {.batch = batch, .stamp = stamp, .stamp_arg = stamp_arg};
+    struct commit_call call = {
+        .batch = batch, .stamp = stamp, .stamp_arg = stamp_arg, .start_ns = start_of_commit(db)};
     mutex_lock(&db->commit);
     enum lam_code rc = commit_locked(db, &call, err);
     mutex_unlock(&db->commit);
@@ -419,7 +470,7 @@ enum lam_code lam_write(lam_db *db, const struct lam_write_options *options, lam
 static enum lam_code write_one(lam_db *db, const struct lam_write_options *options,
                                lam_partition *p, enum entry_kind kind, struct lam_slice key,
                                struct lam_slice value, struct lam_error *err) {
-    struct commit_call call = {0};
+    struct commit_call call = {.start_ns = start_of_commit(db)};
     mutex_lock(&db->commit);
     struct lam_batch b = db_commit(db)->scratch;
     memset(&db_commit(db)->scratch, 0, sizeof b);

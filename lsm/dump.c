@@ -211,7 +211,20 @@ static void dump_fini(struct dump *d) {
     mem_free(d->files);
 }
 
-static enum lam_code dump_set(lam_db *db, struct sealed_set *set, struct lam_error *err) {
+static void count_dump(lam_db *db, const struct dump *d) {
+    mutex_lock(&db->state);
+    db_state(db)->stats.dumps++;
+    db_state(db)->stats.dump_bytes += d->bytes;
+    for (size_t i = 0; i < d->set->count; i++) {
+        struct work_counters *w = &d->set->items[i].partition->counters.work;
+        w->dumps += !d->items[i].skipped;
+        w->dump_bytes += d->items[i].output.bytes;
+    }
+    mutex_unlock(&db->state);
+}
+
+static enum lam_code dump_set(lam_db *db, struct sealed_set *set, struct lam_event *done,
+                              struct lam_error *err) {
     struct dump d = {.db = db, .set = set};
     size_t n = set->count ? set->count : 1;
     d.items = mem_calloc(n, sizeof *d.items);
@@ -226,10 +239,9 @@ static enum lam_code dump_set(lam_db *db, struct sealed_set *set, struct lam_err
         mutex_unlock(&db->manifest);
     }
     if (rc == LAM_OK) {
-        mutex_lock(&db->state);
-        db_state(db)->stats.dumps++;
-        db_state(db)->stats.dump_bytes += d.bytes;
-        mutex_unlock(&db->state);
+        count_dump(db, &d);
+        done->output_files = d.file_count;
+        done->output_bytes = d.bytes;
         db_sync_note(db, set->last_sequence);
         db_wal_release(db, set->next_wal);
     }
@@ -273,12 +285,22 @@ enum lam_code dump_oldest(lam_db *db, bool *done_out, struct lam_error *err) {
     if (!set)
         return LAM_OK;
     struct lam_error cause = {0};
-    enum lam_code rc = dump_set(db, set, &cause);
+    struct lam_event event = {
+        .kind = LAM_EVENT_DUMP_BEGIN, .input_files = set->count, .input_bytes = set->bytes};
+    notify_event(&db->notify, &event);
+    notify_kick(&db->notify);
+    uint64_t start_ns = env_monotonic_ns(db->env);
+    enum lam_code rc = dump_set(db, set, &event, &cause);
     if (rc != LAM_OK && error_is_out_of_files(&cause)) {
         db_close_idle_files(db);
         memset(&cause, 0, sizeof cause);
-        rc = dump_set(db, set, &cause);
+        rc = dump_set(db, set, &event, &cause);
     }
+    event.kind = LAM_EVENT_DUMP_END;
+    event.duration_us = db_note_work_us(db, DB_LATENCY_DUMP, start_ns);
+    event.code = rc;
+    event.message = cause.message;
+    notify_event(&db->notify, &event);
     end_dump(db, rc == LAM_OK);
     if (rc == LAM_OK) {
         for (size_t i = 0; i < set->count; i++) {
@@ -294,6 +316,7 @@ enum lam_code dump_oldest(lam_db *db, bool *done_out, struct lam_error *err) {
             *err = cause;
     }
     db_bg_dump_done(db, rc, &cause);
+    notify_kick(&db->notify);
     return rc;
 }
 
@@ -334,5 +357,6 @@ enum lam_code lam_db_dump(lam_db *db, struct lam_error *err) {
     TRY(db_check_writable(db, err));
     enum lam_code rc = db_dump_all(db, err);
     db_bg_kick(db, false);
+    notify_end_call(&db->notify);
     return rc;
 }

@@ -79,7 +79,7 @@ static void level_seek_last(struct cursor_iter *it) {
 
 /* Last file whose smallest is <= key; `count` if none. */
 static size_t floor_of(const struct level_iter *l, struct lam_slice key) {
-    struct version_level all = {(struct file_meta **)l->files, l->count, 0};
+    struct version_level all = {.files = (struct file_meta **)l->files, .count = l->count};
     return version_floor(&all, key);
 }
 

@@ -144,7 +144,10 @@ static enum lam_code drop_hidden(const struct pick_input *in, struct pick_job *j
 }
 
 static bool is_expired(const struct pick_input *in, const struct file_meta *f) {
-    return f->properties.written_us + (int64_t)in->ttl_seconds * 1000000 < in->now_us;
+    int64_t end;
+    return !__builtin_add_overflow(f->properties.written_us, (int64_t)in->ttl_seconds * 1000000,
+                                   &end) &&
+           end < in->now_us;
 }
 
 /* Whether everything older that the file overlaps goes in the same job: what stayed would show
@@ -397,6 +400,45 @@ enum lam_code pick_choose(const struct pick_input *in, struct pick_job *job,
         rc = level == 0 ? choose_level0(in, base, job, err) : choose_file(in, level, f, job, err);
     }
 out:
+    if (rc != LAM_OK)
+        pick_job_fini(job);
+    return rc;
+}
+
+/* --- a range -------------------------------------------------------------------------------- */
+
+static bool is_in_range(const struct pick_range *r, const struct file_meta *f) {
+    if (f->properties.sequence_min > r->sequence)
+        return false;
+    return (f->largest_open || slice_cmp(f->largest, r->from) >= 0) &&
+           (r->to.size == 0 || slice_cmp(f->smallest, r->to) < 0);
+}
+
+/* The first file of a level that a range wants to have moved on; NULL: none. */
+static struct file_meta *find_in_range(const struct pick_input *in, const struct pick_range *r,
+                                       uint32_t level) {
+    struct pick_input full = *in;
+    full.full_upto = r->sequence;
+    const struct version_level *l = &in->version->levels[level];
+    for (size_t i = 0; i < l->count; i++)
+        if (is_in_range(r, l->files[i]) &&
+            (level < BOTTOM || is_wasteful(&full, level, l->files[i])))
+            return l->files[i];
+    return NULL;
+}
+
+enum lam_code pick_in_range(const struct pick_input *in, const struct pick_range *range,
+                            struct pick_job *job, struct lam_error *err) {
+    uint64_t targets[VERSION_LEVELS];
+    uint32_t base = pick_targets(in->version, in->base_bytes, targets), level = 0;
+    memset(job, 0, sizeof *job);
+    struct file_meta *f = NULL;
+    while (level < VERSION_LEVELS && !(f = find_in_range(in, range, level)))
+        level++;
+    if (!f)
+        return LAM_OK;
+    enum lam_code rc =
+        level == 0 ? choose_level0(in, base, job, err) : choose_file(in, level, f, job, err);
     if (rc != LAM_OK)
         pick_job_fini(job);
     return rc;

@@ -61,4 +61,15 @@ uint64_t pick_debt(const struct version *v, uint64_t base_bytes);
 MUST_CHECK enum lam_code pick_choose(const struct pick_input *in, struct pick_job *job_out,
                                      struct lam_error *err);
 
+/* Keys of [from, to) (empty: no bound) as of a sequence. */
+struct pick_range {
+    struct lam_slice from;
+    struct lam_slice to;
+    uint64_t sequence;
+};
+/* A step that brings what a range held at its sequence towards the last level, or rewrites what it
+ * holds of tombstones there. After finitely many it is NONE: each takes older data down. */
+MUST_CHECK enum lam_code pick_in_range(const struct pick_input *in, const struct pick_range *range,
+                                       struct pick_job *job_out, struct lam_error *err);
+
 #endif

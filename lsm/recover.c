@@ -35,6 +35,7 @@ static enum lam_code make_parts(lam_db *db, struct lam_error *err) {
     TRY(block_cache_new((size_t)(db->options.memory_budget / 2), &db->epochs, &db->blocks, err));
     sst_cache_init(&db->ssts, db->env, db->path, db->id, db->blocks, &db->epochs,
                    db->options.open_files);
+    db->ssts.notify = &db->notify;
     gc_init(&db->gc, db->env, db->path);
     db->key_seed = sst_key_seed(db->id);
     db->has_files = true;

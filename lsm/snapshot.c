@@ -13,6 +13,7 @@ enum lam_code lam_snapshot_new(lam_db *db, lam_snapshot **snapshot_out, struct l
     if (!s)
         return mem_fail(err, sizeof *s);
     s->db = db;
+    s->made_ns = env_monotonic_ns(db->env);
     mutex_lock(&db->state);
     struct db_state *state = db_state(db);
     s->sequence = db_published(db); /* D5 */

@@ -85,6 +85,11 @@ const struct range_tombstone *sst_ranges(const struct sst *s, size_t *count_out)
 /* Bytes of memory it holds. */
 size_t sst_memory(const struct sst *s);
 
+/* Stored bytes of the data blocks that may hold keys of [from, to), by the index; an empty `to` is
+ * no bound. `*all_out`: of all data blocks. */
+uint64_t sst_range_bytes(const struct sst *s, struct lam_slice from, struct lam_slice to,
+                         uint64_t *all_out);
+
 /* Seed of a database's key hashes (filter and tags), and the hash that lookups take. */
 uint64_t sst_key_seed(const uint8_t *db_id);
 uint64_t sst_key_hash(uint64_t key_seed, struct lam_slice key);

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "lsm/filename.h"
+#include "lsm/notify.h"
 
 static inline struct sst_cache_list *cache_list(struct sst_cache *c) REQUIRES(&c->mu) {
     return &c->guarded_;
@@ -43,6 +44,7 @@ static void unlink_locked(struct sst_cache_list *l, struct file_meta *f) {
         l->oldest = f->lru_prev;
     f->lru_prev = f->lru_next = NULL;
     l->count--;
+    l->bytes -= sst_memory(f->sst);
 }
 
 static void link_locked(struct sst_cache_list *l, struct file_meta *f) {
@@ -54,6 +56,7 @@ static void link_locked(struct sst_cache_list *l, struct file_meta *f) {
         l->oldest = f;
     l->newest = f;
     l->count++;
+    l->bytes += sst_memory(f->sst);
 }
 
 /* Takes out the first that was not used since its last turn. */
@@ -93,6 +96,13 @@ void sst_cache_halve(struct sst_cache *c) {
     evict_to(c, keep);
 }
 
+void sst_cache_usage(struct sst_cache *c, uint64_t *files_out, uint64_t *bytes_out) {
+    mutex_lock(&c->mu);
+    *files_out = cache_list(c)->count;
+    *bytes_out = cache_list(c)->bytes;
+    mutex_unlock(&c->mu);
+}
+
 static enum lam_code open_file(struct sst_cache *c, const struct file_meta *f, struct sst **out,
                                struct lam_error *err) {
     struct buf path = {0};
@@ -104,6 +114,9 @@ static enum lam_code open_file(struct sst_cache *c, const struct file_meta *f, s
                       c->blocks, out, &local);
         if (rc == LAM_OK || attempt > 0 || !error_is_out_of_files(&local))
             break;
+        if (c->notify)
+            notify_log(c->notify, LAM_LOG_WARNING, "%s; half of the open SSTs are closed",
+                       local.message);
         sst_cache_halve(c);
         memset(&local, 0, sizeof local);
         rc = LAM_OK;
@@ -151,9 +164,9 @@ enum lam_code sst_cache_get(struct sst_cache *c, struct file_meta *f, struct sst
 
 void sst_cache_forget(struct sst_cache *c, struct file_meta *f) {
     mutex_lock(&c->mu);
-    struct sst *s = atomic_exchange(&f->sst, NULL);
-    if (s)
+    if (f->sst)
         unlink_locked(cache_list(c), f);
+    struct sst *s = atomic_exchange(&f->sst, NULL);
     mutex_unlock(&c->mu);
     sst_unref(s); /* who could find it through the file has left */
 }

@@ -12,6 +12,7 @@
 #include "lsm/sst.h"
 #include "lsm/version.h"
 
+struct notify;
 struct sst_cache {
     lam_env *env;        /* borrowed */
     uint64_t process_id; /* of who opened the database */
@@ -20,11 +21,13 @@ struct sst_cache {
     struct block_cache *blocks; /* borrowed; may be NULL */
     struct epochs *epochs;      /* borrowed: of who uses sst_cache_peek */
     size_t limit;
-    struct mutex mu; /* RANK_CACHE */
+    struct notify *notify; /* hears of descriptors that ran out; borrowed; NULL: nobody */
+    struct mutex mu;       /* RANK_CACHE */
     struct sst_cache_list {
         struct file_meta *newest; /* opened or found used last; linked by lru_next/lru_prev */
         struct file_meta *oldest;
         size_t count;
+        size_t bytes; /* sst_memory of all */
     } guarded_;
 };
 
@@ -44,6 +47,8 @@ static inline struct sst *sst_cache_peek(struct file_meta *file) {
  * inside an epoch: it does I/O, and may have to close files that wait for readers. */
 MUST_CHECK enum lam_code sst_cache_get(struct sst_cache *c, struct file_meta *file,
                                        struct sst **sst_out, struct lam_error *err);
+/* Open SSTs and the bytes of memory they hold: indexes, filters, range tombstones. */
+void sst_cache_usage(struct sst_cache *c, uint64_t *files_out, uint64_t *bytes_out);
 /* Closes the half that was not used for longest. */
 void sst_cache_halve(struct sst_cache *c);
 /* Lets go of the handle of a file that dies, which no reader can reach any more. */

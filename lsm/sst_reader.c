@@ -182,6 +182,24 @@ size_t sst_memory(const struct sst *s) {
            (s->blocks ? s->index.count * sizeof *s->blocks : 0);
 }
 
+uint64_t sst_range_bytes(const struct sst *s, struct lam_slice from, struct lam_slice to,
+                         uint64_t *all_out) {
+    const struct sst_index *x = &s->index;
+    *all_out = 0;
+    if (x->count == 0)
+        return 0;
+    *all_out = x->offsets[x->count];
+    uint32_t first = sst_index_find(x, from, LAM_SEQUENCE_MAX);
+    uint32_t end = x->count;
+    if (to.size > 0) {
+        /* The block of what comes before `to` is the last. */
+        if (sst_index_cmp(x, 0, to, LAM_SEQUENCE_MAX) >= 0)
+            return 0;
+        end = sst_index_find(x, to, LAM_SEQUENCE_MAX) + 1;
+    }
+    return end > first ? x->offsets[end] - x->offsets[first] : 0;
+}
+
 /* --- data blocks --------------------------------------------------------------------------- */
 
 /* Checks the stored bytes; leaves decompressing to the caller. */

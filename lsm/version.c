@@ -139,8 +139,13 @@ static enum lam_code fill_level(struct version *v, uint32_t level, const struct 
     for (size_t i = 0; i < added_count; i++)
         if (added[i].level == level)
             l->files[l->count++] = file_meta_ref(added[i].file);
-    for (size_t i = 0; i < l->count; i++)
+    for (size_t i = 0; i < l->count; i++) {
+        const struct sst_properties *p = &l->files[i]->properties;
         l->bytes += l->files[i]->size_bytes;
+        l->entries += p->entries;
+        l->deletes += p->deletes;
+        l->range_tombstones += p->range_tombstones;
+    }
     if (l->count > 1)
         qsort(l->files, l->count, sizeof *l->files, level == 0 ? newest_first : by_smallest);
     return LAM_OK;

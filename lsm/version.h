@@ -63,6 +63,9 @@ struct version_level {
     struct file_meta **files; /* owned array of references */
     size_t count;
     uint64_t bytes;
+    uint64_t entries; /* sums of the files' properties */
+    uint64_t deletes;
+    uint64_t range_tombstones;
 };
 struct version {
     _Atomic uint32_t refs;

@@ -12,6 +12,7 @@
 #define LAMINA_DB_H
 
 #include "lamina/options.h"
+#include "lamina/stats.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -178,38 +179,18 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_db_dump(lam_db *db, struct lam_error *e
  * when done, whatever is written meanwhile. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_db_compact(lam_db *db, lam_partition *partition,
                                                     struct lam_error *err);
-
-/* Counters since open, and sizes now. */
-struct lam_stats {
-    uint64_t sequence;    /* newest committed */
-    uint64_t partitions;  /* count */
-    uint64_t writes;      /* batches committed */
-    uint64_t operations;  /* operations in them */
-    uint64_t gets;        /* point reads */
-    uint64_t iterators;   /* made */
-    uint64_t wal_bytes;   /* appended */
-    uint64_t wal_syncs;   /* fdatasync calls on the log */
-    uint64_t sync_waits;  /* sync commits that waited; sync_waits / wal_syncs is the group */
-    uint64_t dumps;       /* memtable rotations written */
-    uint64_t dump_bytes;  /* SST bytes they wrote */
-    uint64_t compactions; /* done */
-    uint64_t compaction_read_bytes;
-    uint64_t compaction_write_bytes;
-    uint64_t trivial_moves;  /* files moved a level down unread */
-    uint64_t stall_us;       /* time writes spent slowed down */
-    uint64_t memtable_bytes; /* now, all memtables */
-    uint64_t cache_bytes;    /* now, block cache */
-    uint64_t cache_hits;
-    uint64_t cache_misses;
-    uint64_t filter_checks;
-    uint64_t filter_negatives;     /* reads of a file saved */
-    uint64_t sst_files;            /* now */
-    uint64_t sst_bytes;            /* now */
-    uint64_t snapshots;            /* open */
-    uint64_t recovered_operations; /* replayed from the log at open */
-    bool recovered_torn_tail;      /* open dropped an unfinished end of the log or the manifest */
-};
-LAM_API void lam_db_stats(lam_db *db, struct lam_stats *stats_out);
+/* Moves what a partition holds in [from, to) down to its last level, and drops there what nobody
+ * sees; an empty `from` or `to` is no bound. Bounded: what is written after the call began is only
+ * taken along where it shares a file. Works in steps of a few files on the caller's thread; due
+ * compactions come between, and writers are not slowed. BUSY if lam_db_compact_cancel ended it, or
+ * lam_db_close, which waits for it: steps done stay done. NOT_FOUND once the partition is dropped.
+ */
+LAM_API LAM_MUST_CHECK enum lam_code lam_db_compact_range(lam_db *db, lam_partition *partition,
+                                                          struct lam_slice from,
+                                                          struct lam_slice to,
+                                                          struct lam_error *err);
+/* Ends the calls of lam_db_compact_range under way, soon; does not wait for them. */
+LAM_API void lam_db_compact_cancel(lam_db *db);
 
 /* One finding of lam_check; the strings are valid in the call. */
 typedef void (*lam_check_fn)(void *arg, const char *file, uint64_t offset, const char *problem);

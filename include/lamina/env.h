@@ -42,7 +42,8 @@ enum lam_lane {
     LAM_LANE_COMPACT = 1,
     LAM_LANE_FLUSH = 2,
     LAM_LANE_LOG = 3,
-    LAM_LANE_COUNT = 4,
+    LAM_LANE_EVENT = 4, /* the embedder's callbacks */
+    LAM_LANE_COUNT = 5,
 };
 
 typedef void (*lam_task_fn)(void *arg);
@@ -118,6 +119,8 @@ struct lam_env_ops {
     void (*cancel)(lam_env *env, void *arg);
     /* Number of processes' worth: the process id, to notice a fork. */
     uint64_t (*process_id)(lam_env *env);
+    /* Files that the process may have open at once; 0: no limit is known. May be NULL. */
+    uint64_t (*descriptor_limit)(lam_env *env);
 };
 
 /* Base of every environment; an implementation embeds it as its first member. */

@@ -5,6 +5,8 @@
  *   error.h    result codes and explanations
  *   env.h      files, clock, background work; the in-memory environment
  *   options.h  how to open, write and read
+ *   event.h    callbacks: events and log lines
+ *   stats.h    statistics, sizes and counts
  *   db.h       the storage engine: partitions, batches, snapshots, iterators
  *   txn.h      optimistic transactions, batches that can be read
  *   catalog.h  users and passwords
@@ -20,8 +22,10 @@
 #include "lamina/entity.h"
 #include "lamina/env.h"
 #include "lamina/error.h"
+#include "lamina/event.h"
 #include "lamina/options.h"
 #include "lamina/sql.h"
+#include "lamina/stats.h"
 #include "lamina/txn.h"
 #include "lamina/types.h"
 

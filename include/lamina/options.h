@@ -5,6 +5,7 @@
 #define LAMINA_OPTIONS_H
 
 #include "lamina/env.h"
+#include "lamina/event.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,6 +31,10 @@ struct lam_options {
     uint32_t open_files;              /* SSTs held open at most; 0: 500 */
     bool manual_background; /* no background tasks: dumps and compactions run inside the write that
                                makes them due, or when asked for. For tests and tools */
+    lam_event_fn on_event;  /* NULL: none; lamina/event.h says when and where they are called */
+    void *event_arg;
+    lam_log_fn on_log; /* NULL: nothing is logged */
+    void *log_arg;
 };
 
 /* Stored with the partition. */

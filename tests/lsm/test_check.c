@@ -310,6 +310,15 @@ START_TEST(options_out_of_range_are_refused_by_name) {
     } cases[] = {
         {{.durability = (enum lam_durability)(LAM_DURABILITY_SYNC + 1)}, "durability 3"},
         {{.durability = (enum lam_durability) - 1}, "durability -1"},
+        {{.must_exist = true, .must_not_exist = true}, "must_exist and must_not_exist"},
+        {{.read_only = true, .must_not_exist = true}, "read_only and must_not_exist"},
+        {{.block_bytes = 512u << 10, .memory_budget = 8u << 20},
+         "block_bytes 524288 is above 262144, a 32-th of memory_budget 8388608"},
+        {{.block_bytes = 256u << 10, .memory_budget = 8u << 20}, NULL},
+        {{.filter_bits_per_key = 65}, "filter_bits_per_key 65 is above 64"},
+        {{.filter_bits_per_key = 64}, NULL},
+        {{.open_files = 15}, "open_files 15 is below 16"},
+        {{.block_bytes = 511}, "block_bytes 511 is not between 512 and 1048576"},
         {{.durability = LAM_DURABILITY_SYNC}, NULL},
         {{.compression = (enum lam_compression)(LAM_COMPRESSION_LZ4 + 1)}, "compression 3"},
         {{.compression = LAM_COMPRESSION_LZ4}, NULL},
@@ -343,6 +352,45 @@ START_TEST(options_out_of_range_are_refused_by_name) {
 }
 END_TEST
 
+static struct lam_env_ops limited_ops;
+static uint64_t limit;
+static uint64_t limited(lam_env *env) {
+    (void)env;
+    return limit;
+}
+
+START_TEST(open_files_fits_the_descriptors_of_the_process) {
+    ck_ok(lam_env_mem_new(&mem, &err), &err);
+    const struct lam_env_ops *real = mem->ops;
+    limited_ops = *mem->ops;
+    limited_ops.descriptor_limit = limited;
+    mem->ops = &limited_ops;
+    struct lam_options o = {.env = mem, .open_files = 97};
+    limit = 128;
+    ck_code(lam_db_open(DIR, &o, &db, &err), LAM_INVALID);
+    ck_contains(err.message, "open_files 97 is above 96");
+    ck_contains(err.message, "128 descriptors");
+    o.open_files = 96;
+    ck_ok(lam_db_open(DIR, &o, &db, &err), &err);
+    ck_ok(lam_db_close(db, &err), &err);
+    limit = 0; /* none is known */
+    o.open_files = 1u << 20;
+    ck_ok(lam_db_open(DIR, &o, &db, &err), &err);
+    ck_ok(lam_db_close(db, &err), &err);
+    limit = 5; /* the default goes by the limit, and is never refused */
+    o.open_files = 0;
+    ck_ok(lam_db_open(DIR, &o, &db, &err), &err);
+    ck_ok(lam_db_close(db, &err), &err);
+    limit = 200;
+    ck_ok(lam_db_open(DIR, &o, &db, &err), &err);
+    ck_ok(lam_db_close(db, &err), &err);
+    mem->ops = real;
+    lam_env_mem_free(mem);
+    lam_env *posix = lam_env_posix();
+    ck_assert_uint_gt(posix->ops->descriptor_limit(posix), 16);
+}
+END_TEST
+
 START_TEST(open_needs_a_directory_or_a_place_for_one) {
     start();
     close_db();
@@ -369,4 +417,5 @@ TEST_MAIN("lsm/check", each_damaged_file_is_a_finding_with_its_place,
           manifest_that_describes_files_wrongly_is_a_finding,
           log_that_lost_commits_under_an_open_database_is_a_finding,
           check_of_a_failed_database_looks_at_its_files_only, checks_of_no_database_say_so,
-          options_out_of_range_are_refused_by_name, open_needs_a_directory_or_a_place_for_one)
+          options_out_of_range_are_refused_by_name, open_files_fits_the_descriptors_of_the_process,
+          open_needs_a_directory_or_a_place_for_one)

@@ -86,7 +86,8 @@ static enum lam_code queue(struct simfs *fs, enum lam_lane lane, uint64_t delay_
 
 enum lam_code sim_submit(lam_env *env, enum lam_lane lane, uint64_t delay_us, lam_task_fn fn,
                          void *arg, struct lam_error *err) {
-    static const char *const lanes[] = {"lane dump", "lane compact", "lane flush", "lane log"};
+    static const char *const lanes[] = {"lane dump", "lane compact", "lane flush", "lane log",
+                                        "lane event"};
     LAM_ASSERT((unsigned)lane < LAM_LANE_COUNT);
     struct call c = {.fs = simfs_of(env), .op = SIMFS_SUBMIT, .path = lanes[lane]};
     enum lam_code rc = call_begin(&c, err);
