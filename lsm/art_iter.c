@@ -189,7 +189,7 @@ static bool step(struct art_iter *it, bool forward) {
 static void halt(struct art_iter *it) {
     it->height = it->kept = 0;
     it->ahead_at = it->ahead_count = 0;
-    it->stride = 1;
+    it->stride = ART_AHEAD / 4;
 }
 
 /* To the leaf of `key`, which is `equal_out`, else to the first after or the last before it. */

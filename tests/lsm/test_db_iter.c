@@ -239,19 +239,24 @@ static struct lam_stats stats(void) {
     return s;
 }
 
-/* A queue whose head was taken: the walk over it is paid only so many times. */
-START_TEST(rows_that_walks_step_over_are_written_anew_without_them) {
-    enum { ROWS = 12000, GONE = 10000 };
+/* Rows 0 to `rows`, those below `gone` deleted. */
+static void make_queue(int rows, int gone) {
     char key[16];
-    start();
-    for (int i = 0; i < ROWS; i++) {
+    for (int i = 0; i < rows; i++) {
         number(key, i);
         put(key, key);
     }
-    for (int i = 0; i < GONE; i++) {
+    for (int i = 0; i < gone; i++) {
         number(key, i);
         ck_ok(lam_delete(db, NULL, part, S(key), &err), &err);
     }
+}
+
+/* A queue whose head was taken: the walk over it is paid only so many times. */
+START_TEST(rows_that_walks_step_over_are_written_anew_without_them) {
+    enum { ROWS = 12000, GONE = 10000 };
+    start();
+    make_queue(ROWS, GONE);
     find_first(1, GONE);
     put("9", "");
     ck_assert_uint_eq(stats().dumps, 0);
@@ -268,6 +273,24 @@ START_TEST(rows_that_walks_step_over_are_written_anew_without_them) {
     ck_ok(lam_db_dump(db, &err), &err);
     ck_assert_uint_eq(stats().dumps, 3);
     ck_assert_uint_eq(stats().compactions, 1);
+    stop();
+}
+END_TEST
+
+/* The same by background tasks, with nobody writing: walks alone bring it about. */
+START_TEST(walks_alone_have_hidden_rows_written_anew) {
+    enum { ROWS = 12000, GONE = 10000, WALKS = 1000000 };
+    ck_ok(lam_env_mem_new(&mem, &err), &err);
+    struct lam_options o = {.env = mem};
+    ck_ok(lam_db_open("/db", &o, &db, &err), &err);
+    ck_ok(lam_partition_create(db, "p", NULL, &part, &err), &err);
+    make_queue(ROWS, GONE);
+    int walks = 0;
+    for (; walks < WALKS && stats().compactions == 0; walks++)
+        find_first(1, GONE);
+    ck_assert_int_lt(walks, WALKS);
+    ck_assert_uint_eq(stats().dumps, 1);
+    find_first(1, GONE);
     stop();
 }
 END_TEST
@@ -305,4 +328,4 @@ TEST_MAIN("lsm/db_iter", rows_of_memtables_and_files_come_merged_both_ways,
           turning_round_steps_to_the_neighbour, iterator_sees_one_moment,
           long_runs_of_deleted_rows_are_stepped_over,
           rows_that_walks_step_over_are_written_anew_without_them,
-          a_deleted_range_is_left_at_its_end)
+          walks_alone_have_hidden_rows_written_anew, a_deleted_range_is_left_at_its_end)
