@@ -210,7 +210,10 @@ struct db_sync {
                                      references */
     size_t count;
     size_t capacity;
-    bool running;             /* a leader is syncing */
+    bool running;             /* a leader is syncing, or waits for others to join */
+    uint32_t joined;          /* callers who came since the last sync began */
+    uint32_t group;           /* callers whom that sync was for */
+    uint64_t round_ns;        /* time it took */
     uint64_t recyclable[2];   /* numbers of segment files to write over; 0: none */
     struct lam_error failure; /* sticky; code LAM_OK: none */
     uint64_t wal_syncs;
@@ -296,7 +299,8 @@ struct lam_db {
     struct cond idle; /* with `state`: a dump or compaction ended */
     struct db_state state_guarded_;
     struct mutex sync;
-    struct cond synced; /* with `sync`: a leader is done */
+    struct cond synced;   /* with `sync`: a leader is done */
+    struct cond gathered; /* with `sync`: as many joined as before */
     struct db_sync sync_guarded_;
     struct mutex idle_files;
     struct db_idle_files idle_files_guarded_;

@@ -2,8 +2,10 @@
  *
  * Grouped syncs of the log. The first waiter leads: it syncs every segment that is not known to be
  * durable, oldest first, for all records published before it began; who comes meanwhile waits for
- * the next round. A failed sync is final: the kernel may have dropped the pages, so asking again
- * could report success for data that is gone. */
+ * the next round. Writers that a round sets free come back for the next one, the first of them well
+ * before the others: so a leader waits a little for as many as the last round had. A failed sync is
+ * final: the kernel may have dropped the pages, so asking again could report success for data that
+ * is gone. */
 #include "base/assert.h"
 #include "lsm/db_impl.h"
 
@@ -40,10 +42,27 @@ static struct db_segment *first_unsynced_locked(lam_db *db, bool *finished_out)
     return NULL;
 }
 
+/* Waits until as many have come as were in the last round, for at most half of what that took: more
+ * would be lost for nothing when they do not come. */
+static void gather_locked(lam_db *db) REQUIRES(&db->sync) {
+    struct db_sync *s = db_sync(db);
+    if (s->joined < s->group) {
+        uint64_t now = env_monotonic_ns(db->env), until = now + s->round_ns / 2;
+        while (s->joined < s->group && now < until) {
+            cond_wait_for(&db->gathered, &db->sync, (until - now) / 1000 + 1);
+            now = env_monotonic_ns(db->env);
+        }
+    }
+    s->group = s->joined;
+    s->joined = 0;
+}
+
 /* Syncs as leader, leaving the mutex meanwhile. */
 static void lead_locked(lam_db *db) REQUIRES(&db->sync) {
     struct db_sync *s = db_sync(db);
     s->running = true;
+    gather_locked(db);
+    uint64_t start = env_monotonic_ns(db->env);
     /* Read before the segments: all these records are in segments listed by now, and the first
      * unsynced one that is not finished holds the last of them. */
     uint64_t target = db_published(db);
@@ -62,6 +81,7 @@ static void lead_locked(lam_db *db) REQUIRES(&db->sync) {
             segment->synced = true;
         db_segment_unref(segment);
     }
+    s->round_ns = env_monotonic_ns(db->env) - start;
     s->running = false;
     if (rc == LAM_OK) {
         if (target > atomic_load(&db->durable))
@@ -81,6 +101,8 @@ enum lam_code db_sync_to(lam_db *db, uint64_t sequence, struct lam_error *err) {
     mutex_lock(&db->sync);
     struct db_sync *s = db_sync(db);
     s->sync_waits++;
+    if (++s->joined == s->group)
+        cond_signal(&db->gathered);
     while (atomic_load(&db->durable) < sequence) {
         if (s->failure.code != LAM_OK) {
             rc = ERR(err, LAM_UNKNOWN_OUTCOME, "the commit may not survive a power loss: %s",
