@@ -19,9 +19,12 @@ COLOURS = {"lamina": "#c0392b", "rocksdb": "#2c6fbb", "leveldb": "#2e8b57", "lmd
 
 
 def read_results(path):
-    """{workload: {engine: {column: median over rounds}}} in the order of the file; `cut` counts."""
+    """{workload: {engine: {column: median over rounds}}}, workloads in the order that ours ran them;
+    `cut` counts."""
+    rows = list(csv.DictReader(open(path, newline="")))
+    rows.sort(key=lambda r: r["engine"] != OURS)
     cells = {}
-    for row in csv.DictReader(open(path, newline="")):
+    for row in rows:
         cells.setdefault(row["workload"], {}).setdefault(row["engine"], []).append(row)
     return {workload: {engine: median_row(rows) for engine, rows in engines.items()}
             for workload, engines in cells.items()}
