@@ -151,7 +151,7 @@ $(O)/fault/%: $(O)/obj/tests/fault/prog_%.o $(FAULT_OBJ) $(SIM_OBJ) $(SIM_SUPPOR
 	$(link_sim)
 # Over the product's own threads and files.
 POSIX_OBJ := $(patsubst %,$(O)/obj/tests/%.o,fault/prog_posix fault/heap fault/script \
-               fault/script_engine fault/script_sql sim/tuning sim/choice support/gate)
+               fault/script_engine fault/script_sql fault/script_copies sim/tuning sim/choice support/gate)
 $(O)/fault/posix: $(POSIX_OBJ) $(SIM_LIBS)
 	$(link_sim)
 # The museum stands with the crash tests and needs the simulator.

@@ -37,6 +37,7 @@ enum mutex_rank {
     RANK_DB_OPEN = 60,     /* lsm: attachments */
     RANK_REGISTRY = 62,    /* catalog: provider registry and caches; layers attach through it */
     RANK_STORE = 65,       /* catalog: writers of one entity store */
+    RANK_DB_PARTS = 68,    /* lsm: making and dropping partitions */
     RANK_DB_COMMIT = 70,   /* lsm: the write path */
     RANK_CLOCK = 75,       /* catalog: snowflake generator, taken inside a commit */
     RANK_DB_LOG = 77,      /* lsm: one log segment is made at a time */

@@ -61,6 +61,17 @@ static enum lam_code open_stores(struct catalog *c, struct lam_error *err) {
     return LAM_OK;
 }
 
+enum lam_code catalog_is_there(lam_db *db, bool *there_out, struct lam_error *err) {
+    lam_partition *p = NULL;
+    struct lam_error local = {0};
+    enum lam_code rc = lam_partition_open(db, PARTITION_META, &p, &local);
+    *there_out = rc == LAM_OK;
+    lam_partition_release(p);
+    if (rc != LAM_OK && rc != LAM_NOT_FOUND && err)
+        *err = local;
+    return rc == LAM_NOT_FOUND ? LAM_OK : rc;
+}
+
 /* --- built-in records --- */
 
 static enum lam_code is_absent(struct catalog *c, enum entity_id id, const char *key_text,

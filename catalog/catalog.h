@@ -391,6 +391,9 @@ MUST_CHECK enum lam_code catalog_job_find_live(struct catalog *c, struct lam_sli
 MUST_CHECK enum lam_code catalog_jobs_purge(struct catalog *c, int64_t before_us,
                                             uint64_t *removed_out, struct lam_error *err);
 
+/* Whether the database has a catalog, without making one. */
+MUST_CHECK enum lam_code catalog_is_there(lam_db *db, bool *there_out, struct lam_error *err);
+
 /* Cold files of dropped tables: paths relative to the database directory or absolute. The catalog
  * keeps them until the flush layer has removed them. */
 typedef enum lam_code (*doomed_fn)(void *arg, const char *path, struct lam_error *err);

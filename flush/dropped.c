@@ -199,11 +199,12 @@ static bool dropped_are_read(struct flush *f) {
 
 enum lam_code doomed_remove(struct flush *f, struct lam_error *err) {
     struct removal r = {.flush = f};
-    if (f->read_only || dropped_are_read(f))
+    if (f->read_only || dropped_are_read(f) || !flush_removal_begin(f))
         return LAM_OK;
     enum lam_code rc = catalog_each_doomed(f->catalog, note_doomed, &r.doomed, err);
     if (rc == LAM_OK && r.doomed.count > 0)
         rc = remove_all(&r, err);
+    flush_removal_end(f);
     removal_fini(&r);
     return rc;
 }

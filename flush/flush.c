@@ -72,12 +72,7 @@ static enum lam_code name_segment(struct flush *f, const struct provider *p, lam
         return LAM_OK;
     TRY(segment_decode(lam_iter_value(it), where, arena, &s, err));
     TRY(storage_place_get(f, s.storage, arena, &place, err));
-    buf_reset(path);
-    TRY(buf_append_str(path, place.base, err));
-    if (path->size && path->data[path->size - 1] != '/')
-        TRY(buf_append_u8(path, '/', err));
-    TRY(buf_append_slice(path, s.path, err));
-    TRY(buf_cstr(path, &text, err));
+    TRY(path_below_database(place.base, s.path, path, &text, err));
     return fn(arg, text, err);
 }
 
@@ -131,6 +126,8 @@ static enum lam_code open_layer(lam_db *db, void **object_out, struct lam_error 
     mutex_init(&f->tables_mu, RANK_COLD);
     mutex_init(&f->files_mu, RANK_CACHE);
     mutex_init(&f->timer_mu, RANK_COLD);
+    mutex_init(&f->copies_mu, RANK_COLD);
+    cond_init(&f->copies_cond);
     f->timer_guarded_.tick_at = FLUSH_NEVER;
     db_set_idle_files(db, cold_files_close_idle, f);
     *object_out = f;
@@ -171,6 +168,8 @@ static void close_layer(void *object) {
     mutex_fini(&f->tables_mu);
     mutex_fini(&f->files_mu);
     mutex_fini(&f->timer_mu);
+    mutex_fini(&f->copies_mu);
+    cond_fini(&f->copies_cond);
     mem_free(f);
 }
 

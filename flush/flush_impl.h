@@ -65,6 +65,12 @@ struct flush {
     struct flush_timer_guarded {
         uint64_t tick_at; /* monotonic us of the earliest tick submitted; FLUSH_NEVER: none */
     } timer_guarded_;
+    struct mutex copies_mu; /* RANK_COLD */
+    struct cond copies_cond;
+    struct flush_copies_guarded {
+        unsigned copies;   /* of the database under way: no cold file is removed */
+        unsigned removals; /* of cold files under way */
+    } copies_guarded_;
     atomic_bool stopping; /* policies' flushes give up: set while the database tries to close */
 };
 
@@ -79,6 +85,10 @@ static inline struct flush_files_guarded *flush_files(struct flush *f) REQUIRES(
 }
 static inline struct flush_timer_guarded *flush_timer(struct flush *f) REQUIRES(f->timer_mu) {
     return &f->timer_guarded_;
+}
+
+static inline struct flush_copies_guarded *flush_copies(struct flush *f) REQUIRES(f->copies_mu) {
+    return &f->copies_guarded_;
 }
 
 static inline bool table_has_users(const struct provider *p) {
@@ -122,6 +132,12 @@ MUST_CHECK enum lam_code doomed_remove(struct flush *f, struct lam_error *err);
 MUST_CHECK enum lam_code orphans_remove(struct flush *f, struct lam_error *err);
 /* The part of a file's name that marks it as this table's of this database. */
 uint32_t segment_file_tag(const struct flush *f, struct table_id table, uint64_t number);
+
+/* --- copy.c --- */
+/* Begins removing cold files that the catalog names no more; false while the database is copied:
+ * then they stay until that is over, or until the next open. */
+bool flush_removal_begin(struct flush *f);
+void flush_removal_end(struct flush *f);
 
 /* --- export_json.c --- */
 /* Rewrites schema_v<N>.json, current.json and the manifest.json of the users' folders, as of now.

@@ -206,6 +206,8 @@ static bool sweep_storage(void *arg, const struct value *record) {
 enum lam_code orphans_remove(struct flush *f, struct lam_error *err) {
     struct sweep s = {.flush = f, .err = err};
     enum lam_code rc = LAM_OK;
+    if (!flush_removal_begin(f))
+        return LAM_OK;
     TRY_GOTO(catalog_each_provider(f->catalog, note_table, &s, err));
     TRY_GOTO(s.code);
     if (s.live_count)
@@ -216,6 +218,7 @@ enum lam_code orphans_remove(struct flush *f, struct lam_error *err) {
     TRY_GOTO(catalog_each_provider(f->catalog, sweep_table, &s, err));
     rc = s.code;
 out:
+    flush_removal_end(f);
     mem_free(s.live);
     arena_fini(&s.arena);
     arena_fini(&s.live_arena);

@@ -304,6 +304,16 @@ enum lam_code path_in_base(const char *db_directory, const char *base, struct la
     return buf_append_slice(out, relative, err);
 }
 
+enum lam_code path_below_database(const char *base, struct lam_slice relative, struct buf *out,
+                                  const char **text_out, struct lam_error *err) {
+    buf_reset(out);
+    TRY(buf_append_str(out, base, err));
+    if (out->size && out->data[out->size - 1] != '/')
+        TRY(buf_append_u8(out, '/', err));
+    TRY(buf_append_slice(out, relative, err));
+    return buf_cstr(out, text_out, err);
+}
+
 /* --- lists --- */
 
 enum lam_code path_list_add(struct path_list *l, const char *path, struct lam_error *err) {

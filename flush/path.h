@@ -38,6 +38,12 @@ MUST_CHECK enum lam_code path_in_base(const char *db_directory, const char *base
                                       struct lam_slice relative, struct buf *out,
                                       struct lam_error *err);
 
+/* "<base>/<relative>" as the catalog names a file: relative to the database directory unless the
+ * base is absolute. `out` is emptied first; the text is its. */
+MUST_CHECK enum lam_code path_below_database(const char *base, struct lam_slice relative,
+                                             struct buf *out, const char **text_out,
+                                             struct lam_error *err);
+
 /* Paths to be worked on. All-zero is empty. */
 struct path_list {
     char **items; /* owned, as are the strings */

@@ -17,15 +17,25 @@ struct checking {
     lam_check_fn fn; /* may be NULL */
     void *arg;
     uint64_t findings;
-    bool corrupt;           /* not all of them are reads that failed */
+    bool corrupt;             /* not all of them are reads that failed */
+    lam_progress_fn progress; /* may be NULL; gets `arg` */
+    struct lam_progress now;
     struct lam_error first; /* the first finding */
-    enum lam_code stop;     /* what ended the walk early: no memory; else LAM_OK */
+    enum lam_code stop;     /* what ended the walk early: no memory, the caller; else LAM_OK */
 };
 
 /* Offset that an error message names after "offset ", or 0. */
 static uint64_t offset_in(const char *message) {
     const char *at = strstr(message, "offset ");
     return at ? strtoull(at + 7, NULL, 10) : 0;
+}
+
+/* Tells how far it has come; false: it ends here. */
+static bool tell(struct checking *c, const char *file) {
+    c->now.file = file;
+    if (c->stop == LAM_OK && c->progress && !c->progress(c->arg, &c->now))
+        c->stop = LAM_BUSY;
+    return c->stop == LAM_OK;
 }
 
 /* Takes in the result of one check: corruption and unreadable files are findings. */
@@ -63,7 +73,7 @@ static void check_sst(struct checking *c, const struct manifest_file *f) {
     struct buf path = {0};
     const char *text = c->dir;
     enum lam_code rc = filename_path(&path, c->dir, FILE_SST, f->number, &text, &e);
-    if (rc == LAM_OK)
+    if (rc == LAM_OK && tell(c, text))
         rc = verify_sst(c, text, f, &e);
     judge(c, text, rc, &e);
     buf_fini(&path);
@@ -82,7 +92,8 @@ static void check_version(struct checking *c, const struct version *v) {
 
 static enum lam_code conclude(const struct checking *c, struct lam_error *err) {
     if (c->stop != LAM_OK)
-        return ERR(err, c->stop, "%s: not checked to the end", c->dir);
+        return ERR(err, c->stop, "%s: not checked to the end%s", c->dir,
+                   c->stop == LAM_BUSY ? ": ended by the caller's progress function" : "");
     if (c->findings == 0)
         return LAM_OK;
     /* What could not be read may be good. */
@@ -119,6 +130,8 @@ static void check_partition(struct checking *c, struct recovered *r,
             check_sst(c, &p->files[i]);
         else
             judge(c, c->dir, there, &e);
+        c->now.files_done++;
+        c->now.bytes_done += p->files[i].size_bytes;
         rc = file_meta_new(&p->files[i], NULL, 0, NULL, NULL, &added[n].file, &e);
         if (rc == LAM_OK)
             added[n++].level = p->files[i].level;
@@ -134,6 +147,14 @@ static void check_partition(struct checking *c, struct recovered *r,
     mem_free(added);
 }
 
+static void count_files(struct checking *c, const struct recovered *r) {
+    for (size_t i = 0; i < r->partition_count; i++) {
+        c->now.files_total += r->partitions[i].file_count;
+        for (size_t j = 0; j < r->partitions[i].file_count; j++)
+            c->now.bytes_total += r->partitions[i].files[j].size_bytes;
+    }
+}
+
 static enum lam_code check_closed(struct checking *c, struct lam_error *err) {
     struct recovered r;
     struct recovered_log log;
@@ -147,10 +168,12 @@ static enum lam_code check_closed(struct checking *c, struct lam_error *err) {
     c->db_id = r.root.db_id;
     judge(c, c->dir, rc, &e);
     if (rc == LAM_OK) {
+        count_files(c, &r);
         for (size_t i = 0; i < r.partition_count && c->stop == LAM_OK; i++)
             check_partition(c, &r, &r.partitions[i]);
         memset(&e, 0, sizeof e);
-        judge(c, c->dir, recovered_read_log(&r, ignore_record, NULL, &log, &e), &e);
+        if (tell(c, c->dir))
+            judge(c, c->dir, recovered_read_log(&r, ignore_record, NULL, &log, &e), &e);
     }
     recovered_fini(&r);
     return conclude(c, err);
@@ -164,11 +187,20 @@ static enum lam_code lock_path(const char *dir, struct buf *path, const char **t
 
 enum lam_code lam_check(const char *path, lam_env *env, lam_check_fn fn, void *arg,
                         struct lam_error *err) {
+    struct lam_check_options options = {.env = env, .finding = fn, .arg = arg};
+    return lam_check_with(path, &options, err);
+}
+
+enum lam_code lam_check_with(const char *path, const struct lam_check_options *options,
+                             struct lam_error *err) {
     if (!path || !*path)
         return ERR(err, LAM_INVALID, "lam_check: path must not be NULL or empty");
-    if (!env)
-        env = lam_env_posix();
-    struct checking c = {.env = env, .dir = path, .fn = fn, .arg = arg};
+    struct lam_check_options o = {0};
+    if (options)
+        o = *options;
+    lam_env *env = o.env ? o.env : lam_env_posix();
+    struct checking c = {
+        .env = env, .dir = path, .fn = o.finding, .progress = o.progress, .arg = o.arg};
     struct buf lock = {0};
     const char *text = NULL;
     lam_file_lock *held = NULL;

@@ -8,6 +8,8 @@
  * Locks, in the order they are taken (base/thread.h). No I/O happens under state or sync.
  *
  *   open      RANK_DB_OPEN      objects of the layers above
+ *   partitions RANK_DB_PARTS  one making or dropping of a partition at a time; a copy of the
+ *                               database keeps them off while it dumps and looks
  *   commit    RANK_DB_COMMIT    the write path: active memtables, log segment, sequences
  *   log       RANK_DB_LOG       making of log segments, one at a time and by rising number
  *   manifest  RANK_DB_MANIFEST  one manifest edit at a time; who changes a version or the set of
@@ -48,6 +50,7 @@
 
 #include <stdatomic.h>
 
+#include "base/arena.h"
 #include "base/env.h"
 #include "base/thread.h"
 #include "lsm/counters.h"
@@ -288,6 +291,7 @@ struct lam_db {
     struct mutex open;
     struct cond opened; /* with `open` */
     struct db_objects objects_guarded_;
+    struct mutex partitions; /* guards no data: keeps the set of them as it is */
     struct mutex commit;
     struct cond room; /* with `commit`: a dump ended, or pacing */
     struct db_commit commit_guarded_;
@@ -446,6 +450,17 @@ MUST_CHECK enum lam_code db_seal_locked(lam_db *db, struct lam_error *err) REQUI
 /* --- manifest (db_manifest.c) ------------------------------------------------------------------
  */
 
+/* The whole state as one edit. */
+struct db_whole {
+    struct arena arena;
+    struct version **versions; /* owned references: no file of theirs is removed */
+    size_t count;
+    struct manifest_edit edit; /* slices in the arena and the versions */
+};
+/* Fills an all-zero one with partitions, files, sequence and floor as of the last dump. */
+MUST_CHECK enum lam_code db_whole_describe_locked(lam_db *db, struct db_whole *w,
+                                                  struct lam_error *err) REQUIRES(&db->manifest);
+void db_whole_fini(struct db_whole *w);
 /* Appends an edit, with the number counter in it. UNKNOWN_OUTCOME, and sticky, if it may be on
  * disk; after any other failure nothing has changed. */
 MUST_CHECK enum lam_code db_manifest_append_locked(lam_db *db, struct manifest_edit *edit,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Manifest edits of a running database, and installing what they say. */
-#include "base/arena.h"
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lsm/db_impl.h"
@@ -27,39 +26,36 @@ enum lam_code db_manifest_append_locked(lam_db *db, struct manifest_edit *edit,
     return ERR(err, LAM_UNKNOWN_OUTCOME, "the manifest could not be written: %s", cause.message);
 }
 
-/* The whole state as one edit. Versions are held until the edit is written. */
-struct whole_state {
-    struct arena arena;
-    struct version **versions; /* owned references */
-    lam_partition **partitions;
-    size_t count;
-    struct manifest_edit edit;
-};
-
-static void whole_state_fini(struct whole_state *w) {
+void db_whole_fini(struct db_whole *w) {
     for (size_t i = 0; i < w->count; i++)
         version_unref(w->versions[i]);
     arena_fini(&w->arena);
 }
 
-static enum lam_code list_partitions(lam_db *db, struct whole_state *w, struct lam_error *err) {
-    mutex_lock(&db->state);
+/* Names are copied: a partition may be gone before the edit is written. */
+static enum lam_code list_partitions_locked(lam_db *db, struct db_whole *w, struct lam_error *err)
+    REQUIRES(&db->state) {
     const struct db_state *s = db_state(db);
     size_t n = s->count ? s->count : 1;
+    struct manifest_partition *created = arena_calloc(&w->arena, n, sizeof *created);
     w->versions = arena_calloc(&w->arena, n, sizeof *w->versions);
-    w->partitions = arena_calloc(&w->arena, n, sizeof *w->partitions);
-    if (w->versions && w->partitions) {
-        for (size_t i = 0; i < s->count; i++) {
-            w->partitions[i] = s->by_number[i];
-            w->versions[i] = version_ref(s->by_number[i]->state->version);
-        }
-        w->count = s->count;
+    if (!w->versions || !created)
+        return mem_fail(err, n * sizeof *created);
+    for (size_t i = 0; i < s->count; i++) {
+        const lam_partition *p = s->by_number[i];
+        const char *name = arena_strdup(&w->arena, p->name);
+        if (!name)
+            return mem_fail(err, strlen(p->name));
+        created[i] = (struct manifest_partition){p->number, lam_slice_str(name), p->options};
+        w->versions[i] = version_ref(p->state->version);
+        w->count++;
     }
-    mutex_unlock(&db->state);
-    return w->versions && w->partitions ? LAM_OK : mem_fail(err, n * sizeof *w->versions);
+    w->edit.created = created;
+    w->edit.created_count = w->count;
+    return LAM_OK;
 }
 
-static enum lam_code list_files(struct whole_state *w, struct lam_error *err) {
+static enum lam_code list_files(struct db_whole *w, struct lam_error *err) {
     size_t total = 0, n = 0;
     for (size_t i = 0; i < w->count; i++)
         for (uint32_t level = 0; level < VERSION_LEVELS; level++)
@@ -76,18 +72,16 @@ static enum lam_code list_files(struct whole_state *w, struct lam_error *err) {
     return LAM_OK;
 }
 
-static enum lam_code describe_state(lam_db *db, struct whole_state *w, struct lam_error *err) {
-    TRY(list_partitions(db, w, err));
-    struct manifest_partition *created =
-        arena_calloc(&w->arena, w->count ? w->count : 1, sizeof *created);
-    if (!created)
-        return mem_fail(err, w->count * sizeof *created);
-    for (size_t i = 0; i < w->count; i++)
-        created[i] = (struct manifest_partition){w->partitions[i]->number,
-                                                 lam_slice_str(w->partitions[i]->name),
-                                                 w->partitions[i]->options};
-    w->edit.created = created;
-    w->edit.created_count = w->count;
+enum lam_code db_whole_describe_locked(lam_db *db, struct db_whole *w, struct lam_error *err) {
+    const struct db_manifest *m = db_manifest(db);
+    mutex_lock(&db->state);
+    enum lam_code rc = list_partitions_locked(db, w, err);
+    mutex_unlock(&db->state);
+    TRY(rc);
+    w->edit.has_next_number = w->edit.has_last_sequence = w->edit.has_wal_floor = true;
+    w->edit.next_number = atomic_load(&db->next_number);
+    w->edit.last_sequence = m->dumped_sequence;
+    w->edit.wal_floor = m->wal_floor;
     return list_files(w, err);
 }
 
@@ -95,19 +89,15 @@ enum lam_code db_manifest_rewrite_locked(lam_db *db, const struct manifest_wal *
                                          size_t wals_count, bool *clean_out,
                                          struct lam_error *err) {
     struct db_manifest *m = db_manifest(db);
-    struct whole_state w = {0};
+    struct db_whole w = {0};
     struct manifest *log = NULL;
     uint64_t number = db_next_number(db);
-    enum lam_code rc = describe_state(db, &w, err);
-    w.edit.has_next_number = w.edit.has_last_sequence = w.edit.has_wal_floor = true;
-    w.edit.next_number = atomic_load(&db->next_number);
-    w.edit.last_sequence = m->dumped_sequence;
-    w.edit.wal_floor = m->wal_floor;
+    enum lam_code rc = db_whole_describe_locked(db, &w, err);
     w.edit.wals = wals;
     w.edit.wals_count = wals_count;
     if (rc == LAM_OK)
         rc = manifest_prepare(db->env, db->path, &m->root, number, &w.edit, &log, err);
-    whole_state_fini(&w);
+    db_whole_fini(&w);
     *clean_out = rc != LAM_OK;
     if (rc == LAM_OK)
         rc = manifest_make_current(log, err);

@@ -147,6 +147,7 @@ static enum lam_code take_lock(lam_db *db, struct lam_error *err) {
 
 static void init_locks(lam_db *db) {
     mutex_init(&db->open, RANK_DB_OPEN);
+    mutex_init(&db->partitions, RANK_DB_PARTS);
     mutex_init(&db->commit, RANK_DB_COMMIT);
     mutex_init(&db->log, RANK_DB_LOG);
     mutex_init(&db->manifest, RANK_DB_MANIFEST);
@@ -163,6 +164,7 @@ static void init_locks(lam_db *db) {
 
 static void fini_locks(lam_db *db) {
     mutex_fini(&db->open);
+    mutex_fini(&db->partitions);
     mutex_fini(&db->commit);
     mutex_fini(&db->log);
     mutex_fini(&db->manifest);

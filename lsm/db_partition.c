@@ -318,13 +318,11 @@ static enum lam_code create_locked(lam_db *db, struct creation *c, struct lam_er
     return LAM_OK;
 }
 
-static enum lam_code create(lam_db *db, const char *const *names, size_t count,
-                            const struct lam_partition_options *options,
-                            lam_partition **partitions_out, struct lam_error *err) {
+static enum lam_code create_durably(lam_db *db, const char *const *names, size_t count,
+                                    const struct lam_partition_options *options,
+                                    lam_partition **partitions_out, struct lam_error *err)
+    REQUIRES(&db->partitions) {
     struct creation c = {0};
-    TRY(db_check_writable(db, err));
-    if (name_is_taken(db, names[0]))
-        return ERR(err, LAM_EXISTS, "partition \"%s\" exists", names[0]);
     /* What was committed before must not be lost while this survives. */
     TRY(db_not_done(db, db_sync_to(db, db_published(db), err), err));
     mutex_lock(&db->manifest);
@@ -340,6 +338,18 @@ static enum lam_code create(lam_db *db, const char *const *names, size_t count,
     if (rc == LAM_OK)
         c.made = 0; /* the references are the registry's */
     creation_fini(&c);
+    return rc;
+}
+
+static enum lam_code create(lam_db *db, const char *const *names, size_t count,
+                            const struct lam_partition_options *options,
+                            lam_partition **partitions_out, struct lam_error *err) {
+    TRY(db_check_writable(db, err));
+    if (name_is_taken(db, names[0]))
+        return ERR(err, LAM_EXISTS, "partition \"%s\" exists", names[0]);
+    mutex_lock(&db->partitions);
+    enum lam_code rc = create_durably(db, names, count, options, partitions_out, err);
+    mutex_unlock(&db->partitions);
     return rc;
 }
 
@@ -417,7 +427,8 @@ static void mark_obsolete(const struct version *v) {
             atomic_store_explicit(&v->levels[level].files[i]->obsolete, true, memory_order_release);
 }
 
-static enum lam_code drop_registered(lam_db *db, lam_partition *p, struct lam_error *err) {
+static enum lam_code drop_registered(lam_db *db, lam_partition *p, struct lam_error *err)
+    REQUIRES(&db->partitions) {
     TRY(db_not_done(db, db_sync_to(db, db_published(db), err), err));
     struct read_state *old = NULL;
     mutex_lock(&db->manifest);
@@ -456,7 +467,9 @@ enum lam_code lam_partition_drop(lam_db *db, lam_partition *partition, struct la
     TRY(db_check_writable(db, err));
     if (!set_dropping(db, partition, true))
         return ERR(err, LAM_NOT_FOUND, "partition \"%s\" is dropped", partition->name);
+    mutex_lock(&db->partitions);
     enum lam_code rc = drop_registered(db, partition, err);
+    mutex_unlock(&db->partitions);
     if (rc != LAM_OK)
         set_dropping(db, partition, false);
     return rc;

@@ -42,6 +42,32 @@ void db_close_idle_files(lam_db *db);
  * no mutex below RANK_CACHE. NULL: nothing. On return no call of the one before is under way. */
 void db_set_idle_files(lam_db *db, void (*fn)(void *arg), void *arg);
 
+/* --- copies of the database (checkpoint.c, backup.c) --- */
+
+/* A file that a layer above keeps below the database directory, and never changes. */
+struct db_outer_file {
+    const char *name;     /* path below the database directory */
+    uint64_t size;        /* in bytes; 0: not known */
+    uint64_t fingerprint; /* differs between files that had this name; 0: not known */
+    bool optional;        /* needed by older states only, and may be gone */
+};
+typedef enum lam_code (*db_outer_file_fn)(void *arg, const struct db_outer_file *file,
+                                          struct lam_error *err);
+/* How a copy gets at those files. */
+struct db_outer_files {
+    /* Calls `fn` for each file that a state of the database since the copy began may name. Called
+     * after the copied state was chosen, without a lock. */
+    enum lam_code (*list)(void *arg, db_outer_file_fn fn, void *fn_arg, struct lam_error *err);
+    void *arg;
+};
+/* lam_db_checkpoint and lam_db_backup for a caller who keeps the files of `outer` (NULL: there are
+ * none) from being removed during the call. */
+MUST_CHECK enum lam_code db_checkpoint(lam_db *db, const char *path,
+                                       const struct db_outer_files *outer, struct lam_error *err);
+MUST_CHECK enum lam_code db_backup(lam_db *db, const char *dir, const struct db_outer_files *outer,
+                                   lam_progress_fn progress, void *arg, uint64_t *id_out,
+                                   struct lam_error *err);
+
 /* What a layer above keeps per database. */
 enum db_layer {
     DB_LAYER_CATALOG = 0,

@@ -75,7 +75,7 @@ MUST_CHECK enum lam_code sst_block_check(uint64_t file_seed, uint64_t offset,
 
 /* Fills in `footer->checksum`. */
 void sst_footer_encode(struct sst_footer *footer, uint8_t *out);
-/* CORRUPT for anything but a whole footer of this file. `id` NULL: of any database. */
+/* CORRUPT for anything but a whole footer of this file. */
 MUST_CHECK enum lam_code sst_footer_decode(const uint8_t *in, const uint8_t *db_id, uint64_t number,
                                            uint64_t file_bytes, struct sst_footer *out,
                                            struct lam_error *err);

@@ -11,6 +11,7 @@
 
 #include "shell/batch.h"
 #include "shell/shell.h"
+#include "shell/tool.h"
 
 /* Text is UTF-8 whatever the terminal's locale says. */
 static void set_locale(void) {
@@ -119,6 +120,10 @@ int main(int argc, char **argv) {
     struct shell_options options;
     set_locale();
     signal(SIGPIPE, SIG_IGN);
+    if (argc > 1 && strcmp(argv[1], "db") == 0) {
+        int status = tool_run(argc - 2, argv + 2);
+        return flush_output() || status != 0 ? status : 1;
+    }
     enum options_result parsed = options_parse(argc, argv, &options);
     bool ok = true;
     if (parsed == OPTIONS_RUN)

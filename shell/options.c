@@ -14,6 +14,7 @@ const char *const mode_names[] = {"table", "csv", "json", "line", NULL};
 
 static const char help[] =
     "Usage: lamina [options] DIR [SQL]\n"
+    "       lamina db COMMAND ...   (see lamina db --help)\n"
     "\n"
     "Opens the database in directory DIR, made if it is missing, or one in memory with\n"
     ":memory:. Runs SQL from the argument, from -c and -f in the order given, or from\n"

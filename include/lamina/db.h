@@ -192,6 +192,15 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_db_compact_range(lam_db *db, lam_partit
 /* Ends the calls of lam_db_compact_range under way, soon; does not wait for them. */
 LAM_API void lam_db_compact_cancel(lam_db *db);
 
+/* How far a long call has come; valid in the call. Totals may still grow. */
+struct lam_progress {
+    const char *file; /* being worked on */
+    uint64_t files_done, files_total;
+    uint64_t bytes_done, bytes_total;
+};
+/* Returns false to end the work: it answers BUSY. */
+typedef bool (*lam_progress_fn)(void *arg, const struct lam_progress *progress);
+
 /* One finding of lam_check; the strings are valid in the call. */
 typedef void (*lam_check_fn)(void *arg, const char *file, uint64_t offset, const char *problem);
 /* Verifies a database that is not open elsewhere (or `db` itself through lam_db_check): root,
@@ -200,6 +209,16 @@ typedef void (*lam_check_fn)(void *arg, const char *file, uint64_t offset, const
  * `fn` (may be NULL) gets each. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_check(const char *path, lam_env *env, lam_check_fn fn,
                                                void *arg, struct lam_error *err);
+/* The same with more to say; all-zero is lam_check's default. */
+struct lam_check_options {
+    lam_env *env;         /* NULL: lam_env_posix() */
+    lam_check_fn finding; /* may be NULL; gets `arg` */
+    lam_progress_fn
+        progress; /* may be NULL; gets `arg`, at least before each file and at the end */
+    void *arg;
+};
+LAM_API LAM_MUST_CHECK enum lam_code
+lam_check_with(const char *path, const struct lam_check_options *options, struct lam_error *err);
 LAM_API LAM_MUST_CHECK enum lam_code lam_db_check(lam_db *db, lam_check_fn fn, void *arg,
                                                   struct lam_error *err);
 

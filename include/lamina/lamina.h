@@ -9,6 +9,8 @@
  *   stats.h    statistics, sizes and counts
  *   db.h       the storage engine: partitions, batches, snapshots, iterators
  *   txn.h      optimistic transactions, batches that can be read
+ *   backup.h   checkpoints and backups of whole databases
+ *   inspect.h  what is in one file of a database
  *   catalog.h  users and passwords
  *   sql.h      sessions, prepared statements, results
  *   arrow.h    results as Arrow batches
@@ -17,12 +19,14 @@
 #define LAMINA_LAMINA_H
 
 #include "lamina/arrow.h"
+#include "lamina/backup.h"
 #include "lamina/catalog.h"
 #include "lamina/db.h"
 #include "lamina/entity.h"
 #include "lamina/env.h"
 #include "lamina/error.h"
 #include "lamina/event.h"
+#include "lamina/inspect.h"
 #include "lamina/options.h"
 #include "lamina/sql.h"
 #include "lamina/stats.h"

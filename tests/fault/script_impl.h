@@ -32,6 +32,11 @@ struct script_part_ops {
 
 extern const struct script_part_ops script_engine, script_sql;
 
+/* Copies the database to a directory beside it, which must come out whole, and removes that
+ * (script_copies.c): a checkpoint; two backups, one restored, one deleted. */
+enum lam_code script_checkpoint(struct script *s, unsigned arg);
+enum lam_code script_backup(struct script *s, unsigned arg);
+
 /* Closes and opens again, with options. */
 enum lam_code script_reopen(struct script *s);
 enum lam_code script_die(struct script *s, bool power);

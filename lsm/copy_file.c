@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Moving files for copies of a database. */
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "lsm/copy.h"
+
+enum lam_code copy_progress_tell(struct copy_progress *p, struct lam_error *err) {
+    if (!p || !p->fn || p->fn(p->arg, &p->now))
+        return LAM_OK;
+    return ERR(err, LAM_BUSY, "ended by the caller's progress function after %llu of %llu files",
+               (unsigned long long)p->now.files_done, (unsigned long long)p->now.files_total);
+}
+
+/* Reads all of a file run by run; `to` (may be NULL) gets the bytes. */
+static enum lam_code read_runs(lam_file *from, lam_file *to, uint8_t *run,
+                               struct copy_progress *progress, struct copy_result *out,
+                               struct lam_error *err) {
+    size_t got = COPY_RUN_BYTES;
+    memset(out, 0, sizeof *out);
+    while (got == COPY_RUN_BYTES) {
+        TRY(env_file_read(from, out->size, run, COPY_RUN_BYTES, &got, err));
+        if (got == 0)
+            break;
+        out->checksum = hash_xxh3(run, got, out->checksum);
+        if (to)
+            TRY(env_file_write(to, out->size, run, got, err));
+        out->size += got;
+        if (progress) {
+            progress->now.bytes_done += got;
+            TRY(copy_progress_tell(progress, err));
+        }
+    }
+    return LAM_OK;
+}
+
+static enum lam_code read_all(lam_env *env, const char *path, lam_file *to,
+                              struct copy_progress *progress, struct copy_result *out,
+                              struct lam_error *err) {
+    uint8_t *run = mem_alloc(COPY_RUN_BYTES);
+    lam_file *from = NULL;
+    if (!run)
+        return mem_fail(err, COPY_RUN_BYTES);
+    enum lam_code rc = env_file_open(env, path, LAM_OPEN_READ, &from, err);
+    if (rc == LAM_OK)
+        rc = read_runs(from, to, run, progress, out, err);
+    IGNORE(env_file_close(from, NULL), "it was only read");
+    mem_free(run);
+    return rc;
+}
+
+enum lam_code copy_checksum(lam_env *env, const char *path, struct copy_progress *progress,
+                            struct copy_result *out, struct lam_error *err) {
+    return read_all(env, path, NULL, progress, out, err);
+}
+
+enum lam_code copy_file(lam_env *env, const char *from, const char *to,
+                        struct copy_progress *progress, struct copy_result *out,
+                        struct lam_error *err) {
+    lam_file *file;
+    /* EXCLUSIVE: what has the name may be a link to the file itself. */
+    TRY(env_file_open(env, to, LAM_OPEN_WRITE | LAM_OPEN_CREATE | LAM_OPEN_EXCLUSIVE, &file, err));
+    enum lam_code rc = read_all(env, from, file, progress, out, err);
+    if (rc == LAM_OK)
+        rc = env_file_sync(file, err);
+    enum lam_code closed = env_file_close(file, rc == LAM_OK ? err : NULL);
+    rc = rc == LAM_OK ? closed : rc;
+    if (rc != LAM_OK)
+        IGNORE(env_file_remove(env, to, NULL), "it lies in a directory that goes as a whole");
+    return rc;
+}
+
+/* --- directories ---------------------------------------------------------------------------- */
+
+static enum lam_code leave(struct copy_dirs *d, struct lam_error *err) {
+    const char *text;
+    if (d->last.size == 0)
+        return LAM_OK;
+    TRY(buf_cstr(&d->last, &text, err));
+    TRY(env_dir_sync(d->env, text, err));
+    buf_reset(&d->last);
+    return LAM_OK;
+}
+
+enum lam_code copy_dirs_enter(struct copy_dirs *d, const char *name, struct buf *path,
+                              const char **text_out, struct lam_error *err) {
+    const char *slash = strrchr(name, '/'), *text;
+    TRY(env_path_join(path, d->dir, name, err));
+    size_t size = slash ? path->size - strlen(slash) : 0;
+    if (size != d->last.size || (size > 0 && memcmp(path->data, d->last.data, size) != 0)) {
+        TRY(leave(d, err));
+        TRY(buf_append(&d->last, path->data, size, err));
+        TRY(buf_cstr(&d->last, &text, err));
+        if (size > 0)
+            TRY(env_dir_create_all(d->env, text, err));
+    }
+    return buf_cstr(path, text_out, err);
+}
+
+enum lam_code copy_dirs_finish(struct copy_dirs *d, struct lam_error *err) {
+    TRY(leave(d, err));
+    return env_dir_sync(d->env, d->dir, err);
+}
+
+void copy_dirs_fini(struct copy_dirs *d) {
+    buf_fini(&d->last);
+}

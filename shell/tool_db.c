@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tools that work on a whole database: stats, check, compact, checkpoint, backup, restore. */
+#include <stdio.h>
+#include <time.h>
+
+#include "shell/diag.h"
+#include "shell/tool.h"
+
+/* Takes the progress away and says the error; whether there was none. */
+static bool done(struct tool_progress *p, enum lam_code rc, const struct lam_error *err) {
+    tool_progress_end(p);
+    if (rc != LAM_OK)
+        diag_error(err);
+    return rc == LAM_OK;
+}
+
+/* --- stats ---------------------------------------------------------------------------------- */
+
+static void line(const char *name, uint64_t value) {
+    printf("%s %llu\n", name, (unsigned long long)value);
+}
+
+static bool print_partition(void *arg, const char *name) {
+    struct text *t = arg;
+    text_reset(t);
+    text_add_visible(t, name, strlen(name));
+    printf("partition %s\n", text_str(t));
+    return true;
+}
+
+bool tool_stats(const struct tool_call *c) {
+    struct lam_error err = {0};
+    struct lam_stats s;
+    struct text name = {0};
+    lam_db *db = tool_open(c->args[0], true);
+    if (!db)
+        return false;
+    lam_db_stats(db, &s);
+    line("sequence", s.sequence);
+    line("partitions", s.partitions);
+    line("sst_files", s.sst_files);
+    line("sst_bytes", s.sst_bytes);
+    line("log_operations", s.recovered_operations);
+    line("log_memory_bytes", s.memtable_bytes);
+    line("log_torn", s.recovered_torn_tail);
+    enum lam_code rc = lam_partition_list(db, print_partition, &name, &err);
+    if (rc != LAM_OK)
+        diag_error(&err);
+    text_fini(&name);
+    return tool_close(db) && rc == LAM_OK;
+}
+
+/* --- check ---------------------------------------------------------------------------------- */
+
+struct check {
+    struct tool_progress progress; /* first: tool_progress gets the whole */
+    uint64_t findings;
+};
+
+static void print_finding(void *arg, const char *file, uint64_t offset, const char *problem) {
+    struct check *k = arg;
+    tool_progress_end(&k->progress);
+    k->findings++;
+    printf("%s:%llu: %s\n", file, (unsigned long long)offset, problem);
+}
+
+bool tool_check(const struct tool_call *c) {
+    struct lam_error err = {0};
+    struct check k = {0};
+    struct lam_check_options o = {.finding = print_finding, .progress = tool_progress, .arg = &k};
+    enum lam_code rc = lam_check_with(c->args[0], &o, &err);
+    tool_progress_end(&k.progress);
+    if (rc == LAM_OK)
+        printf("%s: no problem found\n", c->args[0]);
+    else if (k.findings > 0)
+        printf("%s: %llu problem%s found\n", c->args[0], (unsigned long long)k.findings,
+               k.findings == 1 ? "" : "s");
+    else
+        diag_error(&err);
+    return rc == LAM_OK;
+}
+
+/* --- compact -------------------------------------------------------------------------------- */
+
+static bool compact_one(lam_db *db, const char *name) {
+    struct lam_error err = {0};
+    lam_partition *p = NULL;
+    enum lam_code rc = LAM_OK;
+    if (name)
+        rc = lam_partition_open(db, name, &p, &err);
+    if (rc == LAM_OK)
+        rc = lam_db_compact(db, p, &err);
+    lam_partition_release(p);
+    if (rc != LAM_OK)
+        diag_error(&err);
+    return rc == LAM_OK;
+}
+
+bool tool_compact(const struct tool_call *c) {
+    lam_db *db = tool_open(c->args[0], false);
+    if (!db)
+        return false;
+    bool ok = c->arg_count > 1 || compact_one(db, NULL);
+    for (int i = 1; i < c->arg_count && ok; i++)
+        ok = compact_one(db, c->args[i]);
+    return tool_close(db) && ok;
+}
+
+/* --- copies --------------------------------------------------------------------------------- */
+
+bool tool_checkpoint(const struct tool_call *c) {
+    struct lam_error err = {0};
+    lam_db *db = tool_open(c->args[0], false);
+    if (!db)
+        return false;
+    enum lam_code rc = lam_db_checkpoint(db, c->args[1], &err);
+    if (rc != LAM_OK)
+        diag_error(&err);
+    return tool_close(db) && rc == LAM_OK;
+}
+
+static bool print_backup(void *arg, const struct lam_backup *b) {
+    (void)arg;
+    char when[32] = "?";
+    time_t seconds = (time_t)(b->created_us / 1000000);
+    struct tm utc;
+    if (gmtime_r(&seconds, &utc))
+        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    printf("backup %llu created=%s sequence=%llu files=%llu bytes=%llu own_bytes=%llu\n",
+           (unsigned long long)b->id, when, (unsigned long long)b->sequence,
+           (unsigned long long)b->files, (unsigned long long)b->bytes,
+           (unsigned long long)b->own_bytes);
+    return true;
+}
+
+static bool add_backup(const struct tool_call *c) {
+    struct lam_error err = {0};
+    struct tool_progress progress = {0};
+    uint64_t id = 0;
+    lam_db *db = tool_open(c->args[0], false);
+    if (!db)
+        return false;
+    enum lam_code rc = lam_db_backup(db, c->args[1], tool_progress, &progress, &id, &err);
+    bool ok = done(&progress, rc, &err);
+    if (ok)
+        printf("backup %llu\n", (unsigned long long)id);
+    if (!tool_close(db) || !ok)
+        return false;
+    return !c->keep || done(&progress, lam_backup_purge(c->args[1], NULL, c->keep, &err), &err);
+}
+
+bool tool_backup(const struct tool_call *c) {
+    struct lam_error err = {0};
+    struct tool_progress progress = {0};
+    const char *dir = c->args[0];
+    enum lam_code rc;
+    if (c->arg_count == 2)
+        return add_backup(c);
+    if (c->list)
+        rc = lam_backup_list(dir, NULL, print_backup, NULL, &err);
+    else if (c->verify)
+        rc = lam_backup_verify(dir, NULL, c->id, tool_progress, &progress, &err);
+    else if (c->delete)
+        rc = lam_backup_delete(dir, NULL, c->delete, &err);
+    else
+        rc = lam_backup_purge(dir, NULL, c->keep, &err);
+    return done(&progress, rc, &err);
+}
+
+bool tool_restore(const struct tool_call *c) {
+    struct lam_error err = {0};
+    struct tool_progress progress = {0};
+    return done(
+        &progress,
+        lam_backup_restore(c->args[0], NULL, c->id, c->args[1], tool_progress, &progress, &err),
+        &err);
+}

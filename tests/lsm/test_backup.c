@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Backups: sharing, listing, removing, verifying, restoring; failures, crashes and damage. */
+#include "lsm/backup_dir.h"
+#include "tests/lsm/copies.h"
+
+static enum lam_code backup(uint64_t *id_out) {
+    memset(&err, 0, sizeof err);
+    return db_backup(db, BACKUPS, NULL, NULL, NULL, id_out, &err);
+}
+static enum lam_code restore(lam_env *env, uint64_t id, const char *target) {
+    memset(&err, 0, sizeof err);
+    return lam_backup_restore(BACKUPS, env, id, target, NULL, NULL, &err);
+}
+static void end(void) {
+    close_db();
+    lam_env_mem_free(mem);
+}
+
+static struct lam_backup listed[8];
+static size_t listed_count;
+static bool note(void *arg, const struct lam_backup *b) {
+    ck_assert_ptr_eq(arg, &listed_count);
+    ck_assert_uint_lt(listed_count, 8);
+    listed[listed_count++] = *b;
+    return true;
+}
+static void list(lam_env *env) {
+    listed_count = 0;
+    ck_ok(lam_backup_list(BACKUPS, env, note, &listed_count, &err), &err);
+}
+
+START_TEST(backups_share_files_and_each_is_restored_as_it_was) {
+    uint64_t id;
+    start();
+    ck_ok(backup(&id), &err);
+    ck_assert_uint_eq(id, 1);
+    size_t first = files_of(mem, BACKUPS, ".data");
+    ck_ok(backup(&id), &err);
+    ck_assert_uint_eq(id, 2);
+    ck_assert_uint_eq(files_of(mem, BACKUPS, ".data"), first); /* nothing was copied */
+    put(p, "later", "x");
+    ck_ok(backup(&id), &err);
+    ck_assert_uint_eq(files_of(mem, BACKUPS, ".data"), first + 1);
+    list(mem);
+    ck_assert_uint_eq(listed_count, 3);
+    ck_assert_uint_eq(listed[0].id, 1);
+    ck_assert_uint_eq(listed[0].files, first);
+    ck_assert_uint_eq(listed[1].own_bytes, 0);
+    ck_assert_uint_gt(listed[2].own_bytes, 0);
+    ck_assert_uint_lt(listed[2].own_bytes, listed[2].bytes);
+    ck_assert_uint_gt(listed[2].sequence, listed[1].sequence);
+    ck_ok(lam_backup_verify(BACKUPS, mem, 0, NULL, NULL, &err), &err);
+    ck_ok(restore(mem, 2, COPY), &err);
+    ck_assert_str_eq(shown_by(mem, COPY, false), START_SHOWS);
+    ck_ok(restore(mem, 0, "/newest"), &err);
+    ck_assert_str_eq(shown_by(mem, "/newest", false),
+                     "p:b=2 c=only in the log later=x q:a=q1 z=last ");
+    ck_code(restore(mem, 1, COPY), LAM_EXISTS);
+    ck_code(restore(mem, 9, "/none"), LAM_NOT_FOUND);
+    ck_contains(err.message, "no backup 9");
+    ck_assert(!is_there(mem, "/none"));
+    end();
+}
+END_TEST
+
+START_TEST(restored_database_is_backed_up_beside_its_source) {
+    start();
+    ck_ok(backup(NULL), &err);
+    put(p, "d", "source");
+    ck_ok(backup(NULL), &err);
+    close_db();
+    ck_ok(restore(mem, 1, COPY), &err);
+    struct lam_options o = {.env = mem, .manual_background = true};
+    ck_ok(lam_db_open(COPY, &o, &db, &err), &err);
+    ck_ok(lam_partition_open(db, "p", &p, &err), &err);
+    ck_ok(lam_partition_open(db, "q", &q, &err), &err);
+    put(p, "d", "restored");
+    ck_ok(backup(NULL), &err);
+    ck_ok(restore(mem, 2, "/two"), &err);
+    ck_ok(restore(mem, 3, "/three"), &err);
+    ck_assert_str_eq(shown_by(mem, "/two", true),
+                     "p:b=2 c=only in the log d=source q:a=q1 z=last ");
+    ck_assert_str_eq(shown_by(mem, "/three", true),
+                     "p:b=2 c=only in the log d=restored q:a=q1 z=last ");
+    end();
+}
+END_TEST
+
+START_TEST(deleting_and_purging_free_what_no_other_backup_has) {
+    start();
+    ck_ok(backup(NULL), &err);
+    size_t first = files_of(mem, BACKUPS, ".data");
+    ck_ok(lam_db_compact(db, NULL, &err), &err);
+    put(p, "later", "x");
+    ck_ok(backup(NULL), &err);
+    ck_assert_uint_gt(files_of(mem, BACKUPS, ".data"), first);
+    size_t second = files_of(mem, BACKUPS, ".data") - first;
+    ck_ok(backup(NULL), &err);
+    ck_ok(lam_backup_delete(BACKUPS, mem, 1, &err), &err);
+    ck_assert_uint_eq(files_of(mem, BACKUPS, ".data"), second);
+    ck_code(lam_backup_delete(BACKUPS, mem, 1, &err), LAM_NOT_FOUND);
+    ck_ok(lam_backup_purge(BACKUPS, mem, 1, &err), &err);
+    list(mem);
+    ck_assert_uint_eq(listed_count, 1);
+    ck_assert_uint_eq(listed[0].id, 3);
+    ck_assert_uint_eq(files_of(mem, BACKUPS, ".data"), second);
+    ck_ok(restore(mem, 0, COPY), &err);
+    ck_assert_str_eq(shown_by(mem, COPY, false), "p:b=2 c=only in the log later=x q:a=q1 z=last ");
+    ck_ok(lam_backup_delete(BACKUPS, mem, 3, &err), &err);
+    ck_assert_uint_eq(files_of(mem, BACKUPS, ".data"), 0);
+    ck_code(restore(mem, 0, "/x"), LAM_NOT_FOUND);
+    ck_ok(backup(NULL), &err);
+    ck_ok(lam_backup_verify(BACKUPS, mem, 0, NULL, NULL, &err), &err);
+    end();
+}
+END_TEST
+
+START_TEST(directories_of_others_and_bad_arguments_are_refused) {
+    start();
+    ck_code(db_backup(db, DIR, NULL, NULL, NULL, NULL, &err), LAM_EXISTS);
+    ck_contains(err.message, "something else");
+    ck_code(db_backup(db, DIR "/ROOT", NULL, NULL, NULL, NULL, &err), LAM_EXISTS);
+    ck_code(db_backup(db, "/no/parent", NULL, NULL, NULL, NULL, &err), LAM_NOT_FOUND);
+    ck_code(lam_backup_list(DIR, mem, note, &listed_count, &err), LAM_NOT_FOUND);
+    ck_code(lam_backup_list("/none", mem, note, &listed_count, &err), LAM_NOT_FOUND);
+    ck_code(lam_backup_list(NULL, mem, note, &listed_count, &err), LAM_INVALID);
+    ck_code(lam_backup_list(BACKUPS, mem, NULL, NULL, &err), LAM_INVALID);
+    ck_code(lam_backup_delete(BACKUPS, mem, 0, &err), LAM_INVALID);
+    ck_code(lam_backup_purge(BACKUPS, mem, 0, &err), LAM_INVALID);
+    ck_code(lam_backup_restore(BACKUPS, mem, 0, "", NULL, NULL, &err), LAM_INVALID);
+    ck_ok(backup(NULL), &err);
+    struct lam_options o = {.env = mem};
+    lam_db *other;
+    ck_ok(lam_db_open("/other", &o, &other, &err), &err);
+    ck_code(db_backup(other, BACKUPS, NULL, NULL, NULL, NULL, &err), LAM_EXISTS);
+    ck_contains(err.message, "another database");
+    ck_ok(lam_db_close(other, &err), &err);
+    lam_file_lock *lock;
+    ck_ok(mem->ops->file_lock(mem, BACKUPS "/LOCK", &lock, &err), &err);
+    ck_code(backup(NULL), LAM_BUSY);
+    ck_code(restore(mem, 0, COPY), LAM_BUSY);
+    mem->ops->file_unlock(lock);
+    ck_ok(backup(NULL), &err);
+    end();
+}
+END_TEST
+
+/* --- progress --------------------------------------------------------------------------------- */
+
+static uint64_t calls, cancel_at;
+static struct lam_progress last;
+static bool watch(void *arg, const struct lam_progress *now) {
+    ck_assert_ptr_eq(arg, &calls);
+    ck_assert_uint_ge(now->bytes_done, last.bytes_done);
+    ck_assert_uint_ge(now->files_done, last.files_done);
+    ck_assert(now->file != NULL);
+    last = *now;
+    return ++calls != cancel_at;
+}
+static void watch_from(uint64_t cancel) {
+    calls = 0;
+    cancel_at = cancel;
+    memset(&last, 0, sizeof last);
+}
+
+START_TEST(progress_comes_to_its_totals_and_may_end_the_call) {
+    start();
+    watch_from(0);
+    ck_ok(db_backup(db, BACKUPS, NULL, watch, &calls, NULL, &err), &err);
+    ck_assert_uint_gt(last.files_total, 2);
+    ck_assert_uint_eq(last.files_done, last.files_total);
+    ck_assert_uint_eq(last.bytes_done, last.bytes_total);
+    ck_ok(lam_db_compact(db, NULL, &err), &err);
+    uint64_t n = calls;
+    for (uint64_t at = 1; at <= n; at++) {
+        watch_from(at);
+        enum lam_code rc = db_backup(db, BACKUPS, NULL, watch, &calls, NULL, &err);
+        if (calls < at) {
+            ck_ok(rc, &err);
+            break;
+        }
+        ck_code(rc, LAM_BUSY);
+        ck_contains(err.message, "progress function");
+        list(mem);
+        ck_assert_uint_eq(listed_count, 1);
+    }
+    watch_from(0);
+    ck_ok(lam_backup_restore(BACKUPS, mem, 1, COPY, watch, &calls, &err), &err);
+    ck_assert_uint_eq(last.bytes_done, last.bytes_total);
+    n = calls;
+    for (uint64_t at = 1; at <= n; at++) {
+        watch_from(at);
+        ck_code(lam_backup_restore(BACKUPS, mem, 1, "/other", watch, &calls, &err), LAM_BUSY);
+        ck_assert(!is_there(mem, "/other") && !is_there(mem, "/other.unfinished"));
+    }
+    watch_from(2);
+    ck_code(lam_backup_verify(BACKUPS, mem, 1, watch, &calls, &err), LAM_BUSY);
+    end();
+}
+END_TEST
+
+/* --- damage ----------------------------------------------------------------------------------- */
+
+static char damaged[64];
+static bool pick_data(void *arg, const char *name) {
+    const char *kind = arg;
+    size_t size = strlen(name);
+    if (size > strlen(kind) && strcmp(name + size - strlen(kind), kind) == 0)
+        snprintf(damaged, sizeof damaged, BACKUPS "/%s", name);
+    return true;
+}
+
+START_TEST(damaged_file_of_a_backup_is_found_and_named_and_nothing_is_restored) {
+    start();
+    ck_ok(backup(NULL), &err);
+    ck_ok(env_dir_list(mem, BACKUPS, pick_data, (void *)(uintptr_t) ".data", &err), &err);
+    flip(mem, damaged, 20);
+    ck_code(lam_backup_verify(BACKUPS, mem, 1, NULL, NULL, &err), LAM_CORRUPT);
+    ck_contains(err.message, damaged);
+    ck_code(restore(mem, 1, COPY), LAM_CORRUPT);
+    ck_contains(err.message, damaged);
+    ck_assert(!is_there(mem, COPY) && !is_there(mem, COPY ".unfinished"));
+    flip(mem, damaged, 20);
+    ck_ok(lam_backup_verify(BACKUPS, mem, 1, NULL, NULL, &err), &err);
+    ck_ok(env_file_remove(mem, damaged, &err), &err);
+    ck_code(restore(mem, 1, COPY), LAM_CORRUPT);
+    ck_contains(err.message, "missing");
+    /* What was lost is copied again. */
+    ck_ok(backup(NULL), &err);
+    ck_ok(restore(mem, 2, COPY), &err);
+    ck_assert_str_eq(shown_by(mem, COPY, false), START_SHOWS);
+    end();
+}
+END_TEST
+
+START_TEST(damaged_description_hides_no_other_backup_and_frees_no_file) {
+    start();
+    ck_ok(backup(NULL), &err);
+    ck_ok(lam_db_compact(db, NULL, &err), &err);
+    ck_ok(backup(NULL), &err);
+    size_t all = files_of(mem, BACKUPS, ".data");
+    flip(mem, BACKUPS "/000001.backup", 100);
+    ck_code(lam_backup_list(BACKUPS, mem, note, &listed_count, &err), LAM_CORRUPT);
+    ck_contains(err.message, BACKUPS "/000001.backup: offset 0");
+    ck_code(restore(mem, 1, COPY), LAM_CORRUPT);
+    ck_ok(restore(mem, 2, COPY), &err);
+    ck_ok(backup(NULL), &err);
+    ck_assert_uint_eq(files_of(mem, BACKUPS, ".data"), all);
+    ck_ok(lam_backup_delete(BACKUPS, mem, 2, &err), &err);
+    ck_assert_uint_eq(files_of(mem, BACKUPS, ".data"), all);
+    ck_ok(lam_backup_delete(BACKUPS, mem, 1, &err), &err);
+    ck_assert_uint_lt(files_of(mem, BACKUPS, ".data"), all);
+    list(mem);
+    ck_assert_uint_eq(listed_count, 1);
+    flip(mem, BACKUPS "/BACKUPS", 20);
+    ck_code(lam_backup_list(BACKUPS, mem, note, &listed_count, &err), LAM_CORRUPT);
+    ck_code(backup(NULL), LAM_CORRUPT);
+    end();
+}
+END_TEST
+
+START_TEST(damage_of_the_source_is_found_when_it_is_backed_up) {
+    start();
+    ck_ok(lam_db_compact(db, NULL, &err), &err);
+    char path[64] = "";
+    struct lam_error e;
+    for (unsigned n = 1; n < 100 && !path[0]; n++) {
+        enum lam_path_kind kind;
+        char at[64];
+        snprintf(at, sizeof at, DIR "/%06u.sst", n);
+        ck_ok(env_path_kind(mem, at, &kind, &e), &e);
+        if (kind == LAM_PATH_FILE)
+            strcpy(path, at);
+    }
+    flip(mem, path, 30);
+    ck_code(backup(NULL), LAM_CORRUPT);
+    ck_contains(err.message, path);
+    list(mem);
+    ck_assert_uint_eq(listed_count, 0);
+    ck_assert(!is_there(mem, BACKUPS "/000001.backup"));
+    end();
+}
+END_TEST
+
+START_TEST(names_that_lead_out_are_no_names) {
+    const char *bad[] = {"", "/a", "..", "../a", "a/../b", "a/..", "a/", "a//..", "a/b/"};
+    const char *good[] = {"a", "a/b", "..a", "a..", "./a", "a/...", "cold/ns/t/batch-1.parquet"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert_msg(!backup_name_is_safe(bad[i]), "%s", bad[i]);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        ck_assert_msg(backup_name_is_safe(good[i]), "%s", good[i]);
+}
+END_TEST
+
+START_TEST(descriptions_are_read_as_written_and_refused_when_changed) {
+    uint8_t id[16] = "0123456789abcdef";
+    struct manifest_file added = {.partition = 2,
+                                  .number = 7,
+                                  .size_bytes = 300,
+                                  .smallest = S("a"),
+                                  .largest = S("b"),
+                                  .properties = {.entries = 1}};
+    struct manifest_partition created = {.number = 2, .name = S("p")};
+    struct backup_file files[] = {{"000007.sst", 1, 300, 5, 6}, {"cold/x", 2, 40, 7, 0}};
+    struct backup_description d = {.id = 3,
+                                   .created_us = -5,
+                                   .sequence = 9,
+                                   .files = files,
+                                   .count = 2},
+                              got;
+    struct buf bytes = {0};
+    struct arena arena = {0};
+    memcpy(d.db_id, id, 16);
+    d.edit = (struct manifest_edit){.has_next_number = true,
+                                    .next_number = 8,
+                                    .has_last_sequence = true,
+                                    .last_sequence = 9,
+                                    .has_wal_floor = true,
+                                    .created = &created,
+                                    .created_count = 1,
+                                    .added = &added,
+                                    .added_count = 1};
+    ck_ok(backup_encode(&d, &bytes, &err), &err);
+    ck_ok(backup_decode(buf_slice(&bytes), "f", &arena, &got, &err), &err);
+    ck_assert_uint_eq(got.count, 2);
+    ck_assert_str_eq(got.files[1].name, "cold/x");
+    ck_assert_int_eq(got.created_us, -5);
+    ck_assert_uint_eq(got.edit.added[0].size_bytes, 300);
+    for (size_t i = 0; i < bytes.size; i++) {
+        bytes.data[i] ^= 4;
+        enum lam_code rc = backup_decode(buf_slice(&bytes), "f", &arena, &got, &err);
+        ck_assert_msg(rc == LAM_CORRUPT, "byte %zu", i);
+        bytes.data[i] ^= 4;
+        ck_code(backup_decode(lam_slice_of(bytes.data, i), "f", &arena, &got, &err), LAM_CORRUPT);
+    }
+    /* Whole, but contradicting itself. */
+    struct {
+        void *at;
+        size_t size;
+        uint64_t value;
+        const char *says;
+    } wrong[] = {
+        {&files[0].size, 8, 301, "not as the edit says"},
+        {&added.number, 8, 8, "not as the edit says"},
+        {&d.edit.added_count, sizeof(size_t), 0, "the edit names 0"},
+        {&d.edit.clean_close, 1, 1, "not a whole state"},
+        {&d.edit.last_sequence, 8, 8, "not a whole state"},
+        {&d.edit.next_number, 8, 1, "not a whole state"},
+        {&files[0].name, sizeof(char *), (uintptr_t) "ROOT", "none of a backup"},
+        {&files[1].name, sizeof(char *), (uintptr_t) "000000/x", "out of order"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        uint8_t kept[8];
+        memcpy(kept, wrong[i].at, wrong[i].size);
+        memcpy(wrong[i].at, &wrong[i].value, wrong[i].size);
+        buf_reset(&bytes);
+        ck_ok(backup_encode(&d, &bytes, &err), &err);
+        ck_code(backup_decode(buf_slice(&bytes), "f", &arena, &got, &err), LAM_CORRUPT);
+        ck_contains(err.message, wrong[i].says);
+        memcpy(wrong[i].at, kept, wrong[i].size);
+    }
+    buf_fini(&bytes);
+    arena_fini(&arena);
+}
+END_TEST
+
+/* --- failures and crashes --------------------------------------------------------------------- */
+
+/* Two backups, the second beside the first. */
+static enum lam_code second_backup(lam_env *env) {
+    (void)env;
+    return backup(NULL);
+}
+static enum lam_code make_restore(lam_env *env) {
+    return restore(env, 1, COPY);
+}
+static enum lam_code delete_first(lam_env *env) {
+    memset(&err, 0, sizeof err);
+    return lam_backup_delete(BACKUPS, env, 1, &err);
+}
+
+/* Whatever happened: each backup that is listed is whole, the database is as it was, and what was
+ * asked for can be done. */
+static void check_after(lam_env *env, enum lam_code (*run)(lam_env *)) {
+    list(env);
+    ck_assert_uint_ge(listed_count, run == delete_first ? 1 : run == make_restore ? 2 : 1);
+    for (size_t i = 0; i < listed_count; i++)
+        ck_ok(lam_backup_verify(BACKUPS, env, listed[i].id, NULL, NULL, &err), &err);
+    ck_assert_str_eq(rows_of(db), START_SHOWS);
+    if (is_there(env, COPY))
+        ck_assert_str_eq(shown_by(env, COPY, true), START_SHOWS);
+    if (run == delete_first) {
+        enum lam_code rc = delete_first(env);
+        ck_assert_msg(rc == LAM_OK || rc == LAM_NOT_FOUND, "%s", err.message);
+    }
+    ck_ok(backup(NULL), &err);
+    ck_ok(restore(env, 0, "/again"), &err);
+    ck_assert_str_eq(shown_by(env, "/again", true), START_SHOWS);
+}
+
+static void prepare(enum lam_code (*run)(lam_env *)) {
+    start();
+    ck_ok(backup(NULL), &err);
+    ck_ok(lam_db_compact(db, NULL, &err), &err);
+    if (run != second_backup)
+        ck_ok(backup(NULL), &err);
+    close_db();
+}
+
+static void fail_each(enum lam_code (*run)(lam_env *), enum lam_code code, bool sticky) {
+    for (uint64_t nth = 1;; nth++) {
+        prepare(run);
+        lam_env *env = env_fault_new(mem);
+        ck_ok(open_in(env), &err);
+        env_fault_arm(env, FAULT_ALL, nth, code, sticky);
+        enum lam_code rc = run(env);
+        bool fired = env_fault_fired(env) > 0;
+        env_fault_arm(env, 0, 0, LAM_OK, false);
+        ck_assert(rc == LAM_OK || (fired && err.message[0]));
+        if (run != make_restore && lam_db_dump(db, NULL) != LAM_OK) {
+            IGNORE(try_close(), "it says what could not be written");
+            ck_ok(open_in(env), &err);
+        }
+        check_after(env, run);
+        close_db();
+        env_fault_free(env);
+        lam_env_mem_free(mem);
+        if (!fired)
+            return;
+    }
+}
+
+static void crash_each(enum lam_code (*run)(lam_env *)) {
+    for (uint64_t nth = 1;; nth++) {
+        prepare(run);
+        lam_env *env = env_fault_new(mem), *image;
+        ck_ok(open_in(env), &err);
+        env_fault_arm(env, FAULT_MUTATE, nth, LAM_IO, true);
+        IGNORE(run(env), "the process is dead");
+        bool fired = env_fault_fired(env) > 0;
+        for (int mode = 0; mode < 3; mode++) {
+            lam_db *kept = db;
+            lam_partition *kept_p = p, *kept_q = q;
+            ck_ok(lam_env_mem_crash(mem, (enum lam_crash_mode)mode, nth, &image, &err), &err);
+            ck_ok(open_in(image), &err);
+            check_after(image, run);
+            close_db();
+            lam_env_mem_free(image);
+            db = kept;
+            p = kept_p;
+            q = kept_q;
+        }
+        env_fault_arm(env, 0, 0, LAM_OK, false);
+        IGNORE(try_close(), "after a failure it says so");
+        env_fault_free(env);
+        lam_env_mem_free(mem);
+        if (!fired)
+            return;
+    }
+}
+
+START_TEST(calls_that_fail_while_a_backup_is_made_harm_nothing) {
+    fail_each(second_backup, LAM_IO, false);
+    fail_each(second_backup, LAM_NO_SPACE, true);
+}
+END_TEST
+START_TEST(calls_that_fail_while_one_is_restored_harm_nothing) {
+    fail_each(make_restore, LAM_IO, false);
+    fail_each(make_restore, LAM_NO_SPACE, true);
+}
+END_TEST
+START_TEST(calls_that_fail_while_one_is_deleted_harm_nothing) {
+    fail_each(delete_first, LAM_IO, false);
+    fail_each(delete_first, LAM_IO, true);
+}
+END_TEST
+START_TEST(crashes_while_a_backup_is_made_leave_whole_ones) {
+    crash_each(second_backup);
+}
+END_TEST
+START_TEST(crashes_while_one_is_restored_leave_a_database_or_none) {
+    crash_each(make_restore);
+}
+END_TEST
+START_TEST(crashes_while_one_is_deleted_leave_whole_ones) {
+    crash_each(delete_first);
+}
+END_TEST
+
+TEST_MAIN("lsm/backup", backups_share_files_and_each_is_restored_as_it_was,
+          restored_database_is_backed_up_beside_its_source,
+          deleting_and_purging_free_what_no_other_backup_has,
+          directories_of_others_and_bad_arguments_are_refused,
+          progress_comes_to_its_totals_and_may_end_the_call,
+          damaged_file_of_a_backup_is_found_and_named_and_nothing_is_restored,
+          damaged_description_hides_no_other_backup_and_frees_no_file,
+          damage_of_the_source_is_found_when_it_is_backed_up, names_that_lead_out_are_no_names,
+          descriptions_are_read_as_written_and_refused_when_changed,
+          calls_that_fail_while_a_backup_is_made_harm_nothing,
+          calls_that_fail_while_one_is_restored_harm_nothing,
+          calls_that_fail_while_one_is_deleted_harm_nothing,
+          crashes_while_a_backup_is_made_leave_whole_ones,
+          crashes_while_one_is_restored_leave_a_database_or_none,
+          crashes_while_one_is_deleted_leave_whole_ones)
