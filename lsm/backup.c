@@ -84,7 +84,9 @@ static enum lam_code verify_sst(struct backup *b, const char *path, const struct
     struct sst *s;
     TRY(sst_open(b->db->env, path, b->db->id, f->number, f->size_bytes, f->footer_checksum, NULL,
                  &s, err));
-    enum lam_code rc = sst_verify(s, path, err);
+    enum lam_code rc = sst_state_sequences(s, &f->properties, err);
+    if (rc == LAM_OK)
+        rc = sst_verify(s, path, err);
     sst_unref(s);
     return rc;
 }

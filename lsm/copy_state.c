@@ -60,6 +60,10 @@ static enum lam_code describe_locked(lam_db *db, struct db_whole *w, struct lam_
     if (rc == LAM_OK)
         rc = db_whole_describe_locked(db, w, err);
     mutex_unlock(&db->manifest);
+    /* An ingest leaves nothing to dump: its files alone say how far the state goes. */
+    for (size_t i = 0; rc == LAM_OK && i < w->edit.added_count; i++)
+        if (w->edit.added[i].properties.sequence_max > w->edit.last_sequence)
+            w->edit.last_sequence = w->edit.added[i].properties.sequence_max;
     return rc;
 }
 

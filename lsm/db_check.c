@@ -61,7 +61,9 @@ static enum lam_code verify_sst(struct checking *c, const char *path, const stru
     struct sst *s;
     TRY(sst_open(c->env, path, c->db_id, f->number, f->size_bytes, f->footer_checksum, NULL, &s,
                  err));
-    enum lam_code rc = sst_verify(s, path, err);
+    enum lam_code rc = sst_state_sequences(s, &f->properties, err);
+    if (rc == LAM_OK)
+        rc = sst_verify(s, path, err);
     if (rc == LAM_OK && memcmp(sst_get_properties(s), &f->properties, sizeof f->properties) != 0)
         rc = ERR(err, LAM_CORRUPT, "%s: offset 0: properties differ from the manifest's", path);
     sst_unref(s);

@@ -2,13 +2,13 @@
  *
  * Inside of struct lam_db, shared by the db_*.c files. By the life of an operation: db_open.c and
  * recover.c, db_write.c with db_wal.c and db_sync.c, db_read.c, db_iter.c, snapshot.c, db_bg.c with
- * dump.c, compact.c and db_passed.c, db_manifest.c, db_partition.c, db_stat.c, db_check.c,
+ * dump.c, compact.c and db_passed.c, ingest.c, db_manifest.c, db_partition.c, db_stat.c, db_check.c,
  * db_close.c.
  *
  * Locks, in the order they are taken (base/thread.h). No I/O happens under state or sync.
  *
  *   open      RANK_DB_OPEN      objects of the layers above
- *   partitions RANK_DB_PARTS  one making or dropping of a partition at a time; a copy of the
+ *   partitions RANK_DB_PARTS    one making, dropping or bulk ingest at a time; a copy of the
  *                               database keeps them off while it dumps and looks
  *   commit    RANK_DB_COMMIT    the write path: active memtables, log segment, sequences
  *   log       RANK_DB_LOG       making of log segments, one at a time and by rising number
@@ -444,6 +444,10 @@ void db_fail(lam_db *db, const struct lam_error *failure);
 /* Gives a partition an active memtable. */
 MUST_CHECK enum lam_code db_activate_locked(lam_db *db, lam_partition *p, struct lam_error *err)
     REQUIRES(&db->commit);
+/* Appends a batch to the log, in a fresh segment if need be. UNKNOWN_OUTCOME, and sticky, if it may
+ * be on disk; after any other failure it is not. */
+MUST_CHECK enum lam_code db_log_append_locked(lam_db *db, struct lam_batch *b, uint64_t sequence,
+                                              struct lam_error *err) REQUIRES(&db->commit);
 /* Seals the active memtables, if there are any, as one set. LAM_BUSY: DB_SEALED_MAX are waiting. */
 MUST_CHECK enum lam_code db_seal_locked(lam_db *db, struct lam_error *err) REQUIRES(&db->commit);
 

@@ -304,8 +304,8 @@ static enum lam_code reserve_locked(lam_db *db, struct lam_batch *b, struct lam_
     return LAM_OK;
 }
 
-static enum lam_code append_locked(lam_db *db, struct lam_batch *b, uint64_t sequence,
-                                   struct lam_error *err) REQUIRES(&db->commit) {
+enum lam_code db_log_append_locked(lam_db *db, struct lam_batch *b, uint64_t sequence,
+                                   struct lam_error *err) {
     struct db_commit *c = db_commit(db);
     if (!c->segment || !wal_writer_fits(c->segment->writer, b->payload.size))
         TRY(db_not_done(db, db_wal_roll_locked(db, b->payload.size, err), err));
@@ -397,7 +397,7 @@ static enum lam_code commit_locked(lam_db *db, struct commit_call *call, struct 
         return ERR(err, LAM_LIMIT, "all %llu sequences are used", LAM_SEQUENCE_MAX);
     TRY(reserve_locked(db, b, err));
     uint64_t first = c->last_sequence + 1;
-    TRY(append_locked(db, b, first, err));
+    TRY(db_log_append_locked(db, b, first, err));
     call->wants_next = db_wal_wants_next_locked(db);
     insert_locked(db, b, first);
     c->last_sequence += b->count;

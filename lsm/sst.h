@@ -75,6 +75,11 @@ MUST_CHECK enum lam_code sst_open(lam_env *env, const char *path, const uint8_t 
                                   uint64_t number, uint64_t size_bytes, uint64_t footer_checksum,
                                   struct block_cache *cache, struct sst **sst_out,
                                   struct lam_error *err);
+/* What the manifest says of an opened file's sequences. Entries of a bulk ingest are all written
+ * with sequence 0, which no commit has: the manifest states the one they have. Comes before any
+ * other use. CORRUPT if it states something else than one sequence of such a file. */
+MUST_CHECK enum lam_code sst_state_sequences(struct sst *s, const struct sst_properties *stated,
+                                             struct lam_error *err);
 struct sst *sst_ref(struct sst *s);
 void sst_unref(struct sst *s); /* NULL is allowed */
 /* The same once no reader is inside an epoch who may have found it. */

@@ -112,6 +112,8 @@ static enum lam_code open_file(struct sst_cache *c, const struct file_meta *f, s
     for (int attempt = 0; rc == LAM_OK; attempt++) {
         rc = sst_open(c->env, text, c->db_id, f->number, f->size_bytes, f->footer_checksum,
                       c->blocks, out, &local);
+        if (rc == LAM_OK && (rc = sst_state_sequences(*out, &f->properties, &local)) != LAM_OK)
+            sst_unref(*out);
         if (rc == LAM_OK || attempt > 0 || !error_is_out_of_files(&local))
             break;
         if (c->notify)

@@ -143,6 +143,19 @@ out:
     return rc;
 }
 
+enum lam_code sst_state_sequences(struct sst *s, const struct sst_properties *stated,
+                                  struct lam_error *err) {
+    struct sst_properties *own = &s->properties;
+    if (own->sequence_max > 0 || own->entries == 0)
+        return LAM_OK;
+    if (stated->sequence_min == 0 || stated->sequence_min != stated->sequence_max ||
+        stated->sequence_max > LAM_SEQUENCE_MAX || s->range_count > 0)
+        return ERR(err, LAM_CORRUPT,
+                   "%s: offset 0: the manifest states no sequence of what was ingested", s->path);
+    s->shift = own->sequence_min = own->sequence_max = stated->sequence_min;
+    return LAM_OK;
+}
+
 struct sst *sst_ref(struct sst *s) {
     uint32_t before = atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
     LAM_ASSERT(before > 0);
@@ -221,6 +234,8 @@ static enum lam_code decompress_and_parse(const struct sst *s, uint32_t i,
     }
     if (rc == LAM_OK)
         rc = block_view_parse(raw, view, err);
+    if (rc == LAM_OK)
+        view->base_sequence += s->shift;
     return rc == LAM_OK ? LAM_OK : sst_context(s, s->index.offsets[i], rc, err);
 }
 

@@ -29,6 +29,7 @@ struct sst {
     uint64_t file_seed;
     struct sst_footer footer;
     struct sst_properties properties;
+    uint64_t shift;                 /* added to the sequence of every entry: sst_state_sequences */
     struct sst_bounds bounds;       /* borrow properties_bytes */
     struct range_tombstone *ranges; /* owned; borrow ranges_bytes */
     size_t range_count;

@@ -102,8 +102,12 @@ bool file_meta_overlaps(const struct file_meta *f, struct lam_slice from, struct
 
 /* --- versions ------------------------------------------------------------------------------- */
 
+/* Sequences of files that share a key do not mix; what an ingest wrote has a number from before it
+ * had its sequence. */
 static int newest_first(const void *a, const void *b) {
     const struct file_meta *x = *(struct file_meta *const *)a, *y = *(struct file_meta *const *)b;
+    if (x->properties.sequence_max != y->properties.sequence_max)
+        return x->properties.sequence_max > y->properties.sequence_max ? -1 : 1;
     return x->number > y->number ? -1 : x->number < y->number;
 }
 

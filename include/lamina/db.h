@@ -170,6 +170,27 @@ LAM_API struct lam_slice lam_iter_value(const lam_iter *iter);
 /* LAM_OK at an end; the first error otherwise, sticky until the next seek. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_iter_status(const lam_iter *iter, struct lam_error *err);
 
+/* --- bulk ingest --------------------------------------------------------------------------- */
+
+/* Takes sorted rows past log and memtables: SSTs are written as they come, in memory of one block,
+ * and all of them become visible at once, for readers and after a crash, by lam_ingest_finish. One
+ * thread at a time; any number of ingests, also of one partition, may be under way. Returns owned:
+ * finish or abort it before lam_db_close. READ_ONLY if the database takes no writes. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_ingest_new(lam_db *db, lam_partition *partition,
+                                                    lam_ingest **ingest_out, struct lam_error *err);
+/* Adds a row. Keys rise strictly: another one is INVALID, names the row's number (from 1), and
+ * leaves the ingest as it was. After any other error only abort is left. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_ingest_put(lam_ingest *ingest, struct lam_slice key,
+                                                    struct lam_slice value, struct lam_error *err);
+/* Makes all rows visible, as one commit at this moment: they are newer than all that was committed
+ * before, and hide it. Durable on return. `sequence_out` (may be NULL) gets the commit's sequence.
+ * Other writers wait for two syncs meanwhile. BUSY: the partition was written to in the range of
+ * the keys again and again. Frees the ingest whatever it returns; what fails adds nothing. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_ingest_finish(lam_ingest *ingest, uint64_t *sequence_out,
+                                                       struct lam_error *err);
+/* Removes what was written, and frees. NULL is allowed. */
+LAM_API void lam_ingest_abort(lam_ingest *ingest);
+
 /* --- upkeep -------------------------------------------------------------------------------- */
 
 /* Writes what was committed before the call to SSTs and returns when done, whatever is written

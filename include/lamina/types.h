@@ -49,6 +49,7 @@ typedef struct lam_partition lam_partition;
 typedef struct lam_snapshot lam_snapshot;
 typedef struct lam_batch lam_batch;
 typedef struct lam_iter lam_iter;
+typedef struct lam_ingest lam_ingest;
 typedef struct lam_session lam_session;
 typedef struct lam_stmt lam_stmt;
 

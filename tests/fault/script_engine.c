@@ -175,6 +175,21 @@ static enum lam_code put_run(struct script *s, unsigned from) {
     return rc;
 }
 
+/* The same past log and memtables. */
+static enum lam_code ingest_run(struct script *s, unsigned from) {
+    lam_ingest *g;
+    char key[16];
+    enum lam_code rc = lam_ingest_new(s->db, s->partitions[GAMMA], &g, &s->err);
+    if (rc != LAM_OK)
+        return rc;
+    for (unsigned i = 0; i < 8 && rc == LAM_OK; i++)
+        rc = lam_ingest_put(g, key_of(from + i, key), value_of(9000 + from + i), &s->err);
+    if (rc == LAM_OK)
+        return lam_ingest_finish(g, NULL, &s->err);
+    lam_ingest_abort(g);
+    return rc;
+}
+
 static enum lam_code note_mark(struct script *s, unsigned arg) {
     (void)arg;
     struct lam_stats stats;
@@ -410,8 +425,10 @@ static const struct {
     {"dump", dump_all, 0, STEP_SYNCS},
     {"run of keys", put_run, 140, 0},
     {"dump", dump_all, 0, STEP_SYNCS},
+    {"ingest over what is there", ingest_run, 136, STEP_SYNCS},
     {"checkpoint", script_checkpoint, 0, 0},
     {"compact gamma", compact_one, GAMMA, STEP_SYNCS},
+    {"ingest apart", ingest_run, 150, STEP_SYNCS},
     {"backup", script_backup, 0, 0},
     {"power loss", power_loss, 0, STEP_SYNCS},
     {"synced batch", batch_synced, 20, STEP_SYNCS},

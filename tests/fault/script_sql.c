@@ -319,6 +319,8 @@ static const struct step steps[] = {
     SQL(ANN, "UPDATE app.notes SET tag = 'set' WHERE id = 1"),
     DDL("STORAGE FLUSH TABLE app.notes"),
     DDL("STORAGE FLUSH TABLE app.prices"),
+    CALL("checkpoint", script_checkpoint, 0),
+    CALL("backup", script_backup, 0),
     SQL(ROOT, "UPDATE app.prices SET name = name || '2' WHERE price > 3"),
     SQL(ROOT, "DELETE FROM app.prices WHERE id = 3"),
     DDL("CREATE INDEX prices_price ON app.prices (price)"),
