@@ -249,5 +249,6 @@ enum lam_code db_backup(lam_db *db, const char *dir, const struct db_outer_files
     copy_state_fini(&b.state);
     backup_dir_close(&b.dir);
     arena_fini(&b.arena);
+    notify_end_call(&db->notify);
     return rc;
 }

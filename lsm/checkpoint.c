@@ -78,5 +78,6 @@ out:
     copy_dirs_fini(&dirs);
     staging_fini(&staging);
     copy_state_fini(&state);
+    notify_end_call(&db->notify);
     return rc;
 }

@@ -2,8 +2,8 @@
  *
  * Inside of struct lam_db, shared by the db_*.c files. By the life of an operation: db_open.c and
  * recover.c, db_write.c with db_wal.c and db_sync.c, db_read.c, db_iter.c, snapshot.c, db_bg.c with
- * dump.c, compact.c and db_passed.c, ingest.c, db_manifest.c, db_partition.c, db_stat.c, db_check.c,
- * db_close.c.
+ * dump.c, compact.c and db_passed.c, ingest.c, db_manifest.c, db_partition.c, db_stat.c,
+ * db_check.c, db_close.c.
  *
  * Locks, in the order they are taken (base/thread.h). No I/O happens under state or sync.
  *

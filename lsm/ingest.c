@@ -329,5 +329,6 @@ enum lam_code lam_ingest_finish(lam_ingest *g, uint64_t *sequence_out, struct la
         *sequence_out = g->sequence;
     ingest_free(g);
     db_bg_kick(db, false);
+    notify_end_call(&db->notify);
     return rc;
 }
