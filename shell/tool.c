@@ -59,8 +59,10 @@ static const struct option restore_options[] = {{"id", required_argument, NULL, 
 
 static const struct command commands[] = {
     {"stats", tool_stats, 1, 1, no_options,
-     "DIR\n\nPrints sizes and counts of the database in DIR, a name and a number a line. It must\n"
-     "not be open elsewhere; nothing is changed.\n"},
+     "DIR\n\nPrints sizes and counts of the database in DIR, then of each partition under its "
+     "name,\n"
+     "as the library gives them (lamina/stats.h). Counts of work are those of this reading. DIR\n"
+     "must not be open elsewhere; nothing is changed.\n"},
     {"check", tool_check, 1, 1, no_options,
      "DIR\n\nVerifies the files of the database in DIR, which must not be open elsewhere: root,\n"
      "manifest, every block of every SST, the log. Prints FILE:OFFSET: PROBLEM for each\n"

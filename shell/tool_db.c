@@ -17,38 +17,47 @@ static bool done(struct tool_progress *p, enum lam_code rc, const struct lam_err
 
 /* --- stats ---------------------------------------------------------------------------------- */
 
-static void line(const char *name, uint64_t value) {
-    printf("%s %llu\n", name, (unsigned long long)value);
-}
+struct stats {
+    lam_db *db;
+    enum lam_code code;
+    struct lam_error err;
+};
 
+/* A line with the name, then the partition's own. */
 static bool print_partition(void *arg, const char *name) {
-    struct text *t = arg;
-    text_reset(t);
-    text_add_visible(t, name, strlen(name));
-    printf("partition %s\n", text_str(t));
-    return true;
+    struct stats *s = arg;
+    char text[LAM_STATS_TEXT_MAX];
+    size_t size;
+    lam_partition *p = NULL;
+    struct text shown = {0};
+    s->code = lam_partition_open(s->db, name, &p, &s->err);
+    if (s->code == LAM_OK)
+        s->code = lam_partition_stats_text(s->db, p, text, sizeof text, &size, &s->err);
+    lam_partition_release(p);
+    if (s->code == LAM_OK) {
+        text_add_visible(&shown, name, strlen(name));
+        printf("partition %s\n%s", text_str(&shown), text);
+    }
+    text_fini(&shown);
+    return s->code == LAM_OK;
 }
 
 bool tool_stats(const struct tool_call *c) {
-    struct lam_error err = {0};
-    struct lam_stats s;
-    struct text name = {0};
-    lam_db *db = tool_open(c->args[0], true);
-    if (!db)
+    char text[LAM_STATS_TEXT_MAX];
+    size_t size;
+    struct stats s = {.db = tool_open(c->args[0], true)};
+    if (!s.db)
         return false;
-    lam_db_stats(db, &s);
-    line("sequence", s.sequence);
-    line("partitions", s.partitions);
-    line("sst_files", s.sst_files);
-    line("sst_bytes", s.sst_bytes);
-    line("log_operations", s.recovered_operations);
-    line("log_memory_bytes", s.memtable_bytes);
-    line("log_torn", s.recovered_torn_tail);
-    enum lam_code rc = lam_partition_list(db, print_partition, &name, &err);
+    enum lam_code rc = lam_db_stats_text(s.db, text, sizeof text, &size, &s.err);
+    if (rc == LAM_OK) {
+        printf("%s", text);
+        rc = lam_partition_list(s.db, print_partition, &s, &s.err);
+    }
+    if (rc == LAM_OK)
+        rc = s.code;
     if (rc != LAM_OK)
-        diag_error(&err);
-    text_fini(&name);
-    return tool_close(db) && rc == LAM_OK;
+        diag_error(&s.err);
+    return tool_close(s.db) && rc == LAM_OK;
 }
 
 /* --- check ---------------------------------------------------------------------------------- */
