@@ -77,9 +77,10 @@ struct log_read_result {
 };
 /* Reads records as far as they are good, then looks for readable record headers at every later
  * offset. CORRUPT when one of them claims that bytes after `end` were synced; without such a claim
- * what follows is a torn tail. NOT_FOUND if there is no file, UNSUPPORTED for another version. */
+ * what follows is a torn tail. A log that ends where it was sealed (`sealed_end`; 0: it was not) is
+ * not looked at any further. NOT_FOUND if there is no file, UNSUPPORTED for another version. */
 MUST_CHECK enum lam_code log_read(lam_env *env, const char *path, const struct log_identity *id,
-                                  log_record_fn fn, void *arg, struct log_read_result *result_out,
-                                  struct lam_error *err);
+                                  uint64_t sealed_end, log_record_fn fn, void *arg,
+                                  struct log_read_result *result_out, struct lam_error *err);
 
 #endif

@@ -176,14 +176,16 @@ static enum lam_code judge_tail(struct reader *r, const struct log_record *bad,
 
 /* Before a log is said to end, its bytes are read once more: a read that went wrong on its way must
  * not cost what nothing later shows to be durable. */
-static enum lam_code read_records(struct reader *r, log_record_fn fn, void *arg,
-                                  struct log_read_result *res, struct lam_error *err) {
+static enum lam_code read_records(struct reader *r, uint64_t sealed_end, log_record_fn fn,
+                                  void *arg, struct log_read_result *res, struct lam_error *err) {
     bool again = false;
     for (;;) {
         struct log_record record = {.offset = res->end};
         struct lam_slice payload;
         enum record_state state;
         TRY(parse(r, &record, &state, &payload, err));
+        if (state == RECORD_NONE && res->end == sealed_end)
+            return LAM_OK; /* preallocated bytes follow */
         if (state != RECORD_GOOD && again)
             return judge_tail(r, &record, state, res, err);
         again = state != RECORD_GOOD;
@@ -228,8 +230,8 @@ static enum lam_code read_header(struct reader *r, const struct log_identity *id
 }
 
 enum lam_code log_read(lam_env *env, const char *path, const struct log_identity *id,
-                       log_record_fn fn, void *arg, struct log_read_result *result_out,
-                       struct lam_error *err) {
+                       uint64_t sealed_end, log_record_fn fn, void *arg,
+                       struct log_read_result *result_out, struct lam_error *err) {
     struct reader r = {.path = path};
     memset(result_out, 0, sizeof *result_out);
     TRY(env_file_open(env, path, LAM_OPEN_READ, &r.file, err));
@@ -238,7 +240,7 @@ enum lam_code log_read(lam_env *env, const char *path, const struct log_identity
     result_out->file_bytes = r.file_bytes;
     TRY_GOTO(read_header(&r, id, result_out, err));
     if (!result_out->header_missing)
-        rc = read_records(&r, fn, arg, result_out, err);
+        rc = read_records(&r, sealed_end, fn, arg, result_out, err);
 out:
     mem_free(r.window);
     IGNORE(env_file_close(r.file, NULL), "opened for reading only");

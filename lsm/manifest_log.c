@@ -275,7 +275,7 @@ static enum lam_code load_edits(lam_env *env, const char *dir, const struct supe
         rc = ERR(err, LAM_CORRUPT, "%s: offset 0: the manifest that ROOT names is missing", l.path);
         goto out;
     }
-    TRY_GOTO(log_read(env, l.path, &id, load_record, &l, &res, err));
+    TRY_GOTO(log_read(env, l.path, &id, 0, load_record, &l, &res, err));
     TRY_GOTO(check_loaded(sb, l.path, &res, err));
     *torn = res.file_bytes > res.end;
 out:
@@ -326,7 +326,7 @@ static enum lam_code was_current(lam_env *env, const char *dir, bool *out, struc
     *out = false;
     enum lam_code rc = filename_path(&path, dir, FILE_MANIFEST, FIRST_MANIFEST, &text, err);
     if (rc == LAM_OK) {
-        rc = log_read(env, text, &id, ignore_record, NULL, &res, err);
+        rc = log_read(env, text, &id, 0, ignore_record, NULL, &res, err);
         *out =
             rc == LAM_CORRUPT || res.records > 1 || (res.records == 1 && res.file_bytes > res.end);
         if (rc == LAM_CORRUPT)

@@ -23,7 +23,7 @@ enum lam_code wal_read(lam_env *env, const char *path, const uint8_t *db_id, uin
     struct log_identity id = {LOG_MAGIC_WAL, db_id, number};
     struct forward f = {fn, arg};
     struct log_read_result res;
-    enum lam_code rc = log_read(env, path, &id, forward_record, &f, &res, err);
+    enum lam_code rc = log_read(env, path, &id, sealed_end, forward_record, &f, &res, err);
     *result_out = (struct wal_read_result){
         .records = res.records,
         .end = res.end,
