@@ -6,9 +6,6 @@
  * into the next compaction (lsm/pick.c). */
 #include "lsm/db_impl.h"
 
-/* Steps that a byte of the level below is worth, which the dump's file will be merged with. */
-#define BYTES_PER_STEP 64u
-
 static uint64_t level_bytes(const struct version *v) {
     uint64_t bytes = 0;
     for (uint32_t level = 1; level < VERSION_LEVELS && bytes == 0; level++)
@@ -20,7 +17,7 @@ static bool memtable_is_due(const lam_db *db, const struct memtable *m, const st
     uint64_t passed = memtable_passed(m);
     return passed >= db->tuning.passed_steps && passed >= db->tuning.passed_steps +
                                                               memtable_entries(m) +
-                                                              level_bytes(v) / BYTES_PER_STEP;
+                                                              level_bytes(v) / PICK_STEP_BYTES;
 }
 
 static bool file_is_due(const lam_db *db, const struct version *v) {

@@ -173,7 +173,7 @@ enum lam_code inspect_log(lam_env *env, const char *path, const char *magic, log
     memset(out, 0, sizeof *out);
     TRY(read_identity(env, path, magic, db_id, number_out, &out->file_bytes, err));
     id.number = *number_out;
-    enum lam_code rc = log_read(env, path, &id, fn, arg, out, &local);
+    enum lam_code rc = log_read(env, path, &id, 0, fn, arg, out, &local);
     if (*ended)
         return LAM_OK;
     if (rc == LAM_OK && out->header_missing)

@@ -10,9 +10,8 @@
 
 #define BOTTOM        (VERSION_LEVELS - 1)
 #define FAN_OUT       10u
-#define L0_JOB_FILES  6u   /* most bytes of level 0 in one job, in output files */
-#define DENSE_ENTRIES 64u  /* files with fewer entries are not worth a job of their own */
-#define STEP_BYTES    128u /* of a file below, that one step over a hidden row outweighs */
+#define L0_JOB_FILES  6u  /* most bytes of level 0 in one job, in output files */
+#define DENSE_ENTRIES 64u /* files with fewer entries are not worth a job of their own */
 
 void pick_job_fini(struct pick_job *job) {
     mem_free(job->inputs[0].files);
@@ -318,7 +317,7 @@ static bool is_passed(const struct pick_input *in, uint32_t level, const struct 
         below++;
     uint64_t cost = in->passed_steps + p->entries;
     if (level < BOTTOM)
-        cost += overlap_bytes(&in->version->levels[below], f) / STEP_BYTES;
+        cost += overlap_bytes(&in->version->levels[below], f) / PICK_STEP_BYTES;
     return passed >= cost;
 }
 

@@ -14,6 +14,10 @@
 
 #define PICK_L0_FILES 4u
 
+/* Bytes to be written again that one step over a hidden row outweighs: few, since they wear out
+ * the disk besides taking time. */
+#define PICK_STEP_BYTES 8u
+
 struct pick_input {
     const struct version *version;
     uint64_t oldest_snapshot; /* of those open; UINT64_MAX: none is */

@@ -284,10 +284,10 @@ START_TEST(a_file_that_iterators_step_through_goes_once_that_has_cost_more) {
     struct file_meta *f = file(0, 40, "a", "c");
     f->properties.deletes = 30;
     file(6, 1, "b", "d");
-    atomic_store(&f->passed, 10 + 100 + FILE_BYTES / 128 - 1);
+    atomic_store(&f->passed, 10 + 100 + FILE_BYTES / PICK_STEP_BYTES - 1);
     choose();
     ck_assert_int_eq(job.kind, PICK_NONE);
-    atomic_store(&f->passed, 10 + 100 + FILE_BYTES / 128);
+    atomic_store(&f->passed, 10 + 100 + FILE_BYTES / PICK_STEP_BYTES);
     choose();
     ck_assert_int_eq(job.kind, PICK_MERGE);
     ck_assert_uint_eq(job.level, 0);
