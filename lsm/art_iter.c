@@ -260,6 +260,7 @@ static bool move(struct art_iter *it, bool forward) {
 void art_iter_init(struct art_iter *it, const struct art *t) {
     it->tree = t;
     it->leaf = NULL;
+    it->forward = true;
     halt(it);
 }
 
