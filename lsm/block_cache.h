@@ -39,7 +39,7 @@ void cached_block_unref(struct cached_block *b); /* NULL is allowed */
 static inline struct cached_block *block_cache_peek(block_slot *slot) {
     struct cached_block *b = atomic_load(slot);
     for (size_t i = 0; i < 6; i++)
-        __builtin_prefetch((const uint8_t *)b + 64 * i);
+        __builtin_prefetch((const void *)((uintptr_t)b + 64 * i));
     return b;
 }
 /* Says that the block is of use. Written only when it changes: readers share the line. */
