@@ -152,9 +152,7 @@ static enum lam_code wait_for_dump_locked(lam_db *db, uint64_t attempts, struct 
         mutex_lock(&db->commit);
         return LAM_OK;
     }
-    uint64_t start = env_monotonic_ns(db->env);
     cond_wait(&db->room, &db->commit);
-    c->stall_us += (env_monotonic_ns(db->env) - start) / 1000;
     return LAM_OK;
 }
 
@@ -217,8 +215,9 @@ static uint64_t begin_stall_locked(lam_db *db) REQUIRES(&db->commit) {
     return env_monotonic_ns(db->env);
 }
 
-static void end_stall(lam_db *db, uint64_t start_ns) {
+static void end_stall_locked(lam_db *db, uint64_t start_ns) REQUIRES(&db->commit) {
     uint64_t us = (env_monotonic_ns(db->env) - start_ns) / 1000;
+    db_commit(db)->stall_us += us;
     notify_event(&db->notify, &(struct lam_event){.kind = LAM_EVENT_STALL_END,
                                                   .stall = LAM_STALL_MEMTABLES,
                                                   .duration_us = us});
@@ -244,7 +243,7 @@ static enum lam_code make_room_locked(lam_db *db, bool *sealed_out, struct lam_e
             rc = wait_for_dump_locked(db, attempts, err);
     }
     if (stalled_ns)
-        end_stall(db, stalled_ns);
+        end_stall_locked(db, stalled_ns);
     return rc;
 }
 
