@@ -73,13 +73,20 @@ enum lam_code copy_file(lam_env *env, const char *from, const char *to,
 
 /* --- directories ---------------------------------------------------------------------------- */
 
-static enum lam_code leave(struct copy_dirs *d, struct lam_error *err) {
+static bool is_inside(struct lam_slice path, struct lam_slice dir) {
+    return slice_starts_with(path, dir) && (path.size == dir.size || path.data[dir.size] == '/');
+}
+
+/* Syncs the directories that `next` does not lie in: in the order of names, they get no more. */
+static enum lam_code leave(struct copy_dirs *d, struct lam_slice next, struct lam_error *err) {
     const char *text;
-    if (d->last.size == 0)
-        return LAM_OK;
-    TRY(buf_cstr(&d->last, &text, err));
-    TRY(env_dir_sync(d->env, text, err));
-    buf_reset(&d->last);
+    while (d->last.size > strlen(d->dir) && !is_inside(next, buf_slice(&d->last))) {
+        TRY(buf_cstr(&d->last, &text, err));
+        TRY(env_dir_sync(d->env, text, err));
+        do
+            d->last.size--;
+        while (d->last.data[d->last.size] != '/');
+    }
     return LAM_OK;
 }
 
@@ -87,19 +94,19 @@ enum lam_code copy_dirs_enter(struct copy_dirs *d, const char *name, struct buf 
                               const char **text_out, struct lam_error *err) {
     const char *slash = strrchr(name, '/'), *text;
     TRY(env_path_join(path, d->dir, name, err));
-    size_t size = slash ? path->size - strlen(slash) : 0;
-    if (size != d->last.size || (size > 0 && memcmp(path->data, d->last.data, size) != 0)) {
-        TRY(leave(d, err));
-        TRY(buf_append(&d->last, path->data, size, err));
+    struct lam_slice next = lam_slice_of(path->data, slash ? path->size - strlen(slash) : 0);
+    TRY(leave(d, next, err));
+    if (next.size > 0 && next.size != d->last.size) {
+        buf_reset(&d->last);
+        TRY(buf_append_slice(&d->last, next, err));
         TRY(buf_cstr(&d->last, &text, err));
-        if (size > 0)
-            TRY(env_dir_create_all(d->env, text, err));
+        TRY(env_dir_create_all(d->env, text, err));
     }
     return buf_cstr(path, text_out, err);
 }
 
 enum lam_code copy_dirs_finish(struct copy_dirs *d, struct lam_error *err) {
-    TRY(leave(d, err));
+    TRY(leave(d, SLICE_EMPTY, err));
     return env_dir_sync(d->env, d->dir, err);
 }
 

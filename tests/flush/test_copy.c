@@ -122,6 +122,31 @@ static bool drop_and_flush(void *arg, const struct lam_progress *now) {
     return true;
 }
 
+/* Folders of cold files lie deep: each needs its name in the one above. */
+START_TEST(power_loss_takes_nothing_of_a_finished_copy) {
+    uint64_t seed = test_seed("copy crash"), id;
+    start();
+    ck_ok(lam_db_checkpoint(w.db, "/copy", &w.err), &w.err);
+    ck_ok(lam_db_backup(w.db, "/backups", NULL, NULL, &id, &w.err), &w.err);
+    ck_ok(lam_backup_restore("/backups", w.env, id, "/restored", NULL, NULL, &w.err), &w.err);
+    lam_env *live = w.env;
+    for (uint64_t i = 0; i < 8; i++) {
+        static const char *const copies[] = {"/copy", "/restored"};
+        enum lam_crash_mode mode = i ? LAM_CRASH_POWER_ANY : LAM_CRASH_POWER;
+        ck_ok(lam_env_mem_crash(live, mode, seed + i, &w.env, &w.err), &w.err);
+        for (int c = 0; c < 2; c++) {
+            struct world copy;
+            open_at(&copy, copies[c]);
+            check_rows(&copy);
+            world_close_db(&copy);
+        }
+        lam_env_mem_free(w.env);
+    }
+    w.env = live;
+    world_close(&w);
+}
+END_TEST
+
 START_TEST(files_of_a_table_dropped_meanwhile_stay_until_the_copy_is_made) {
     start();
     size_t during = 0, before = count_cold(w.env, "/u/");
@@ -227,6 +252,7 @@ END_TEST
 
 TEST_MAIN("flush/copy", hot_and_cold_rows_are_the_same_in_a_checkpoint,
           hot_and_cold_rows_are_the_same_in_a_restored_backup,
+          power_loss_takes_nothing_of_a_finished_copy,
           files_of_a_table_dropped_meanwhile_stay_until_the_copy_is_made,
           storages_outside_of_the_directory_are_refused_by_name,
           missing_cold_file_fails_the_copy_and_is_named,
