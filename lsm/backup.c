@@ -26,11 +26,6 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const struct backup_file *)a)->name, ((const struct backup_file *)b)->name);
 }
 
-static int by_number(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* Notes which files of the state an earlier backup has: those of one name, size and fingerprint. */
 static void share_with(struct backup *b, const struct backup_description *earlier) {
     for (size_t i = 0; i < b->count && earlier->count > 0; i++) {
@@ -39,9 +34,7 @@ static void share_with(struct backup *b, const struct backup_description *earlie
         const struct backup_file *have =
             bsearch(&key, earlier->files, earlier->count, sizeof key, by_name);
         if (!have || !want->size || have->size != want->size || !want->fingerprint ||
-            have->fingerprint != want->fingerprint ||
-            !bsearch(&have->stored, b->dir.stored, b->dir.stored_count, sizeof *b->dir.stored,
-                     by_number))
+            have->fingerprint != want->fingerprint || !backup_dir_find(&b->dir, have->stored))
             continue;
         b->files[i].stored = have->stored;
         b->files[i].checksum = have->checksum;

@@ -74,6 +74,12 @@ static int by_number(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+const uint64_t *backup_dir_find(const struct backup_dir *d, uint64_t stored) {
+    return d->stored_count == 0
+               ? NULL
+               : bsearch(&stored, d->stored, d->stored_count, sizeof *d->stored, by_number);
+}
+
 struct listing {
     struct backup_dir *d;
     bool others; /* names that are none of ours */
@@ -279,10 +285,7 @@ static enum lam_code mark_used(const struct backup_dir *d, uint64_t id, bool *us
     struct backup_loaded l;
     enum lam_code rc = backup_load(d, id, &l, err);
     for (size_t i = 0; rc == LAM_OK && i < l.about.count; i++) {
-        const uint64_t *at = d->stored_count == 0
-                                 ? NULL
-                                 : bsearch(&l.about.files[i].stored, d->stored, d->stored_count,
-                                           sizeof *d->stored, by_number);
+        const uint64_t *at = backup_dir_find(d, l.about.files[i].stored);
         if (at)
             used[at - d->stored] = true;
     }

@@ -30,6 +30,8 @@ MUST_CHECK enum lam_code backup_dir_make(struct backup_dir *d, lam_env *env, con
                                          const uint8_t *db_id, struct lam_error *err);
 void backup_dir_close(struct backup_dir *d); /* also of an all-zero one */
 
+/* Place of a data file's number in `stored`; NULL if there is none. */
+const uint64_t *backup_dir_find(const struct backup_dir *d, uint64_t stored);
 /* Paths of the files, into `out`. */
 MUST_CHECK enum lam_code backup_data_path(const struct backup_dir *d, uint64_t stored,
                                           struct buf *out, const char **text_out,
