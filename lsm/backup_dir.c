@@ -227,15 +227,18 @@ enum lam_code backup_dir_make(struct backup_dir *d, lam_env *env, const char *pa
     *d = (struct backup_dir){.env = env, .path = path};
     TRY(make_dir(d, err));
     enum lam_code rc = read_root(d, &local);
-    if (rc == LAM_NOT_FOUND)
+    if (rc == LAM_NOT_FOUND) {
         TRY(check_blank(d, err)); /* before the lock's file is put into what is another's */
-    else if (rc != LAM_OK && err)
-        *err = local;
-    if (rc != LAM_OK && rc != LAM_NOT_FOUND)
-        return rc;
-    TRY(take_lock(d, true, err));
+        TRY(take_lock(d, true, err));
+        rc = read_root(d, &local); /* another call may have come between */
+    } else if (rc == LAM_OK) {
+        TRY(take_lock(d, true, err));
+    }
     if (rc == LAM_NOT_FOUND)
-        TRY(write_root(d, db_id, err));
+        rc = write_root(d, db_id, &local);
+    if (rc != LAM_OK && err)
+        *err = local;
+    TRY(rc);
     if (memcmp(d->db_id, db_id, sizeof d->db_id) != 0)
         return ERR(err, LAM_EXISTS, "%s holds backups of another database", path);
     /* Names that an earlier call left pending are relied upon from here on. */

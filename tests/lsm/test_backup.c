@@ -211,6 +211,34 @@ static bool pick_data(void *arg, const char *name) {
     return true;
 }
 
+static struct lam_env_ops ops;
+static const struct lam_env_ops *real;
+static lam_db *other;
+
+/* Another database's backup comes between the look at a directory and its lock. */
+static enum lam_code late_lock(lam_env *env, const char *path, lam_file_lock **out,
+                               struct lam_error *error) {
+    struct lam_options o = {.env = env, .manual_background = true};
+    env->ops = real;
+    ck_ok(lam_db_open("/other", &o, &other, &err), &err);
+    ck_ok(db_backup(other, BACKUPS, NULL, NULL, NULL, NULL, &err), &err);
+    ck_ok(lam_db_close(other, &err), &err);
+    return env->ops->file_lock(env, path, out, error);
+}
+
+START_TEST(two_databases_that_make_one_directory_at_once_do_not_share_it) {
+    start();
+    real = mem->ops;
+    ops = *real;
+    ops.file_lock = late_lock;
+    mem->ops = &ops;
+    ck_code(backup(NULL), LAM_EXISTS);
+    ck_contains(err.message, "another database");
+    ck_ok(lam_backup_verify(BACKUPS, mem, 1, NULL, NULL, &err), &err);
+    end();
+}
+END_TEST
+
 START_TEST(damaged_file_of_a_backup_is_found_and_named_and_nothing_is_restored) {
     start();
     ck_ok(backup(NULL), &err);
@@ -495,7 +523,9 @@ TEST_MAIN("lsm/backup", backups_share_files_and_each_is_restored_as_it_was,
           progress_comes_to_its_totals_and_may_end_the_call,
           damaged_file_of_a_backup_is_found_and_named_and_nothing_is_restored,
           damaged_description_hides_no_other_backup_and_frees_no_file,
-          damage_of_the_source_is_found_when_it_is_backed_up, names_that_lead_out_are_no_names,
+          damage_of_the_source_is_found_when_it_is_backed_up,
+          two_databases_that_make_one_directory_at_once_do_not_share_it,
+          names_that_lead_out_are_no_names,
           descriptions_are_read_as_written_and_refused_when_changed,
           calls_that_fail_while_a_backup_is_made_harm_nothing,
           calls_that_fail_while_one_is_restored_harm_nothing,
