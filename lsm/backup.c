@@ -17,7 +17,7 @@ struct backup {
     struct backup_file *files; /* as many as the state has; of the arena */
     size_t count;
     uint64_t next_stored;
-    struct copy_progress progress;
+    struct progress progress;
 };
 
 /* --- what is there already ------------------------------------------------------------------- */
@@ -126,8 +126,7 @@ static enum lam_code take_file(struct backup *b, size_t i, bool *gone_out, struc
     struct backup_file *to = &b->files[i];
     struct lam_error local = {0};
     *gone_out = false;
-    b->progress.now.file = from->name;
-    TRY(copy_progress_tell(&b->progress, err));
+    TRY(progress_tell(&b->progress, from->name, err));
     enum lam_code rc = LAM_OK;
     if (to->stored == 0)
         rc = copy_one(b, from, to, &local);
@@ -187,8 +186,7 @@ static enum lam_code copy_files(struct backup *b, struct lam_error *err) {
             b->files[kept++] = b->files[i];
     }
     b->count = kept;
-    b->progress.now.file = "";
-    TRY(copy_progress_tell(&b->progress, err));
+    TRY(progress_tell(&b->progress, "", err));
     return env_dir_sync(b->db->env, b->dir.path, err);
 }
 

@@ -148,7 +148,7 @@ enum lam_code lam_backup_purge(const char *dir, lam_env *env, uint64_t keep,
 struct reading {
     struct backup_dir dir;
     struct backup_loaded backup;
-    struct copy_progress progress;
+    struct progress progress;
 };
 
 static enum lam_code reading_begin(struct reading *r, const char *dir, lam_env *env, uint64_t id,
@@ -173,8 +173,7 @@ static enum lam_code read_data(struct reading *r, const struct backup_file *f, c
     struct buf path = {0};
     const char *text;
     struct copy_result got = {0};
-    r->progress.now.file = f->name;
-    TRY(copy_progress_tell(&r->progress, err));
+    TRY(progress_tell(&r->progress, f->name, err));
     enum lam_code rc = backup_data_path(&r->dir, f->stored, &path, &text, err);
     if (rc == LAM_OK)
         rc = to ? copy_file(r->dir.env, text, to, &r->progress, &got, err)
@@ -203,9 +202,8 @@ static enum lam_code read_all(struct reading *r, struct copy_dirs *dirs, struct 
         if (rc == LAM_OK)
             rc = read_data(r, f, to, err);
     }
-    r->progress.now.file = "";
     if (rc == LAM_OK)
-        rc = copy_progress_tell(&r->progress, err);
+        rc = progress_tell(&r->progress, "", err);
     buf_fini(&path);
     return rc;
 }

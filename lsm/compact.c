@@ -19,8 +19,8 @@ struct compaction {
     lam_partition *partition;
     struct version *version; /* that the job was picked from; owned reference */
     struct pick_job job;
-    const struct compact_range *range; /* NULL: what is due; borrowed */
-    uint64_t *snapshots;               /* owned */
+    struct compact_range *range; /* NULL: what is due; borrowed */
+    uint64_t *snapshots;         /* owned */
     size_t snapshot_count;
     struct retain retain;
     struct range_tombstone *ranges; /* of the inputs, kept ones first; owned */
@@ -388,19 +388,30 @@ static enum lam_code run_job(struct compaction *c, struct lam_error *err) {
     return rc;
 }
 
+/* Adds what a job has read to the progress of its range, and what is left to that. */
+static void note_progress(const struct compaction *c, const struct pick_input *in) {
+    struct lam_progress *now = &c->range->progress.now;
+    uint64_t files, bytes;
+    pick_range_left(in, &c->range->keys, &files, &bytes);
+    now->files_total = now->files_done + files;
+    now->bytes_total = now->bytes_done + bytes;
+    now->files_done += c->job.inputs[0].count + c->job.inputs[1].count;
+    now->bytes_done += c->job.inputs[0].bytes + c->job.inputs[1].bytes;
+}
+
 /* Picks for one partition and does it. The compaction turn is the caller's. */
-static enum lam_code compact_partition(lam_db *db, lam_partition *p, uint64_t full_upto,
-                                       const struct compact_range *range, bool *done_out,
-                                       struct lam_error *err) {
+static enum lam_code compact_partition(lam_db *db, lam_partition *p, struct compact_range *range,
+                                       bool *done_out, struct lam_error *err) {
     struct compaction c = {.db = db, .partition = p, .range = range, .version = db_version_of(p)};
     *done_out = false;
     if (!c.version)
         return LAM_OK;
     struct pick_input in;
     db_pick_input(db, p, c.version, &in);
-    in.full_upto = full_upto;
     enum lam_code rc =
         range ? pick_in_range(&in, &range->keys, &c.job, err) : pick_choose(&in, &c.job, err);
+    if (rc == LAM_OK && range)
+        note_progress(&c, &in);
     if (rc == LAM_OK && c.job.kind != PICK_NONE) {
         rc = run_job(&c, err);
         *done_out = rc == LAM_OK;
@@ -436,7 +447,7 @@ enum lam_code compact_due(lam_db *db, bool *done_out, struct lam_error *err) {
     begin_turn(db);
     lam_partition *p = db_most_due(db);
     if (p) {
-        rc = compact_partition(db, p, 0, NULL, done_out, err);
+        rc = compact_partition(db, p, NULL, done_out, err);
         if (rc == LAM_OK && !*done_out) {
             /* Its score promised more than there is to do. */
             mutex_lock(&db->state);
@@ -452,18 +463,10 @@ enum lam_code compact_due(lam_db *db, bool *done_out, struct lam_error *err) {
     return rc;
 }
 
-enum lam_code compact_full_step(lam_db *db, lam_partition *p, uint64_t sequence, bool *done_out,
-                                struct lam_error *err) {
-    begin_turn(db);
-    enum lam_code rc = compact_partition(db, p, sequence, NULL, done_out, err);
-    end_turn(db);
-    return rc;
-}
-
-enum lam_code compact_range_step(lam_db *db, lam_partition *p, const struct compact_range *range,
+enum lam_code compact_range_step(lam_db *db, lam_partition *p, struct compact_range *range,
                                  bool *done_out, struct lam_error *err) {
     begin_turn(db);
-    enum lam_code rc = compact_partition(db, p, 0, range, done_out, err);
+    enum lam_code rc = compact_partition(db, p, range, done_out, err);
     end_turn(db);
     return rc;
 }

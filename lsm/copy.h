@@ -10,6 +10,7 @@
 #define LAMINA_LSM_COPY_H
 
 #include "lsm/db_impl.h"
+#include "lsm/progress.h"
 
 struct copy_file {
     const char *name;                  /* below the database directory; in the arena */
@@ -31,15 +32,6 @@ MUST_CHECK enum lam_code copy_state_choose(struct copy_state *c, lam_db *db,
                                            struct lam_error *err);
 void copy_state_fini(struct copy_state *c); /* also of an all-zero one */
 
-/* Progress of a long call. */
-struct copy_progress {
-    lam_progress_fn fn; /* NULL: nobody looks */
-    void *arg;
-    struct lam_progress now;
-};
-/* Tells it; BUSY if the caller wants no more. */
-MUST_CHECK enum lam_code copy_progress_tell(struct copy_progress *p, struct lam_error *err);
-
 /* Checksum of a file: starts as 0; each run of COPY_RUN_BYTES, the last one shorter, makes it
  * xxh3(run, checksum). */
 #define COPY_RUN_BYTES (256u << 10)
@@ -50,12 +42,11 @@ struct copy_result {
 /* Copies a file to a path that has none, and syncs it (its name is the caller's). NOT_FOUND if
  * `from` is absent. A failure leaves nothing. */
 MUST_CHECK enum lam_code copy_file(lam_env *env, const char *from, const char *to,
-                                   struct copy_progress *progress, struct copy_result *out,
+                                   struct progress *progress, struct copy_result *out,
                                    struct lam_error *err);
 /* Reads a file. */
-MUST_CHECK enum lam_code copy_checksum(lam_env *env, const char *path,
-                                       struct copy_progress *progress, struct copy_result *out,
-                                       struct lam_error *err);
+MUST_CHECK enum lam_code copy_checksum(lam_env *env, const char *path, struct progress *progress,
+                                       struct copy_result *out, struct lam_error *err);
 /* Makes and syncs the directories that files below `dir` need. Files come by name. */
 struct copy_dirs {
     lam_env *env;

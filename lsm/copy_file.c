@@ -6,16 +6,9 @@
 #include "base/mem.h"
 #include "lsm/copy.h"
 
-enum lam_code copy_progress_tell(struct copy_progress *p, struct lam_error *err) {
-    if (!p || !p->fn || p->fn(p->arg, &p->now))
-        return LAM_OK;
-    return ERR(err, LAM_BUSY, "ended by the caller's progress function after %llu of %llu files",
-               (unsigned long long)p->now.files_done, (unsigned long long)p->now.files_total);
-}
-
 /* Reads all of a file run by run; `to` (may be NULL) gets the bytes. */
 static enum lam_code read_runs(lam_file *from, lam_file *to, uint8_t *run,
-                               struct copy_progress *progress, struct copy_result *out,
+                               struct progress *progress, struct copy_result *out,
                                struct lam_error *err) {
     size_t got = COPY_RUN_BYTES;
     memset(out, 0, sizeof *out);
@@ -29,14 +22,14 @@ static enum lam_code read_runs(lam_file *from, lam_file *to, uint8_t *run,
         out->size += got;
         if (progress) {
             progress->now.bytes_done += got;
-            TRY(copy_progress_tell(progress, err));
+            TRY(progress_tell(progress, progress->now.file, err));
         }
     }
     return LAM_OK;
 }
 
 static enum lam_code read_all(lam_env *env, const char *path, lam_file *to,
-                              struct copy_progress *progress, struct copy_result *out,
+                              struct progress *progress, struct copy_result *out,
                               struct lam_error *err) {
     uint8_t *run = mem_alloc(COPY_RUN_BYTES);
     lam_file *from = NULL;
@@ -50,14 +43,13 @@ static enum lam_code read_all(lam_env *env, const char *path, lam_file *to,
     return rc;
 }
 
-enum lam_code copy_checksum(lam_env *env, const char *path, struct copy_progress *progress,
+enum lam_code copy_checksum(lam_env *env, const char *path, struct progress *progress,
                             struct copy_result *out, struct lam_error *err) {
     return read_all(env, path, NULL, progress, out, err);
 }
 
-enum lam_code copy_file(lam_env *env, const char *from, const char *to,
-                        struct copy_progress *progress, struct copy_result *out,
-                        struct lam_error *err) {
+enum lam_code copy_file(lam_env *env, const char *from, const char *to, struct progress *progress,
+                        struct copy_result *out, struct lam_error *err) {
     lam_file *file;
     /* EXCLUSIVE: what has the name may be a link to the file itself. */
     TRY(env_file_open(env, to, LAM_OPEN_WRITE | LAM_OPEN_CREATE | LAM_OPEN_EXCLUSIVE, &file, err));

@@ -312,57 +312,11 @@ void db_bg_prepare_log(lam_db *db) {
 void db_bg_stop(lam_db *db) {
     atomic_store(&db->closing, true);
     mutex_lock(&db->state);
-    while (db_state(db)->range_calls > 0)
+    while (db_state(db)->long_calls > 0)
         cond_wait(&db->idle, &db->state);
     mutex_unlock(&db->state);
     db->env->ops->cancel(db->env, &db->dump_task);
     db->env->ops->cancel(db->env, &db->compact_task);
     db->env->ops->cancel(db->env, &db->log_task);
     db->env->ops->cancel(db->env, &db->ttl_task);
-}
-
-/* --- compaction on demand ------------------------------------------------------------------- */
-
-static enum lam_code compact_fully(lam_db *db, lam_partition *p, uint64_t sequence,
-                                   struct lam_error *err) {
-    bool done = sequence > 0;
-    while (done)
-        TRY(compact_full_step(db, p, sequence, &done, err));
-    return LAM_OK;
-}
-
-static lam_partition *partition_at(lam_db *db, size_t at) {
-    mutex_lock(&db->state);
-    const struct db_state *s = db_state(db);
-    lam_partition *p = at < s->count ? db_partition_ref(s->by_number[at]) : NULL;
-    mutex_unlock(&db->state);
-    return p;
-}
-
-static enum lam_code compact_all(lam_db *db, uint64_t sequence, struct lam_error *err) {
-    lam_partition *p;
-    enum lam_code rc = LAM_OK;
-    for (size_t at = 0; rc == LAM_OK && (p = partition_at(db, at)) != NULL; at++) {
-        rc = compact_fully(db, p, sequence, err);
-        if (rc == LAM_NOT_FOUND && atomic_load(&p->dropped))
-            rc = LAM_OK;
-        db_partition_unref(p);
-    }
-    return rc;
-}
-
-enum lam_code lam_db_compact(lam_db *db, lam_partition *partition, struct lam_error *err) {
-    if (!db)
-        return ERR(err, LAM_INVALID, "lam_db_compact: db must not be NULL");
-    TRY(db_check_process(db, err));
-    if (partition)
-        TRY(db_check_partition(db, partition, "lam_db_compact", err));
-    TRY(db_check_writable(db, err));
-    uint64_t sequence = db_published(db);
-    enum lam_code rc = db_dump_all(db, err);
-    if (rc == LAM_OK)
-        rc = partition ? compact_fully(db, partition, sequence, err)
-                       : compact_all(db, sequence, err);
-    notify_end_call(&db->notify);
-    return rc;
 }

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lsm/db_impl.h"
+#include "lsm/progress.h"
 #include "lsm/recover_state.h"
 
 struct checking {
@@ -17,9 +18,8 @@ struct checking {
     lam_check_fn fn; /* may be NULL */
     void *arg;
     uint64_t findings;
-    bool corrupt;             /* not all of them are reads that failed */
-    lam_progress_fn progress; /* may be NULL; gets `arg` */
-    struct lam_progress now;
+    bool corrupt; /* not all of them are reads that failed */
+    struct progress progress;
     struct lam_error first; /* the first finding */
     enum lam_code stop;     /* what ended the walk early: no memory, the caller; else LAM_OK */
 };
@@ -32,9 +32,8 @@ static uint64_t offset_in(const char *message) {
 
 /* Tells how far it has come; false: it ends here. */
 static bool tell(struct checking *c, const char *file) {
-    c->now.file = file;
-    if (c->stop == LAM_OK && c->progress && !c->progress(c->arg, &c->now))
-        c->stop = LAM_BUSY;
+    if (c->stop == LAM_OK)
+        c->stop = progress_tell(&c->progress, file, NULL);
     return c->stop == LAM_OK;
 }
 
@@ -78,12 +77,18 @@ static void check_sst(struct checking *c, const struct manifest_file *f) {
     if (rc == LAM_OK && tell(c, text))
         rc = verify_sst(c, text, f, &e);
     judge(c, text, rc, &e);
+    c->progress.now.files_done++;
+    c->progress.now.bytes_done += f->size_bytes;
     buf_fini(&path);
 }
 
 static void check_version(struct checking *c, const struct version *v) {
     struct lam_error e = {0};
     judge(c, c->dir, version_check(v, &e), &e);
+    for (uint32_t level = 0; level < VERSION_LEVELS; level++) {
+        c->progress.now.files_total += v->levels[level].count;
+        c->progress.now.bytes_total += v->levels[level].bytes;
+    }
     for (uint32_t level = 0; level < VERSION_LEVELS && c->stop == LAM_OK; level++)
         for (size_t i = 0; i < v->levels[level].count && c->stop == LAM_OK; i++) {
             struct manifest_file f;
@@ -132,8 +137,6 @@ static void check_partition(struct checking *c, struct recovered *r,
             check_sst(c, &p->files[i]);
         else
             judge(c, c->dir, there, &e);
-        c->now.files_done++;
-        c->now.bytes_done += p->files[i].size_bytes;
         rc = file_meta_new(&p->files[i], NULL, 0, NULL, NULL, &added[n].file, &e);
         if (rc == LAM_OK)
             added[n++].level = p->files[i].level;
@@ -151,9 +154,9 @@ static void check_partition(struct checking *c, struct recovered *r,
 
 static void count_files(struct checking *c, const struct recovered *r) {
     for (size_t i = 0; i < r->partition_count; i++) {
-        c->now.files_total += r->partitions[i].file_count;
+        c->progress.now.files_total += r->partitions[i].file_count;
         for (size_t j = 0; j < r->partitions[i].file_count; j++)
-            c->now.bytes_total += r->partitions[i].files[j].size_bytes;
+            c->progress.now.bytes_total += r->partitions[i].files[j].size_bytes;
     }
 }
 
@@ -201,8 +204,11 @@ enum lam_code lam_check_with(const char *path, const struct lam_check_options *o
     if (options)
         o = *options;
     lam_env *env = o.env ? o.env : lam_env_posix();
-    struct checking c = {
-        .env = env, .dir = path, .fn = o.finding, .progress = o.progress, .arg = o.arg};
+    struct checking c = {.env = env,
+                         .dir = path,
+                         .fn = o.finding,
+                         .arg = o.arg,
+                         .progress = {.fn = o.progress, .arg = o.arg}};
     struct buf lock = {0};
     const char *text = NULL;
     lam_file_lock *held = NULL;
@@ -248,28 +254,36 @@ static void check_disk(lam_db *db, struct checking *c) {
     recovered_fini(&r);
 }
 
-static lam_partition *partition_at(lam_db *db, size_t at) {
-    mutex_lock(&db->state);
-    const struct db_state *s = db_state(db);
-    lam_partition *p = at < s->count ? db_partition_ref(s->by_number[at]) : NULL;
-    mutex_unlock(&db->state);
-    return p;
+enum lam_code lam_db_check(lam_db *db, lam_check_fn fn, void *arg, struct lam_error *err) {
+    struct lam_check_options options = {.finding = fn, .arg = arg};
+    return lam_db_check_with(db, &options, err);
 }
 
-enum lam_code lam_db_check(lam_db *db, lam_check_fn fn, void *arg, struct lam_error *err) {
+enum lam_code lam_db_check_with(lam_db *db, const struct lam_check_options *options,
+                                struct lam_error *err) {
     if (!db)
         return ERR(err, LAM_INVALID, "lam_db_check: db must not be NULL");
     TRY(db_check_process(db, err));
-    struct checking c = {.env = db->env, .dir = db->path, .db_id = db->id, .fn = fn, .arg = arg};
+    struct lam_check_options o = {0};
+    if (options)
+        o = *options;
+    struct checking c = {.env = db->env,
+                         .dir = db->path,
+                         .db_id = db->id,
+                         .fn = o.finding,
+                         .arg = o.arg,
+                         .progress = {.fn = o.progress, .arg = o.arg}};
     check_disk(db, &c);
+    uint64_t number = 0;
     lam_partition *p;
-    for (size_t at = 0; c.stop == LAM_OK && (p = partition_at(db, at)) != NULL; at++) {
+    while (c.stop == LAM_OK && (p = db_partition_after(db, &number)) != NULL) {
         struct version *v = db_version_of(p);
         if (v)
             check_version(&c, v);
         version_unref(v);
         db_partition_unref(p);
     }
+    tell(&c, c.dir);
     gc_drain(&db->gc);
     return conclude(&c, err);
 }

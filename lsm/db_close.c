@@ -52,15 +52,18 @@ NO_THREAD_SAFETY void db_teardown(lam_db *db) {
 
 static enum lam_code check_unused(lam_db *db, struct lam_error *err) {
     mutex_lock(&db->state);
-    unsigned long long snapshots = db_state(db)->snapshot_count;
-    unsigned long long iterators = db_state(db)->iterator_count;
-    unsigned long long transactions = db_state(db)->transaction_count;
+    unsigned long long snapshots = db_state(db)->snapshot_count, open[DB_HANDLES], all = snapshots;
     mutex_unlock(&db->state);
-    if (snapshots == 0 && iterators == 0) /* a transaction has a snapshot */
+    for (int i = 0; i < DB_HANDLES; i++)
+        all += open[i] = atomic_load_explicit(&db->handles[i], memory_order_acquire);
+    if (all == 0)
         return LAM_OK;
-    return ERR(err, LAM_BUSY,
-               "%s can't be closed: %llu transactions, %llu snapshots and %llu iterators are open",
-               db->path, transactions, snapshots - transactions, iterators);
+    return ERR(
+        err, LAM_BUSY,
+        "%s can't be closed: %llu transactions, %llu snapshots, %llu iterators, %llu batches "
+        "and %llu ingests are open",
+        db->path, open[DB_TRANSACTIONS], snapshots - open[DB_TRANSACTIONS], open[DB_ITERATORS],
+        open[DB_BATCHES], open[DB_INGESTS]);
 }
 
 /* Bytes of log that the next open would replay. */
@@ -164,6 +167,7 @@ enum lam_code lam_db_close(lam_db *db, struct lam_error *err) {
     enum lam_code rc = check_unused(db, err);
     if (rc != LAM_OK) {
         notify_go_live(&db->notify);
+        notify_kick(&db->notify);
         return rc;
     }
     attach_close(db);

@@ -51,6 +51,7 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "base/assert.h"
 #include "base/env.h"
 #include "base/thread.h"
 #include "lsm/counters.h"
@@ -61,6 +62,7 @@
 #include "lsm/memtable.h"
 #include "lsm/notify.h"
 #include "lsm/pick.h"
+#include "lsm/progress.h"
 #include "lsm/sst_cache.h"
 #include "lsm/tuning.h"
 #include "lsm/version.h"
@@ -186,8 +188,6 @@ struct db_state {
     struct lam_snapshot *snapshots; /* ascending sequences */
     struct lam_snapshot *snapshots_last;
     uint64_t snapshot_count;
-    uint64_t iterator_count;
-    uint64_t transaction_count;               /* each has a snapshot besides */
     struct sealed_set *sealed[DB_SEALED_MAX]; /* oldest first; owned */
     size_t sealed_count;
     lam_partition *due; /* partitions with a compaction due; borrowed */
@@ -197,7 +197,7 @@ struct db_state {
     bool compact_running;      /* one thread compacts at a time */
     uint64_t dump_started_ns;  /* of the dump that runs */
     uint64_t dump_ns_per_kib;  /* what dumps took lately; 0: there was none */
-    uint32_t range_calls;      /* of lam_db_compact_range under way: close waits for them */
+    uint32_t long_calls;       /* of db_compact.c under way: close waits for them */
     uint64_t retry_delay_ns;   /* 0: the last background work went well */
     uint64_t retry_at_ns;      /* failed background work is not tried again before */
     int64_t clock_us;          /* highest wall clock seen */
@@ -228,6 +228,9 @@ struct db_idle_files {
     void (*fn)(void *arg); /* NULL: no layer keeps files open */
     void *arg;
 };
+
+/* Kinds of handles that a caller may hold, besides snapshots; close refuses while there are any. */
+enum db_handle { DB_BATCHES, DB_ITERATORS, DB_TRANSACTIONS, DB_INGESTS, DB_HANDLES };
 
 /* Handed to the executor; its address is the task's name for cancel. */
 struct db_task {
@@ -283,6 +286,7 @@ struct lam_db {
     _Atomic bool closing;     /* background work ends as soon as it can */
     _Atomic uint32_t retry;   /* kinds of background work that failed, for another try */
     _Atomic uint64_t cancels; /* calls of lam_db_compact_cancel */
+    _Atomic uint64_t handles[DB_HANDLES];   /* given out; db_handle_end pairs with close */
     struct histogram latency[DB_LATENCIES]; /* of enum db_latency */
     struct notify notify;
     struct epochs epochs; /* of point reads (D8), the file cache and the block cache */
@@ -330,6 +334,15 @@ static inline struct db_sync *db_sync(lam_db *db) REQUIRES(&db->sync) {
 }
 static inline struct db_idle_files *db_idle_files(lam_db *db) REQUIRES(&db->idle_files) {
     return &db->idle_files_guarded_;
+}
+
+static inline void db_handle_begin(lam_db *db, enum db_handle kind) {
+    atomic_fetch_add_explicit(&db->handles[kind], 1, memory_order_relaxed);
+}
+/* The last that a handle does with its database, which may be closed from here on. */
+static inline void db_handle_end(lam_db *db, enum db_handle kind) {
+    uint64_t before = atomic_fetch_sub_explicit(&db->handles[kind], 1, memory_order_release);
+    LAM_ASSERT(before > 0);
 }
 
 /* --- shared checks (db_open.c) --------------------------------------------------------------- */
@@ -382,6 +395,9 @@ MUST_CHECK enum lam_code db_register_locked(lam_db *db, lam_partition *p, struct
     REQUIRES(&db->state);
 lam_partition *db_find_name_locked(lam_db *db, const char *name) REQUIRES(&db->state);
 lam_partition *db_find_number_locked(lam_db *db, uint64_t number) REQUIRES(&db->state);
+/* The partition of the least number above `*number`, which becomes its; referenced. NULL: there is
+ * none. So a walk from 0 meets each that stays, whatever is made or dropped meanwhile. */
+lam_partition *db_partition_after(lam_db *db, uint64_t *number);
 
 struct read_state *read_state_new(struct lam_error *err);
 void read_state_unref(struct read_state *s); /* NULL is allowed */
@@ -395,12 +411,11 @@ static inline struct read_state *read_state_ref(struct read_state *s) {
 /* Fills a blank state with references to the partition's current parts. */
 void read_state_copy_locked(lam_db *db, struct read_state *to, const lam_partition *p)
     REQUIRES(&db->state);
-/* State and sequence for a read at `snapshot` (may be NULL) that outlives a call or does I/O;
- * `iterator`: it counts as an open iterator. NOT_FOUND for a dropped partition. Release with
- * read_state_unref. */
+/* State and sequence for a read at `snapshot` (may be NULL) that outlives a call or does I/O.
+ * NOT_FOUND for a dropped partition. Release with read_state_unref. */
 MUST_CHECK enum lam_code db_read_begin(lam_db *db, lam_partition *p, const lam_snapshot *snapshot,
-                                       bool iterator, struct read_state **state_out,
-                                       uint64_t *sequence_out, struct lam_error *err);
+                                       struct read_state **state_out, uint64_t *sequence_out,
+                                       struct lam_error *err);
 /* lam_iter_new with what an indexed batch did to the partition (may be NULL) shown over it. */
 MUST_CHECK enum lam_code db_iter_new(lam_db *db, const struct lam_read_options *options,
                                      lam_partition *partition, struct memtable *overlay,
@@ -515,18 +530,15 @@ void dump_output_options(lam_db *db, const lam_partition *p, struct sst_output_o
 MUST_CHECK enum lam_code db_dump_all(lam_db *db, struct lam_error *err);
 /* Does the compaction most in need, if one is due. */
 MUST_CHECK enum lam_code compact_due(lam_db *db, bool *done_out, struct lam_error *err);
-/* Does one step of compacting a partition's files that hold anything up to `sequence` down to the
- * last level. */
-MUST_CHECK enum lam_code compact_full_step(lam_db *db, lam_partition *p, uint64_t sequence,
-                                           bool *done_out, struct lam_error *err);
 /* A call of lam_db_compact_range. */
 struct compact_range {
     struct pick_range keys;
     uint64_t cancels; /* calls of lam_db_compact_cancel before it */
+    struct progress progress;
 };
 /* Does one step of that. */
 MUST_CHECK enum lam_code compact_range_step(lam_db *db, lam_partition *p,
-                                            const struct compact_range *range, bool *done_out,
+                                            struct compact_range *range, bool *done_out,
                                             struct lam_error *err);
 /* BUSY if compactions are to end: the database closes, or `range` (may be NULL) is cancelled. */
 MUST_CHECK enum lam_code compact_check_end(lam_db *db, const struct compact_range *range,

@@ -365,7 +365,7 @@ struct lam_slice lam_iter_key(const lam_iter *it) {
 }
 
 struct lam_slice lam_iter_value(const lam_iter *it) {
-    if (!it || !it->valid)
+    if (!it || !it->valid || it->keys_only)
         return SLICE_EMPTY;
     return it->copied ? buf_slice(&it->value) : it->merge->entry.value;
 }
@@ -512,17 +512,11 @@ void lam_iter_free(lam_iter *it) {
     if (!it || db_is_foreign(it->db))
         return;
     lam_db *db = it->db;
-    bool counted = it->state != NULL;
     end_walk(it);
     iter_fini(it);
     mem_free(it);
-    if (!counted)
-        return;
     gc_drain(&db->gc);
-    mutex_lock(&db->state);
-    LAM_ASSERT(db_state(db)->iterator_count > 0);
-    db_state(db)->iterator_count--;
-    mutex_unlock(&db->state);
+    db_handle_end(db, DB_ITERATORS);
 }
 
 void db_iter_bounds(const lam_iter *it, struct lam_slice *lower_out, struct lam_slice *upper_out) {
@@ -547,11 +541,12 @@ enum lam_code db_iter_new(lam_db *db, const struct lam_read_options *options,
     struct lam_iter *it = mem_calloc(1, sizeof *it);
     if (!it)
         return mem_fail(err, sizeof *it);
+    db_handle_begin(db, DB_ITERATORS);
     it->db = db;
     it->overlay = overlay ? memtable_ref(overlay) : NULL;
     it->partition = db_partition_ref(partition);
     TRY_GOTO(apply_bounds(it, options, err));
-    TRY_GOTO(db_read_begin(db, partition, options ? options->snapshot : NULL, true, &it->state,
+    TRY_GOTO(db_read_begin(db, partition, options ? options->snapshot : NULL, &it->state,
                            &it->sequence, err));
     TRY_GOTO(add_sources(it, &sources, err));
     rc = merge_iter_new(sources.list, sources.count, &it->merge, err);

@@ -38,10 +38,11 @@ enum lam_code db_check_writable(lam_db *db, struct lam_error *err) {
     mutex_lock(&db->sync);
     struct lam_error cause = db_sync(db)->failure;
     mutex_unlock(&db->sync);
+    enum lam_code rc = ERR(err, LAM_READ_ONLY, "%s takes no writes until it is reopened, since: %s",
+                           db->path, cause.message);
     if (err)
         err->os_errno = cause.os_errno;
-    return ERR(err, LAM_READ_ONLY, "%s takes no writes until it is reopened, since: %s", db->path,
-               cause.message);
+    return rc;
 }
 
 enum lam_code db_not_done(lam_db *db, enum lam_code rc, struct lam_error *err) {

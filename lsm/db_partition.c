@@ -76,6 +76,7 @@ enum lam_code db_partition_new(lam_db *db, uint64_t number, struct lam_slice nam
     p->state->version = version_ref(db->empty_version);
     if (options)
         p->options = *options;
+    p->options.may_exist = false;
     mutex_lock(&db->state);
     p->all_next = db_state(db)->all;
     if (p->all_next)
@@ -208,12 +209,11 @@ static void unregister_locked(lam_db *db, lam_partition *p) REQUIRES(&db->state)
 /* --- reading -------------------------------------------------------------------------------- */
 
 enum lam_code db_read_begin(lam_db *db, lam_partition *p, const lam_snapshot *snapshot,
-                            bool iterator, struct read_state **state_out, uint64_t *sequence_out,
+                            struct read_state **state_out, uint64_t *sequence_out,
                             struct lam_error *err) {
     struct read_state *s = NULL;
     mutex_lock(&db->state);
     if (p->state) {
-        db_state(db)->iterator_count += iterator;
         s = read_state_ref(p->state);
         *sequence_out = snapshot ? snapshot->sequence : db_published(db); /* D5 */
     }
@@ -222,6 +222,17 @@ enum lam_code db_read_begin(lam_db *db, lam_partition *p, const lam_snapshot *sn
         return ERR(err, LAM_NOT_FOUND, "partition \"%s\" is dropped", p->name);
     *state_out = s;
     return LAM_OK;
+}
+
+lam_partition *db_partition_after(lam_db *db, uint64_t *number) {
+    mutex_lock(&db->state);
+    const struct db_state *s = db_state(db);
+    size_t at = number_position(s, s->count, *number + 1);
+    lam_partition *p = at < s->count ? db_partition_ref(s->by_number[at]) : NULL;
+    mutex_unlock(&db->state);
+    if (p)
+        *number = p->number;
+    return p;
 }
 
 struct version *db_version_of(lam_partition *p) {
@@ -251,15 +262,21 @@ static enum lam_code check_name(const lam_db *db, const char *name, const char *
     return LAM_OK;
 }
 
-static bool name_is_taken(lam_db *db, const char *name) {
+/* Referenced; NULL: there is none. */
+static lam_partition *find(lam_db *db, const char *name) {
     mutex_lock(&db->state);
-    bool taken = db_find_name_locked(db, name) != NULL;
+    lam_partition *p = db_find_name_locked(db, name);
+    if (p)
+        db_partition_ref(p);
     mutex_unlock(&db->state);
-    return taken;
+    return p;
 }
 
 /* Partitions on their way into the registry. */
 struct creation {
+    lam_partition *
+        *given; /* `count` for the caller, those that were there among them; references */
+    size_t count;
     lam_partition **fresh; /* by number, in the caller's order; references until registered */
     lam_partition **named; /* the same by name */
     struct manifest_partition *edits;
@@ -269,6 +286,10 @@ struct creation {
 static void creation_fini(struct creation *c) {
     for (size_t i = 0; i < c->made; i++)
         db_partition_unref(c->fresh[i]);
+    for (size_t i = 0; c->given && i < c->count; i++)
+        if (c->given[i])
+            db_partition_unref(c->given[i]);
+    mem_free(c->given);
     mem_free(c->fresh);
     mem_free(c->named);
     mem_free(c->edits);
@@ -286,18 +307,24 @@ static enum lam_code sort_names(struct creation *c, struct lam_error *err) {
 static enum lam_code make_fresh(lam_db *db, const char *const *names, size_t count,
                                 const struct lam_partition_options *options, struct creation *c,
                                 struct lam_error *err) {
+    c->count = count;
+    c->given = mem_calloc(count, sizeof *c->given);
     c->fresh = mem_calloc(count, sizeof *c->fresh);
     c->named = mem_calloc(count, sizeof *c->named);
     c->edits = mem_calloc(count, sizeof *c->edits);
-    if (!c->fresh || !c->named || !c->edits)
+    if (!c->given || !c->fresh || !c->named || !c->edits)
         return mem_fail(err, count * sizeof *c->edits);
-    for (; c->made < count; c->made++) {
+    for (size_t i = 0; i < count; i++) {
+        struct lam_slice name = lam_slice_str(names[i]);
         lam_partition **p = &c->fresh[c->made];
-        struct lam_slice name = lam_slice_str(names[c->made]);
-        if (name_is_taken(db, names[c->made]))
-            return ERR(err, LAM_EXISTS, "partition \"%s\" exists", names[c->made]);
+        c->given[i] = find(db, names[i]);
+        if (c->given[i] && !(options && options->may_exist))
+            return ERR(err, LAM_EXISTS, "partition \"%s\" exists", names[i]);
+        if (c->given[i])
+            continue;
         TRY(db_partition_new(db, db_next_number(db), name, options, p, err));
-        c->edits[c->made] = (struct manifest_partition){(*p)->number, name, (*p)->options};
+        c->edits[c->made++] = (struct manifest_partition){(*p)->number, name, (*p)->options};
+        c->given[i] = db_partition_ref(*p);
     }
     return sort_names(c, err);
 }
@@ -329,14 +356,15 @@ static enum lam_code create_durably(lam_db *db, const char *const *names, size_t
     enum lam_code rc = db_check_writable(db, err);
     if (rc == LAM_OK)
         rc = make_fresh(db, names, count, options, &c, err);
-    if (rc == LAM_OK)
+    if (rc == LAM_OK && c.made > 0)
         rc = create_locked(db, &c, err);
-    /* Nobody can have dropped them yet: that takes `manifest`. */
-    for (size_t i = 0; rc == LAM_OK && partitions_out && i < count; i++)
-        partitions_out[i] = db_partition_ref(c.fresh[i]);
     mutex_unlock(&db->manifest);
     if (rc == LAM_OK)
         c.made = 0; /* the references are the registry's */
+    if (rc == LAM_OK && partitions_out) {
+        memcpy(partitions_out, c.given, count * sizeof *c.given);
+        c.count = 0;
+    }
     creation_fini(&c);
     return rc;
 }
@@ -345,8 +373,6 @@ static enum lam_code create(lam_db *db, const char *const *names, size_t count,
                             const struct lam_partition_options *options,
                             lam_partition **partitions_out, struct lam_error *err) {
     TRY(db_check_writable(db, err));
-    if (name_is_taken(db, names[0]))
-        return ERR(err, LAM_EXISTS, "partition \"%s\" exists", names[0]);
     mutex_lock(&db->partitions);
     enum lam_code rc = create_durably(db, names, count, options, partitions_out, err);
     mutex_unlock(&db->partitions);
@@ -360,7 +386,16 @@ enum lam_code lam_partition_create(lam_db *db, const char *name,
     TRY(db_options_check_partition(options, "lam_partition_create", err));
     if (!partition_out)
         return ERR(err, LAM_INVALID, "lam_partition_create: partition_out must not be NULL");
-    return create(db, &name, 1, options, partition_out, err);
+    lam_partition *there = find(db, name);
+    if (!there)
+        return create(db, &name, 1, options, partition_out, err);
+    if (options && options->may_exist) {
+        *partition_out = there;
+        return LAM_OK;
+    }
+    db_partition_unref(there);
+    TRY(db_check_writable(db, err));
+    return ERR(err, LAM_EXISTS, "partition \"%s\" exists", name);
 }
 
 enum lam_code lam_partition_create_many(lam_db *db, const char *const *names, size_t count,
@@ -381,11 +416,7 @@ enum lam_code lam_partition_open(lam_db *db, const char *name, lam_partition **p
     TRY(check_name(db, name, "lam_partition_open", err));
     if (!partition_out)
         return ERR(err, LAM_INVALID, "lam_partition_open: partition_out must not be NULL");
-    mutex_lock(&db->state);
-    lam_partition *p = db_find_name_locked(db, name);
-    if (p)
-        db_partition_ref(p);
-    mutex_unlock(&db->state);
+    lam_partition *p = find(db, name);
     if (!p)
         return ERR(err, LAM_NOT_FOUND, "there is no partition \"%s\"", name);
     *partition_out = p;

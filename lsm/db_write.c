@@ -464,19 +464,26 @@ enum lam_code lam_write(lam_db *db, const struct lam_write_options *options, lam
     return db_write_stamped(db, options, batch, NULL, NULL, sequence_out, err);
 }
 
+static enum lam_code add_op(struct lam_batch *b, lam_partition *p, const struct batch_op *op,
+                            struct lam_error *err) {
+    if (op->kind == ENTRY_PUT)
+        return lam_batch_put(b, p, op->key, op->value, err);
+    if (op->kind == ENTRY_DELETE)
+        return lam_batch_delete(b, p, op->key, err);
+    return lam_batch_delete_range(b, p, op->key, op->to, op->upto, err);
+}
+
 /* Commits one operation through the database's own batch. It is taken out meanwhile: a commit that
  * waits leaves the mutex to others. */
 static enum lam_code write_one(lam_db *db, const struct lam_write_options *options,
-                               lam_partition *p, enum entry_kind kind, struct lam_slice key,
-                               struct lam_slice value, struct lam_error *err) {
+                               lam_partition *p, const struct batch_op *op, struct lam_error *err) {
     struct commit_call call = {.start_ns = start_of_commit(db)};
     mutex_lock(&db->commit);
     struct lam_batch b = db_commit(db)->scratch;
     memset(&db_commit(db)->scratch, 0, sizeof b);
     enum lam_code rc = b.payload.size ? LAM_OK : write_batch_init(&b, db, err);
     if (rc == LAM_OK)
-        rc = kind == ENTRY_PUT ? lam_batch_put(&b, p, key, value, err)
-                               : lam_batch_delete(&b, p, key, err);
+        rc = add_op(&b, p, op, err);
     call.batch = &b;
     if (rc == LAM_OK)
         rc = commit_locked(db, &call, err);
@@ -495,12 +502,24 @@ enum lam_code lam_put(lam_db *db, const struct lam_write_options *options, lam_p
                       struct lam_slice key, struct lam_slice value, struct lam_error *err) {
     TRY(db_check_partition(db, partition, "lam_put", err));
     TRY(check_options(options, "lam_put", err));
-    return write_one(db, options, partition, ENTRY_PUT, key, value, err);
+    struct batch_op op = {.kind = ENTRY_PUT, .key = key, .value = value};
+    return write_one(db, options, partition, &op, err);
 }
 
 enum lam_code lam_delete(lam_db *db, const struct lam_write_options *options,
                          lam_partition *partition, struct lam_slice key, struct lam_error *err) {
     TRY(db_check_partition(db, partition, "lam_delete", err));
     TRY(check_options(options, "lam_delete", err));
-    return write_one(db, options, partition, ENTRY_DELETE, key, SLICE_EMPTY, err);
+    struct batch_op op = {.kind = ENTRY_DELETE, .key = key};
+    return write_one(db, options, partition, &op, err);
+}
+
+enum lam_code lam_delete_range(lam_db *db, const struct lam_write_options *options,
+                               lam_partition *partition, struct lam_slice from, struct lam_slice to,
+                               struct lam_error *err) {
+    TRY(db_check_partition(db, partition, "lam_delete_range", err));
+    TRY(check_options(options, "lam_delete_range", err));
+    struct batch_op op = {
+        .kind = ENTRY_DELETE_RANGE, .key = from, .to = to, .upto = LAM_SEQUENCE_MAX};
+    return write_one(db, options, partition, &op, err);
 }

@@ -34,6 +34,7 @@ struct lam_ingest {
     uint64_t sequence;
 };
 
+/* Does without the handle's end: the caller may have more to do with the database. */
 static void ingest_free(lam_ingest *g) {
     sst_output_fini(&g->out);
     buf_fini(&g->last);
@@ -62,6 +63,7 @@ enum lam_code lam_ingest_new(lam_db *db, lam_partition *partition, lam_ingest **
         partition->options.compression ? partition->options.compression : db->options.compression;
     /* They mostly go to a last level. */
     options.builder.lz4 = compression != LAM_COMPRESSION_NONE;
+    db_handle_begin(db, DB_INGESTS);
     g->db = db;
     g->partition = db_partition_ref(partition);
     sst_output_init(&g->out, &options, NULL, 0);
@@ -72,6 +74,7 @@ enum lam_code lam_ingest_new(lam_db *db, lam_partition *partition, lam_ingest **
                                     err);
     if (rc != LAM_OK) {
         ingest_free(g);
+        db_handle_end(db, DB_INGESTS);
         return rc;
     }
     *ingest_out = g;
@@ -120,8 +123,11 @@ enum lam_code lam_ingest_put(lam_ingest *g, struct lam_slice key, struct lam_sli
 }
 
 void lam_ingest_abort(lam_ingest *g) {
-    if (g && !db_is_foreign(g->db))
-        ingest_free(g);
+    if (!g || db_is_foreign(g->db))
+        return;
+    lam_db *db = g->db;
+    ingest_free(g);
+    db_handle_end(db, DB_INGESTS);
 }
 
 /* --- the place of the files ------------------------------------------------------------------- */
@@ -330,5 +336,6 @@ enum lam_code lam_ingest_finish(lam_ingest *g, uint64_t *sequence_out, struct la
     ingest_free(g);
     db_bg_kick(db, false);
     notify_end_call(&db->notify);
+    db_handle_end(db, DB_INGESTS);
     return rc;
 }

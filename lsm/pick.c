@@ -182,6 +182,12 @@ static enum lam_code drop_expired(const struct pick_input *in, struct pick_job *
     return LAM_OK;
 }
 
+static enum lam_code choose_drops(const struct pick_input *in, struct pick_job *job,
+                                  struct lam_error *err) {
+    TRY(drop_hidden(in, job, err));
+    return drop_expired(in, job, err);
+}
+
 /* --- merging -------------------------------------------------------------------------------- */
 
 static uint64_t overlap_bytes(const struct version_level *l, const struct file_meta *f) {
@@ -212,8 +218,6 @@ static bool can_move(const struct pick_input *in, const struct file_meta *f, uin
     return below <= FAN_OUT * in->file_bytes;
 }
 
-/* Files of the target between the job's first and last key: an output may reach over a gap between
- * inputs, so what lies in it belongs to the job. */
 /* All files of the level between the ends of inputs[0], also where those leave a gap: an output
  * file may reach across it. */
 static enum lam_code add_overlapping(struct pick_job *job, const struct version_level *l,
@@ -273,11 +277,6 @@ static enum lam_code choose_file(const struct pick_input *in, uint32_t level, st
     return add_overlapping(job, &in->version->levels[job->target], err);
 }
 
-/* Whether the file is meant. */
-static bool is_asked_for(const struct pick_input *in, const struct file_meta *f) {
-    return in->full_upto == 0 || f->properties.sequence_min <= in->full_upto;
-}
-
 /* The file that frees most for the least rewriting below. */
 static struct file_meta *cheapest_file(const struct pick_input *in, uint32_t level) {
     const struct version_level *l = &in->version->levels[level];
@@ -286,7 +285,7 @@ static struct file_meta *cheapest_file(const struct pick_input *in, uint32_t lev
     for (size_t i = 0; i < l->count; i++) {
         double cost = (double)overlap_bytes(&in->version->levels[level + 1], l->files[i]) /
                       (double)weight_of(l->files[i], in->file_bytes);
-        if (is_asked_for(in, l->files[i]) && (!best || cost < best_cost)) {
+        if (!best || cost < best_cost) {
             best = l->files[i];
             best_cost = cost;
         }
@@ -297,9 +296,9 @@ static struct file_meta *cheapest_file(const struct pick_input *in, uint32_t lev
 /* Tombstones that only cost: rewriting the file drops them or brings them nearer to the bottom. */
 static bool is_wasteful(const struct pick_input *in, uint32_t level, const struct file_meta *f) {
     const struct sst_properties *p = &f->properties;
-    if (p->sequence_max > in->oldest_snapshot || !is_asked_for(in, f))
+    if (p->sequence_max > in->oldest_snapshot)
         return false;
-    if (level == BOTTOM && (p->range_tombstones || (in->full_upto && p->deletes)))
+    if (level == BOTTOM && p->range_tombstones)
         return true;
     return p->entries >= DENSE_ENTRIES && p->deletes * 2 > p->entries;
 }
@@ -310,7 +309,7 @@ static bool is_passed(const struct pick_input *in, uint32_t level, const struct 
     const struct sst_properties *p = &f->properties;
     uint64_t passed = file_meta_passed(f);
     if (passed == 0 || passed < in->passed_steps || p->sequence_max > in->oldest_snapshot ||
-        !is_asked_for(in, f) || (p->deletes == 0 && !in->version->ranges))
+        (p->deletes == 0 && !in->version->ranges))
         return false;
     uint32_t below = level + 1;
     while (level == 0 && below < BOTTOM && in->version->levels[below].count == 0)
@@ -333,22 +332,12 @@ static struct file_meta *find_wasteful(const struct pick_input *in, uint32_t *le
     return NULL;
 }
 
-static bool holds_asked_for(const struct pick_input *in, uint32_t level) {
-    const struct version_level *l = &in->version->levels[level];
-    for (size_t i = 0; i < l->count; i++)
-        if (is_asked_for(in, l->files[i]))
-            return true;
-    return false;
-}
-
 static uint32_t worst_level(const struct pick_input *in, uint32_t base, const uint64_t *targets,
                             double *score_out) {
     uint32_t worst = 0;
     *score_out = 0;
     for (uint32_t level = 0; level < BOTTOM; level++) {
         double score = level_score(in, level, base, targets);
-        if (in->full_upto)
-            score = !holds_asked_for(in, level) ? 0 : score < 1 ? 1 : score;
         if (score > *score_out) {
             *score_out = score;
             worst = level;
@@ -368,9 +357,7 @@ double pick_score(const struct pick_input *in) {
     if (find_wasteful(in, &level))
         return 1;
     struct pick_job job = {0};
-    enum lam_code rc = drop_hidden(in, &job, NULL);
-    if (rc == LAM_OK)
-        rc = drop_expired(in, &job, NULL);
+    enum lam_code rc = choose_drops(in, &job, NULL);
     if (job.inputs[0].count > 0 || rc != LAM_OK)
         score = 1;
     pick_job_fini(&job);
@@ -380,9 +367,7 @@ double pick_score(const struct pick_input *in) {
 enum lam_code pick_choose(const struct pick_input *in, struct pick_job *job,
                           struct lam_error *err) {
     memset(job, 0, sizeof *job);
-    enum lam_code rc = drop_hidden(in, job, err);
-    if (rc == LAM_OK)
-        rc = drop_expired(in, job, err);
+    enum lam_code rc = choose_drops(in, job, err);
     if (rc != LAM_OK || job->kind == PICK_DROP)
         goto out;
     uint64_t targets[VERSION_LEVELS];
@@ -406,39 +391,52 @@ out:
 
 /* --- a range -------------------------------------------------------------------------------- */
 
-static bool is_in_range(const struct pick_range *r, const struct file_meta *f) {
-    if (f->properties.sequence_min > r->sequence)
+/* Whether a range wants the file to move on, or, in the last level, to lose its tombstones. */
+static bool is_wanted(const struct pick_input *in, const struct pick_range *r, uint32_t level,
+                      const struct file_meta *f) {
+    const struct sst_properties *p = &f->properties;
+    if (p->sequence_min > r->sequence || (!f->largest_open && slice_cmp(f->largest, r->from) < 0) ||
+        (r->to.size > 0 && slice_cmp(f->smallest, r->to) >= 0))
         return false;
-    return (f->largest_open || slice_cmp(f->largest, r->from) >= 0) &&
-           (r->to.size == 0 || slice_cmp(f->smallest, r->to) < 0);
+    return level < BOTTOM ||
+           ((p->deletes || p->range_tombstones) && p->sequence_max <= in->oldest_snapshot);
 }
 
-/* The first file of a level that a range wants to have moved on; NULL: none. */
-static struct file_meta *find_in_range(const struct pick_input *in, const struct pick_range *r,
-                                       uint32_t level) {
-    struct pick_input full = *in;
-    full.full_upto = r->sequence;
-    const struct version_level *l = &in->version->levels[level];
-    for (size_t i = 0; i < l->count; i++)
-        if (is_in_range(r, l->files[i]) &&
-            (level < BOTTOM || is_wasteful(&full, level, l->files[i])))
-            return l->files[i];
+/* The first file that a range wants; NULL: none. */
+static struct file_meta *find_wanted(const struct pick_input *in, const struct pick_range *r,
+                                     uint32_t *level_out) {
+    for (uint32_t level = 0; level < VERSION_LEVELS; level++)
+        for (size_t i = 0; i < in->version->levels[level].count; i++)
+            if (is_wanted(in, r, level, in->version->levels[level].files[i])) {
+                *level_out = level;
+                return in->version->levels[level].files[i];
+            }
     return NULL;
 }
 
 enum lam_code pick_in_range(const struct pick_input *in, const struct pick_range *range,
                             struct pick_job *job, struct lam_error *err) {
     uint64_t targets[VERSION_LEVELS];
-    uint32_t base = pick_targets(in->version, in->base_bytes, targets), level = 0;
+    uint32_t base = pick_targets(in->version, in->base_bytes, targets), level;
     memset(job, 0, sizeof *job);
-    struct file_meta *f = NULL;
-    while (level < VERSION_LEVELS && !(f = find_in_range(in, range, level)))
-        level++;
-    if (!f)
-        return LAM_OK;
-    enum lam_code rc =
-        level == 0 ? choose_level0(in, base, job, err) : choose_file(in, level, f, job, err);
+    enum lam_code rc = choose_drops(in, job, err);
+    struct file_meta *f = find_wanted(in, range, &level);
+    if (rc == LAM_OK && job->kind == PICK_NONE && f)
+        rc = level == 0 ? choose_level0(in, base, job, err) : choose_file(in, level, f, job, err);
     if (rc != LAM_OK)
         pick_job_fini(job);
     return rc;
+}
+
+void pick_range_left(const struct pick_input *in, const struct pick_range *range,
+                     uint64_t *files_out, uint64_t *bytes_out) {
+    *files_out = *bytes_out = 0;
+    for (uint32_t level = 0; level < VERSION_LEVELS; level++)
+        for (size_t i = 0; i < in->version->levels[level].count; i++) {
+            const struct file_meta *f = in->version->levels[level].files[i];
+            if (!is_wanted(in, range, level, f))
+                continue;
+            ++*files_out;
+            *bytes_out += f->size_bytes;
+        }
 }

@@ -27,8 +27,6 @@ struct pick_input {
     uint64_t file_bytes;      /* size of an output file */
     uint64_t passed_steps;    /* db_tuning's */
     bool bottom_differs;      /* files of the last level are stored differently (compressed) */
-    uint64_t full_upto; /* not 0: only files that hold anything up to this sequence, down to the
-                           last level, due or not */
 };
 
 enum pick_kind {
@@ -71,9 +69,13 @@ struct pick_range {
     struct lam_slice to;
     uint64_t sequence;
 };
-/* A step that brings what a range held at its sequence towards the last level, or rewrites what it
- * holds of tombstones there. After finitely many it is NONE: each takes older data down. */
+/* A step that drops what can be dropped unread, brings what a range held at its sequence towards
+ * the last level, or rewrites what it holds of tombstones there. After finitely many it is NONE:
+ * each takes older data down. */
 MUST_CHECK enum lam_code pick_in_range(const struct pick_input *in, const struct pick_range *range,
                                        struct pick_job *job_out, struct lam_error *err);
+/* What such steps are yet wanted for: at least so much is read. */
+void pick_range_left(const struct pick_input *in, const struct pick_range *range,
+                     uint64_t *files_out, uint64_t *bytes_out);
 
 #endif

@@ -31,13 +31,6 @@ struct lam_txn {
 
 /* --- life ----------------------------------------------------------------------------------- */
 
-static void count_transaction(lam_db *db, bool begins) {
-    mutex_lock(&db->state);
-    LAM_ASSERT(begins || db_state(db)->transaction_count > 0);
-    db_state(db)->transaction_count += begins ? 1 : (uint64_t)-1;
-    mutex_unlock(&db->state);
-}
-
 static void txn_free(struct lam_txn *txn) {
     write_batch_fini(&txn->writes);
     write_batch_fini(&txn->reads);
@@ -66,7 +59,7 @@ enum lam_code lam_txn_begin(lam_db *db, const struct lam_txn_options *options, l
     txn->db = db;
     txn->writes.indexed = txn->reads.indexed = true;
     txn->serializable = options && options->serializable;
-    count_transaction(db, true);
+    db_handle_begin(db, DB_TRANSACTIONS);
     *txn_out = txn;
     return LAM_OK;
 }
@@ -74,8 +67,9 @@ enum lam_code lam_txn_begin(lam_db *db, const struct lam_txn_options *options, l
 void lam_txn_rollback(lam_txn *txn) {
     if (!txn || db_is_foreign(txn->db))
         return;
-    count_transaction(txn->db, false);
+    lam_db *db = txn->db;
     txn_free(txn);
+    db_handle_end(db, DB_TRANSACTIONS);
 }
 
 const lam_snapshot *lam_txn_snapshot(const lam_txn *txn) {
@@ -239,7 +233,7 @@ static enum lam_code check_init(struct check *c, const lam_txn *txn, struct lam_
 static enum lam_code look(struct check *c, struct watched *w, struct lam_error *err) {
     struct read_state *state;
     uint64_t upto;
-    TRY(db_read_begin(c->db, w->touched->partition, NULL, false, &state, &upto, err));
+    TRY(db_read_begin(c->db, w->touched->partition, NULL, &state, &upto, err));
     read_state_unref(w->state);
     w->state = state;
     w->upto = upto;
@@ -255,7 +249,7 @@ static enum lam_code look_again(struct check *c, struct watched *w, struct lam_e
         return LAM_OK;
     struct read_state *state;
     uint64_t upto;
-    TRY(db_read_begin(c->db, p, NULL, false, &state, &upto, err));
+    TRY(db_read_begin(c->db, p, NULL, &state, &upto, err));
     enum lam_code rc = LAM_OK;
     if (state->version == w->state->version) {
         /* What is in these files was in the memtables looked at, or in files looked at. */

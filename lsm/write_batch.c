@@ -61,6 +61,7 @@ enum lam_code lam_batch_new(lam_db *db, lam_batch **batch_out, struct lam_error 
         mem_free(b);
         return rc;
     }
+    db_handle_begin(db, DB_BATCHES);
     *batch_out = b;
     return LAM_OK;
 }
@@ -68,8 +69,10 @@ enum lam_code lam_batch_new(lam_db *db, lam_batch **batch_out, struct lam_error 
 void lam_batch_free(lam_batch *batch) {
     if (!batch || db_is_foreign(batch->db))
         return;
+    lam_db *db = batch->db;
     write_batch_fini(batch);
     mem_free(batch);
+    db_handle_end(db, DB_BATCHES);
 }
 
 void lam_batch_reset(lam_batch *batch) {

@@ -34,23 +34,25 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_db_open(const char *path,
                                                  const struct lam_options *options, lam_db **db_out,
                                                  struct lam_error *err);
 
-/* Closes and frees. BUSY, with nothing changed, while sessions, entities, transactions, iterators
- * or snapshots are open (the message counts them); partition handles may remain and become invalid.
- * Any other result: the handle is gone, and an error says what could not be written. NULL is
- * allowed. */
+/* Closes and frees. BUSY, with nothing changed, while sessions, entities, transactions, iterators,
+ * snapshots, batches or ingests are open (the message counts them); partition handles may remain
+ * and become invalid, values keep what they hold. No other call may be under way but compactions on
+ * demand and lam_db_wait_idle. Any other result: the handle is gone, and an error says what could
+ * not be written. NULL is allowed. */
 LAM_API enum lam_code lam_db_close(lam_db *db, struct lam_error *err);
 
 /* --- partitions ---------------------------------------------------------------------------- */
 
 /* Makes a partition; durable on return. Name: 1 to LAM_PARTITION_NAME_MAX bytes of UTF-8 without
- * NUL. `options` may be NULL. EXISTS if it is there. The handle is owned: lam_partition_release. */
+ * NUL. `options` may be NULL. EXISTS if it is there, unless the options say may_exist: then it is
+ * opened. The handle is owned: lam_partition_release. */
 LAM_API LAM_MUST_CHECK enum lam_code
 lam_partition_create(lam_db *db, const char *name, const struct lam_partition_options *options,
                      lam_partition **partition_out, struct lam_error *err);
 /* Makes `count` partitions by one manifest edit, all or none: one sync for all of them is what
- * makes a thousand as cheap as one. EXISTS, naming it, if one is there, INVALID if a name comes
- * twice. `partitions_out` gets `count` handles, owned, in the order of the names; NULL: none are
- * wanted. */
+ * makes a thousand as cheap as one. EXISTS, naming it, if one is there and may not be, INVALID if a
+ * name comes twice. `partitions_out` gets `count` handles, owned, in the order of the names; NULL:
+ * none are wanted. */
 LAM_API LAM_MUST_CHECK enum lam_code
 lam_partition_create_many(lam_db *db, const char *const *names, size_t count,
                           const struct lam_partition_options *options,
@@ -109,6 +111,11 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_put(lam_db *db, const struct lam_write_
 LAM_API LAM_MUST_CHECK enum lam_code lam_delete(lam_db *db, const struct lam_write_options *options,
                                                 lam_partition *partition, struct lam_slice key,
                                                 struct lam_error *err);
+/* Deletes the keys of [from, to), however many, in constant time; an empty `to` means to the end of
+ * the partition. */
+LAM_API LAM_MUST_CHECK enum lam_code
+lam_delete_range(lam_db *db, const struct lam_write_options *options, lam_partition *partition,
+                 struct lam_slice from, struct lam_slice to, struct lam_error *err);
 /* Waits until everything committed up to `sequence` survives a power loss. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_sync(lam_db *db, uint64_t sequence, struct lam_error *err);
 
@@ -175,7 +182,7 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_iter_status(const lam_iter *iter, struc
 /* Takes sorted rows past log and memtables: SSTs are written as they come, in memory of one block,
  * and all of them become visible at once, for readers and after a crash, by lam_ingest_finish. One
  * thread at a time; any number of ingests, also of one partition, may be under way. Returns owned:
- * finish or abort it before lam_db_close. READ_ONLY if the database takes no writes. */
+ * finish or abort it. READ_ONLY if the database takes no writes. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_ingest_new(lam_db *db, lam_partition *partition,
                                                     lam_ingest **ingest_out, struct lam_error *err);
 /* Adds a row. Keys rise strictly: another one is INVALID, names the row's number (from 1), and
@@ -196,31 +203,38 @@ LAM_API void lam_ingest_abort(lam_ingest *ingest);
 /* Writes what was committed before the call to SSTs and returns when done, whatever is written
  * meanwhile. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_db_dump(lam_db *db, struct lam_error *err);
-/* Compacts what a partition (NULL: each) held before the call down to its last level and returns
- * when done, whatever is written meanwhile. */
-LAM_API LAM_MUST_CHECK enum lam_code lam_db_compact(lam_db *db, lam_partition *partition,
-                                                    struct lam_error *err);
-/* Moves what a partition holds in [from, to) down to its last level, and drops there what nobody
- * sees; an empty `from` or `to` is no bound. Bounded: what is written after the call began is only
- * taken along where it shares a file. Works in steps of a few files on the caller's thread; due
- * compactions come between, and writers are not slowed. BUSY if lam_db_compact_cancel ended it, or
- * lam_db_close, which waits for it: steps done stay done. NOT_FOUND once the partition is dropped.
- */
-LAM_API LAM_MUST_CHECK enum lam_code lam_db_compact_range(lam_db *db, lam_partition *partition,
-                                                          struct lam_slice from,
-                                                          struct lam_slice to,
-                                                          struct lam_error *err);
-/* Ends the calls of lam_db_compact_range under way, soon; does not wait for them. */
-LAM_API void lam_db_compact_cancel(lam_db *db);
 
 /* How far a long call has come; valid in the call. Totals may still grow. */
 struct lam_progress {
-    const char *file; /* being worked on */
+    const char *file; /* being worked on; compactions name the partition */
     uint64_t files_done, files_total;
     uint64_t bytes_done, bytes_total;
 };
-/* Returns false to end the work: it answers BUSY. */
+/* Called on the thread of the long call, without a lock: it may call any function on the database
+ * but lam_db_close. Returns false to end the work, which answers BUSY. */
 typedef bool (*lam_progress_fn)(void *arg, const struct lam_progress *progress);
+
+/* Moves what a partition (NULL: each) held in [from, to) before the call down to its last level,
+ * and drops there what nobody sees; an empty `from` or `to` is no bound. Bounded: what is written
+ * meanwhile is only taken along where it shares a file. Works in steps of a few files on the
+ * caller's thread, with `progress` (may be NULL) called after each; due compactions come between,
+ * and writers are not slowed. BUSY if `progress` or lam_db_compact_cancel ended it, or
+ * lam_db_close, which waits for it: steps done stay done. NOT_FOUND once `partition` is dropped. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_db_compact_range(lam_db *db, lam_partition *partition,
+                                                          struct lam_slice from,
+                                                          struct lam_slice to,
+                                                          lam_progress_fn progress, void *arg,
+                                                          struct lam_error *err);
+/* The same without bounds. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_db_compact(lam_db *db, lam_partition *partition,
+                                                    struct lam_error *err);
+/* Ends the compactions on demand under way, soon; does not wait for them. */
+LAM_API void lam_db_compact_cancel(lam_db *db);
+/* Returns when no dump and no compaction is due or under way, having done what was due itself;
+ * while others write that may last. Fails as the work that could not be done, READ_ONLY if the
+ * database takes no writes any more. BUSY if lam_db_close ended it, which waits for it. Memtables
+ * stay as they are: lam_db_dump first makes all of it SSTs. */
+LAM_API LAM_MUST_CHECK enum lam_code lam_db_wait_idle(lam_db *db, struct lam_error *err);
 
 /* One finding of lam_check; the strings are valid in the call. */
 typedef void (*lam_check_fn)(void *arg, const char *file, uint64_t offset, const char *problem);
@@ -230,7 +244,7 @@ typedef void (*lam_check_fn)(void *arg, const char *file, uint64_t offset, const
  * `fn` (may be NULL) gets each. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_check(const char *path, lam_env *env, lam_check_fn fn,
                                                void *arg, struct lam_error *err);
-/* The same with more to say; all-zero is lam_check's default. */
+/* The same with more to say; all-zero or NULL is lam_check's default. */
 struct lam_check_options {
     lam_env *env;         /* NULL: lam_env_posix() */
     lam_check_fn finding; /* may be NULL; gets `arg` */
@@ -242,6 +256,9 @@ LAM_API LAM_MUST_CHECK enum lam_code
 lam_check_with(const char *path, const struct lam_check_options *options, struct lam_error *err);
 LAM_API LAM_MUST_CHECK enum lam_code lam_db_check(lam_db *db, lam_check_fn fn, void *arg,
                                                   struct lam_error *err);
+/* The `env` of the options is not looked at. */
+LAM_API LAM_MUST_CHECK enum lam_code
+lam_db_check_with(lam_db *db, const struct lam_check_options *options, struct lam_error *err);
 
 #ifdef __cplusplus
 }

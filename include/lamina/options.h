@@ -37,11 +37,12 @@ struct lam_options {
     void *log_arg;
 };
 
-/* Stored with the partition. */
+/* How a partition is made; all but may_exist is stored with it, and stays. */
 struct lam_partition_options {
     enum lam_compression compression;
     uint32_t ttl_seconds; /* 0: none. Else whole SSTs go when their newest write is older; the owner
                              hides single expired entries himself */
+    bool may_exist;       /* open one that is there, whatever its options, instead of EXISTS */
 };
 
 struct lam_write_options {
@@ -55,7 +56,7 @@ struct lam_read_options {
     struct lam_slice lower;       /* iterators: first key, inclusive; empty: none */
     struct lam_slice upper;       /* iterators: end, exclusive; empty: none */
     struct lam_slice prefix;      /* iterators: only keys that start with this; empty: all */
-    bool keys_only;               /* iterators: values are not wanted */
+    bool keys_only;               /* iterators: values are not wanted, and empty */
 };
 
 #ifdef __cplusplus

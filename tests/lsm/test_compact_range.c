@@ -61,7 +61,7 @@ static void compact(int from, int to) {
     char a[16], b[16];
     key_of(from, a);
     key_of(to, b);
-    ck_ok(lam_db_compact_range(db, part, S(a), S(b), &err), &err);
+    ck_ok(lam_db_compact_range(db, part, S(a), S(b), NULL, NULL, &err), &err);
 }
 
 static void count_keys(int expected) {
@@ -85,13 +85,13 @@ static uint64_t above_last(const struct lam_partition_stats *s) {
 START_TEST(all_of_an_endless_range_ends_in_the_last_level) {
     start();
     put_all(1);
-    ck_ok(lam_db_compact_range(db, part, S(""), S(""), &err), &err);
+    ck_ok(lam_db_compact_range(db, part, S(""), S(""), NULL, NULL, &err), &err);
     struct lam_partition_stats s = stats();
     ck_assert_uint_eq(above_last(&s), 0);
     ck_assert_uint_eq(s.levels[6].entries, KEYS);
     ck_assert_uint_gt(s.levels[6].files, 5);
     uint64_t written = s.compaction_write_bytes;
-    ck_ok(lam_db_compact_range(db, part, S(""), S(""), &err), &err);
+    ck_ok(lam_db_compact_range(db, part, S(""), S(""), NULL, NULL, &err), &err);
     ck_assert_uint_eq(stats().compaction_write_bytes, written); /* nothing is left to do */
     count_keys(KEYS);
     stop();
@@ -141,12 +141,81 @@ START_TEST(empty_ranges_and_bad_arguments_do_nothing) {
     compact(100, 100);
     compact(200, 100);
     ck_assert_uint_eq(stats().dumps, dumps);
-    ck_code(lam_db_compact_range(db, NULL, S(""), S(""), &err), LAM_INVALID);
-    ck_code(lam_db_compact_range(NULL, part, S(""), S(""), &err), LAM_INVALID);
-    ck_code(lam_db_compact_range(db, part, lam_slice_of(NULL, 1), S(""), &err), LAM_INVALID);
+    ck_ok(lam_db_compact_range(db, NULL, S("x"), S("y"), NULL, NULL, &err), &err);
+    ck_code(lam_db_compact_range(NULL, part, S(""), S(""), NULL, NULL, &err), LAM_INVALID);
+    ck_code(lam_db_compact_range(db, part, lam_slice_of(NULL, 1), S(""), NULL, NULL, &err),
+            LAM_INVALID);
     ck_ok(lam_partition_drop(db, part, &err), &err);
-    ck_code(lam_db_compact_range(db, part, S(""), S(""), &err), LAM_NOT_FOUND);
+    ck_code(lam_db_compact_range(db, part, S(""), S(""), NULL, NULL, &err), LAM_NOT_FOUND);
     lam_db_compact_cancel(NULL);
+    stop();
+}
+END_TEST
+
+/* --- progress ------------------------------------------------------------------------------- */
+
+struct seen {
+    uint64_t calls, bytes;
+    const char *names[3];
+    int name_count;
+    lam_partition *drop; /* when the first partition is told of */
+    uint64_t stop_at;    /* call that ends it */
+    struct lam_progress last;
+};
+
+static bool see(void *arg, const struct lam_progress *now) {
+    struct seen *s = arg;
+    ck_assert_uint_ge(now->bytes_done, s->bytes);
+    ck_assert_uint_le(now->bytes_done, now->bytes_total);
+    ck_assert_uint_le(now->files_done, now->files_total);
+    s->bytes = now->bytes_done;
+    s->last = *now;
+    if (s->name_count == 0 || strcmp(s->names[s->name_count - 1], now->file) != 0)
+        s->names[s->name_count++] = strcmp(now->file, "p") == 0 ? "p" : "second";
+    if (s->drop)
+        ck_ok(lam_partition_drop(db, s->drop, &err), &err);
+    s->drop = NULL;
+    return ++s->calls != s->stop_at;
+}
+
+START_TEST(progress_rises_to_its_totals_and_may_end_the_call) {
+    struct seen s = {0};
+    start();
+    put_all(9);
+    ck_ok(lam_db_dump(db, &err), &err);
+    struct lam_partition_stats before = stats();
+    ck_assert_uint_gt(above_last(&before), 0);
+    ck_ok(lam_db_compact_range(db, NULL, S(""), S(""), see, &s, &err), &err);
+    ck_assert_uint_gt(s.calls, 1);
+    ck_assert_uint_ge(s.last.bytes_done, before.sst_bytes - before.levels[6].bytes);
+    ck_assert_uint_eq(s.last.bytes_done, s.last.bytes_total);
+    ck_assert_uint_eq(s.last.files_done, s.last.files_total);
+    put_all(9);
+    s = (struct seen){.stop_at = 1};
+    ck_code(lam_db_compact_range(db, part, S(""), S(""), see, &s, &err), LAM_BUSY);
+    ck_contains(err.message, "progress");
+    ck_assert_uint_eq(s.calls, 1);
+    count_keys(KEYS);
+    stop();
+}
+END_TEST
+
+START_TEST(a_partition_dropped_meanwhile_hides_no_other_from_compaction) {
+    struct seen s = {0};
+    lam_partition *second;
+    struct lam_partition_stats of;
+    start();
+    ck_ok(lam_partition_create(db, "second", NULL, &second, &err), &err);
+    put_all(10);
+    ck_ok(lam_put(db, NULL, second, S("a"), S("1"), &err), &err);
+    s.drop = part;
+    ck_ok(lam_db_compact_range(db, NULL, S(""), S(""), see, &s, &err), &err);
+    ck_assert_int_eq(s.name_count, 2);
+    ck_assert_str_eq(s.names[1], "second");
+    ck_ok(lam_partition_stats(db, second, &of, &err), &err);
+    ck_assert_uint_eq(above_last(&of), 0);
+    ck_assert_uint_eq(of.levels[6].files, 1);
+    lam_partition_release(second);
     stop();
 }
 END_TEST
@@ -183,11 +252,11 @@ START_TEST(a_cancelled_call_is_busy_and_the_next_one_finishes) {
     lam_db_compact_cancel(db); /* of nothing */
     hook(cancel);
     atomic_store(&armed, true);
-    ck_code(lam_db_compact_range(db, part, S(""), S(""), &err), LAM_BUSY);
+    ck_code(lam_db_compact_range(db, part, S(""), S(""), NULL, NULL, &err), LAM_BUSY);
     ck_contains(err.message, "cancelled");
     ck_assert(!atomic_load(&armed));
     count_keys(KEYS);
-    ck_ok(lam_db_compact_range(db, part, S(""), S(""), &err), &err);
+    ck_ok(lam_db_compact_range(db, part, S(""), S(""), NULL, NULL, &err), &err);
     struct lam_partition_stats s = stats();
     ck_assert_uint_eq(above_last(&s), 0);
     count_keys(KEYS);
@@ -216,7 +285,7 @@ START_TEST(close_ends_the_call_and_waits_for_it) {
     ck_ok(lam_db_dump(db, &err), &err);
     hook(begin_close);
     atomic_store(&armed, true);
-    ck_code(lam_db_compact_range(db, part, S(""), S(""), &e), LAM_BUSY);
+    ck_code(lam_db_compact_range(db, part, S(""), S(""), NULL, NULL, &e), LAM_BUSY);
     ck_contains(e.message, "closing");
     thread_join(&closer);
     ck_ok(lam_db_open("/db", &opts, &db, &err), &err);
@@ -266,4 +335,5 @@ END_TEST
 TEST_MAIN("lsm/compact_range", all_of_an_endless_range_ends_in_the_last_level,
           tombstones_go_in_the_range_and_stay_outside, empty_ranges_and_bad_arguments_do_nothing,
           a_cancelled_call_is_busy_and_the_next_one_finishes, close_ends_the_call_and_waits_for_it,
-          calls_beside_writers_end)
+          calls_beside_writers_end, progress_rises_to_its_totals_and_may_end_the_call,
+          a_partition_dropped_meanwhile_hides_no_other_from_compaction)

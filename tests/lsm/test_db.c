@@ -346,7 +346,7 @@ START_TEST(close_is_refused_while_snapshots_and_iterators_are_open) {
     ck_ok(lam_snapshot_new(db, &s2, &err), &err);
     ck_ok(lam_iter_new(db, NULL, part, &it, &err), &err);
     ck_code(lam_db_close(db, &err), LAM_BUSY);
-    ck_contains(err.message, "2 snapshots and 1 iterators");
+    ck_contains(err.message, "2 snapshots, 1 iterators");
     put("still", "works");
     lam_snapshot_free(s1);
     lam_snapshot_free(s2);

@@ -54,7 +54,8 @@ START_TEST(names_are_checked) {
     ck_code(lam_partition_create(db, NULL, NULL, &p, &err), LAM_INVALID);
     ck_code(lam_partition_create(db, "x", NULL, NULL, &err), LAM_INVALID);
     ck_code(lam_partition_create(
-                db, "x", &(struct lam_partition_options){(enum lam_compression)7, 0}, &p, &err),
+                db, "x", &(struct lam_partition_options){.compression = (enum lam_compression)7},
+                &p, &err),
             LAM_INVALID);
     lam_partition_release(make("dup"));
     ck_code(lam_partition_create(db, "dup", NULL, &p, &err), LAM_EXISTS);

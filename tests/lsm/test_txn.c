@@ -430,7 +430,7 @@ START_TEST(close_is_refused_while_transactions_are_open) {
     lam_snapshot *s;
     ck_ok(lam_snapshot_new(db, &s, &err), &err);
     ck_code(lam_db_close(db, &err), LAM_BUSY);
-    ck_contains(err.message, "2 transactions, 1 snapshots and 0 iterators");
+    ck_contains(err.message, "2 transactions, 1 snapshots, 0 iterators");
     lam_snapshot_free(s);
     lam_txn_rollback(a);
     ck_code(lam_db_close(db, &err), LAM_BUSY);
