@@ -214,14 +214,18 @@ enum lam_code lam_check_with(const char *path, const struct lam_check_options *o
     lam_file_lock *held = NULL;
     enum lam_path_kind kind = LAM_PATH_NONE;
     enum lam_code rc = env_path_kind(env, path, &kind, err);
-    if (rc == LAM_OK && kind != LAM_PATH_DIRECTORY)
+    if (rc == LAM_OK && kind == LAM_PATH_NONE)
         rc = ERR(err, LAM_NOT_FOUND, "%s: no such directory", path);
+    else if (rc == LAM_OK && kind != LAM_PATH_DIRECTORY)
+        rc = ERR(err, LAM_INVALID, "%s is not a directory", path);
     if (rc == LAM_OK)
         rc = lock_path(path, &lock, &text, err);
     if (rc == LAM_OK)
         rc = env_path_kind(env, text, &kind, err);
     if (rc == LAM_OK && kind != LAM_PATH_NONE)
         rc = env->ops->file_lock(env, text, &held, err);
+    if (rc == LAM_BUSY)
+        rc = ERR(err, LAM_BUSY, "%s is open already, here or in another process", path);
     if (rc == LAM_OK)
         rc = check_closed(&c, err);
     if (held)

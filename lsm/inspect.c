@@ -208,7 +208,10 @@ enum lam_code lam_inspect_root(const char *path, lam_env *env, struct lam_root_i
     TRY(check_path(path, "lam_inspect_root", err));
     if (!info_out)
         return ERR(err, LAM_INVALID, "lam_inspect_root: info_out must not be NULL");
-    TRY(superblock_read(env ? env : lam_env_posix(), path, &sb, err));
+    enum lam_code rc = superblock_read(env ? env : lam_env_posix(), path, &sb, err);
+    if (rc == LAM_NOT_FOUND)
+        return ERR(err, rc, "%s: no database here", path);
+    TRY(rc);
     *info_out = (struct lam_root_info){.generation = sb.generation,
                                        .manifest = sb.manifest_number,
                                        .sealed = superblock_is_sealed(&sb)};

@@ -146,6 +146,10 @@ void diag_statement(const char *sql, size_t size, size_t start, const struct pla
 void diag_error(const struct lam_error *err) {
     fflush(stdout);
     fprintf(stderr, "ERROR %s: ", diag_sqlstate(err));
+    diag_text(err);
+}
+
+void diag_text(const struct lam_error *err) {
     print_text(err);
     print_hint(err);
 }

@@ -22,6 +22,8 @@ void diag_statement(const char *sql, size_t size, size_t start, const struct pla
                     const struct lam_error *err);
 /* Prints an error that belongs to no text. */
 void diag_error(const struct lam_error *err);
+/* Its message and hint alone. */
+void diag_text(const struct lam_error *err);
 /* The error's SQLSTATE; one that fits where the engine gave none. */
 const char *diag_sqlstate(const struct lam_error *err);
 

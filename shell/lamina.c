@@ -96,24 +96,9 @@ static bool run_database(const struct shell_options *o) {
     return close_database(&sh) && ok;
 }
 
-static void print_finding(void *arg, const char *file, uint64_t offset, const char *problem) {
-    uint64_t *count = arg;
-    ++*count;
-    printf("%s:%llu: %s\n", file, (unsigned long long)offset, problem);
-}
-
 static bool run_check(const struct shell_options *o) {
-    struct lam_error err = {0};
-    uint64_t count = 0;
-    enum lam_code rc = lam_check(o->directory, NULL, print_finding, &count, &err);
-    if (rc == LAM_OK)
-        printf("%s: no problem found\n", o->directory);
-    else if (count > 0)
-        printf("%s: %llu problem%s found\n", o->directory, (unsigned long long)count,
-               count == 1 ? "" : "s");
-    else
-        diag_error(&err);
-    return flush_output() && rc == LAM_OK;
+    bool ok = tool_check_directory(o->directory);
+    return flush_output() && ok;
 }
 
 int main(int argc, char **argv) {

@@ -184,7 +184,10 @@ static const char *check_backup(const struct tool_call *c) {
 
 static int run_command(const struct command *cmd, int argc, char **argv) {
     struct tool_call c = {.limit = UINT64_MAX};
+    char name[40];
     int letter;
+    snprintf(name, sizeof name, "lamina db %s", cmd->name);
+    argv[0] = name; /* getopt_long's messages begin with it */
     optind = 1;
     while ((letter = getopt_long(argc, argv, "h", cmd->options, NULL)) != -1) {
         if (letter == OPT_HELP) {
@@ -231,6 +234,12 @@ int tool_run(int argc, char **argv) {
     return 2;
 }
 
+void tool_error(const struct lam_error *err) {
+    fflush(stdout); /* what was readable stands before the error */
+    fputs("lamina db: ", stderr);
+    diag_text(err);
+}
+
 /* --- databases ------------------------------------------------------------------------------ */
 
 lam_db *tool_open(const char *directory, bool read_only) {
@@ -239,7 +248,7 @@ lam_db *tool_open(const char *directory, bool read_only) {
     lam_db *db;
     if (lam_db_open(directory, &options, &db, &err) == LAM_OK)
         return db;
-    diag_error(&err);
+    tool_error(&err);
     return NULL;
 }
 
@@ -247,7 +256,7 @@ bool tool_close(lam_db *db) {
     struct lam_error err = {0};
     if (lam_db_close(db, &err) == LAM_OK)
         return true;
-    diag_error(&err);
+    tool_error(&err);
     return false;
 }
 

@@ -32,6 +32,7 @@ int tool_misused(const char *command, const char *what, const char *value);
 /* --- commands; false after a problem, which has been said --- */
 bool tool_stats(const struct tool_call *c);
 bool tool_check(const struct tool_call *c);
+bool tool_check_directory(const char *directory);
 bool tool_compact(const struct tool_call *c);
 bool tool_dump_sst(const struct tool_call *c);
 bool tool_dump_wal(const struct tool_call *c);
@@ -40,6 +41,8 @@ bool tool_checkpoint(const struct tool_call *c);
 bool tool_backup(const struct tool_call *c);
 bool tool_restore(const struct tool_call *c);
 
+/* Prints an error of the library on stderr. */
+void tool_error(const struct lam_error *err);
 /* Opens the database of a tool, which makes none; NULL with the error said. */
 lam_db *tool_open(const char *directory, bool read_only);
 /* Closes it; false after an error, which has been said. */

@@ -4,15 +4,19 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "shell/diag.h"
 #include "shell/tool.h"
 
-/* Takes the progress away and says the error; whether there was none. */
+/* Says the error; whether there was none. */
+static bool fine(enum lam_code rc, const struct lam_error *err) {
+    if (rc != LAM_OK)
+        tool_error(err);
+    return rc == LAM_OK;
+}
+
+/* The same after work with progress, which is taken away. */
 static bool done(struct tool_progress *p, enum lam_code rc, const struct lam_error *err) {
     tool_progress_end(p);
-    if (rc != LAM_OK)
-        diag_error(err);
-    return rc == LAM_OK;
+    return fine(rc, err);
 }
 
 /* --- stats ---------------------------------------------------------------------------------- */
@@ -55,9 +59,8 @@ bool tool_stats(const struct tool_call *c) {
     }
     if (rc == LAM_OK)
         rc = s.code;
-    if (rc != LAM_OK)
-        diag_error(&s.err);
-    return tool_close(s.db) && rc == LAM_OK;
+    bool ok = fine(rc, &s.err);
+    return tool_close(s.db) && ok;
 }
 
 /* --- check ---------------------------------------------------------------------------------- */
@@ -69,41 +72,52 @@ struct check {
 
 static void print_finding(void *arg, const char *file, uint64_t offset, const char *problem) {
     struct check *k = arg;
+    size_t size = strlen(file);
     tool_progress_end(&k->progress);
     k->findings++;
+    /* Most say the place themselves. */
+    if (strncmp(problem, file, size) == 0 && strncmp(problem + size, ": offset ", 9) == 0) {
+        const char *colon = strstr(problem + size + 9, ": ");
+        problem = colon ? colon + 2 : problem;
+    }
     printf("%s:%llu: %s\n", file, (unsigned long long)offset, problem);
 }
 
 bool tool_check(const struct tool_call *c) {
+    return tool_check_directory(c->args[0]);
+}
+
+bool tool_check_directory(const char *directory) {
     struct lam_error err = {0};
     struct check k = {0};
     struct lam_check_options o = {.finding = print_finding, .progress = tool_progress, .arg = &k};
-    enum lam_code rc = lam_check_with(c->args[0], &o, &err);
+    enum lam_code rc = lam_check_with(directory, &o, &err);
     tool_progress_end(&k.progress);
     if (rc == LAM_OK)
-        printf("%s: no problem found\n", c->args[0]);
+        printf("%s: no problem found\n", directory);
     else if (k.findings > 0)
-        printf("%s: %llu problem%s found\n", c->args[0], (unsigned long long)k.findings,
+        printf("%s: %llu problem%s found\n", directory, (unsigned long long)k.findings,
                k.findings == 1 ? "" : "s");
     else
-        diag_error(&err);
+        tool_error(&err);
     return rc == LAM_OK;
 }
 
 /* --- compact -------------------------------------------------------------------------------- */
 
+/* `name` NULL: every partition. */
 static bool compact_one(lam_db *db, const char *name) {
     struct lam_error err = {0};
+    struct tool_progress progress = {0};
+    struct lam_slice none = {0};
     lam_partition *p = NULL;
     enum lam_code rc = LAM_OK;
     if (name)
         rc = lam_partition_open(db, name, &p, &err);
     if (rc == LAM_OK)
-        rc = lam_db_compact(db, p, &err);
+        rc = lam_db_compact_range(db, p, none, none, tool_progress, &progress, &err);
     lam_partition_release(p);
-    if (rc != LAM_OK)
-        diag_error(&err);
-    return rc == LAM_OK;
+    return done(&progress, rc, &err);
 }
 
 bool tool_compact(const struct tool_call *c) {
@@ -123,10 +137,8 @@ bool tool_checkpoint(const struct tool_call *c) {
     lam_db *db = tool_open(c->args[0], false);
     if (!db)
         return false;
-    enum lam_code rc = lam_db_checkpoint(db, c->args[1], &err);
-    if (rc != LAM_OK)
-        diag_error(&err);
-    return tool_close(db) && rc == LAM_OK;
+    bool ok = fine(lam_db_checkpoint(db, c->args[1], &err), &err);
+    return tool_close(db) && ok;
 }
 
 static bool print_backup(void *arg, const struct lam_backup *b) {

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "shell/diag.h"
 #include "shell/tool.h"
 
 struct dump {
@@ -119,10 +118,8 @@ static bool dump_file(const struct tool_call *c, dump_fn fn, const char *path) {
     struct lam_error err = {0};
     bool ok = fn(&d, path, &err);
     text_fini(&d.line);
-    if (!ok) {
-        fflush(stdout); /* what was readable stands before the error */
-        diag_error(&err);
-    }
+    if (!ok)
+        tool_error(&err);
     return ok;
 }
 
@@ -141,7 +138,7 @@ static bool dump_all(const struct tool_call *c, dump_fn fn, const char *dir, con
     bool ok = true;
     DIR *d = opendir(dir);
     if (!d) {
-        fprintf(stderr, "lamina: opening directory %s: %s\n", dir, strerror(errno));
+        fprintf(stderr, "lamina db: opening directory %s: %s\n", dir, strerror(errno));
         return false;
     }
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
@@ -155,6 +152,12 @@ static bool dump_all(const struct tool_call *c, dump_fn fn, const char *dir, con
         paths[count++] = path.data;
     }
     closedir(d);
+    struct lam_error err = {0};
+    struct lam_root_info r;
+    if (count == 0 && lam_inspect_root(dir, NULL, &r, &err) != LAM_OK) {
+        tool_error(&err); /* nothing to print is fine in a database alone */
+        return false;
+    }
     if (count > 0)
         qsort(paths, count, sizeof *paths, compare_paths);
     for (size_t i = 0; i < count; i++) {
@@ -169,7 +172,7 @@ static bool dump_current_manifest(const struct tool_call *c, const char *dir) {
     struct lam_error err = {0};
     struct lam_root_info r;
     if (lam_inspect_root(dir, NULL, &r, &err) != LAM_OK) {
-        diag_error(&err);
+        tool_error(&err);
         return false;
     }
     printf("root generation=%" PRIu64 " manifest=%" PRIu64 " sealed=%d", r.generation, r.manifest,
@@ -187,29 +190,27 @@ static bool is_directory(const char *path) {
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-bool tool_dump_sst(const struct tool_call *c) {
+/* `end`: of the files' names in a directory; NULL: the manifest that its root names. */
+static bool dump_each(const struct tool_call *c, dump_fn fn, const char *end) {
     bool ok = true;
-    for (int i = 0; i < c->arg_count; i++)
-        ok = (is_directory(c->args[i]) ? dump_all(c, dump_sst, c->args[i], ".sst")
-                                       : dump_file(c, dump_sst, c->args[i])) &&
-             ok;
+    for (int i = 0; i < c->arg_count; i++) {
+        const char *path = c->args[i];
+        bool good = !is_directory(path) ? dump_file(c, fn, path)
+                    : end               ? dump_all(c, fn, path, end)
+                                        : dump_current_manifest(c, path);
+        ok = ok && good;
+    }
     return ok;
+}
+
+bool tool_dump_sst(const struct tool_call *c) {
+    return dump_each(c, dump_sst, ".sst");
 }
 
 bool tool_dump_wal(const struct tool_call *c) {
-    bool ok = true;
-    for (int i = 0; i < c->arg_count; i++)
-        ok = (is_directory(c->args[i]) ? dump_all(c, dump_wal, c->args[i], ".wal")
-                                       : dump_file(c, dump_wal, c->args[i])) &&
-             ok;
-    return ok;
+    return dump_each(c, dump_wal, ".wal");
 }
 
 bool tool_dump_manifest(const struct tool_call *c) {
-    bool ok = true;
-    for (int i = 0; i < c->arg_count; i++)
-        ok = (is_directory(c->args[i]) ? dump_current_manifest(c, c->args[i])
-                                       : dump_file(c, dump_manifest, c->args[i])) &&
-             ok;
-    return ok;
+    return dump_each(c, dump_manifest, NULL);
 }

@@ -44,6 +44,17 @@ for c in "stats absent" "check absent" "compact absent" "dump-sst absent" "dump-
     is "$c fails" 1 "$status"
     has "$c says what is absent" "absent" "$err"
 done
+mkdir plain
+echo text > plain/file
+for c in stats check compact dump-sst dump-wal dump-manifest; do
+    lamina db $c plain
+    is "$c of a directory that is no database fails" 1 "$status"
+    is "$c of one says so" "lamina db: plain: no database here" "$err"
+done
+lamina db check plain/file
+has "check of a file says that it is no directory" "plain/file is not a directory" "$err"
+lamina db stats --no-such-option src
+has "an unknown option is said with the command" "lamina db stats: unrecognized option" "$err"
 is "nothing was made" "no" "$([ -e absent ] || [ -e copy ] || [ -e bk ] && echo yes || echo no)"
 lamina db stats src extra
 is "one argument too many is wrong usage" 2 "$status"
