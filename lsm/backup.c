@@ -46,12 +46,16 @@ static void share_with(struct backup *b, const struct backup_description *earlie
 static enum lam_code find_shared(struct backup *b, struct lam_error *err) {
     for (size_t i = 0; i < b->dir.id_count; i++) {
         struct backup_loaded l;
-        enum lam_code rc = backup_load(&b->dir, b->dir.ids[i], &l, err);
+        struct lam_error cause;
+        enum lam_code rc = backup_load(&b->dir, b->dir.ids[i], &l, &cause);
         if (rc == LAM_OK)
             share_with(b, &l.about);
         backup_loaded_fini(&l);
-        if (rc != LAM_OK && rc != LAM_CORRUPT && rc != LAM_UNSUPPORTED)
-            return rc;
+        if (rc == LAM_OK || rc == LAM_CORRUPT || rc == LAM_UNSUPPORTED)
+            continue;
+        if (err)
+            *err = cause;
+        return rc;
     }
     return LAM_OK;
 }

@@ -317,18 +317,18 @@ static enum lam_code remove_unused(struct backup_dir *d, const bool *used, struc
 }
 
 enum lam_code backup_dir_clean(struct backup_dir *d, struct lam_error *err) {
+    struct lam_error cause;
     bool *used = mem_calloc(d->stored_count + 1, sizeof *used);
-    enum lam_code rc = used ? LAM_OK : mem_fail(err, d->stored_count + 1);
+    enum lam_code rc = used ? LAM_OK : mem_fail(&cause, d->stored_count + 1);
     for (size_t i = 0; i < d->id_count && rc == LAM_OK; i++)
-        rc = mark_used(d, d->ids[i], used, err);
-    if (rc == LAM_CORRUPT || rc == LAM_UNSUPPORTED) {
-        mem_free(used);
-        return LAM_OK;
-    }
+        rc = mark_used(d, d->ids[i], used, &cause);
+    bool known = rc != LAM_CORRUPT && rc != LAM_UNSUPPORTED;
     if (rc == LAM_OK)
-        rc = remove_unused(d, used, err);
+        rc = remove_unused(d, used, &cause);
+    if (rc != LAM_OK && known && err)
+        *err = cause;
     mem_free(used);
-    return rc;
+    return known ? rc : LAM_OK;
 }
 
 enum lam_code backup_dir_forget(struct backup_dir *d, uint64_t id, struct lam_error *err) {

@@ -35,9 +35,9 @@ enum lam_code {
 #undef LAM_CODE_ENUM
 };
 
-/* What went wrong. Owned by the caller, filled by the failing call, needs no release. All-zero is
- * the empty error. A successful call leaves it as it was. Every function that takes one accepts
- * NULL. */
+/* What went wrong. Owned by the caller, filled by the failing call, needs neither initialisation
+ * (it is 1.3 KB that a loop need not clear) nor release. All-zero is the empty error. A successful
+ * call leaves it as it was. Every function that takes one accepts NULL. */
 struct lam_error {
     enum lam_code code;
     char sqlstate[6];   /* five characters as PostgreSQL has them; empty outside SQL */

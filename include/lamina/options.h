@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Options of a database, a partition, a write and a read. All-zero means defaults everywhere. */
+ * Options of a database, a partition, a write and a read: all there are. All-zero means defaults
+ * everywhere, and so does NULL in the place of any of them. */
 #ifndef LAMINA_OPTIONS_H
 #define LAMINA_OPTIONS_H
 
@@ -17,18 +18,26 @@ enum lam_compression {
     LAM_COMPRESSION_LZ4 = 2, /* in every level */
 };
 
-/* How a database is opened. Copied by lam_db_open. */
+/* How a database is opened; copied by lam_db_open. The defaults need no tuning: what is worth a
+ * look is memory_budget, durability, and the callbacks. A value or a combination that is not
+ * allowed is INVALID and named with what is, before anything is made. */
 struct lam_options {
-    lam_env *env;                   /* NULL: lam_env_posix(); must outlive the database */
-    bool must_exist;                /* fail with NOT_FOUND instead of making a database */
-    bool must_not_exist;            /* fail with EXISTS instead of opening one */
-    bool read_only;                 /* no write, no background work; files are left as they are */
-    uint64_t memory_budget;         /* bytes for memtables and caches; 0: 256 MiB; at least 4 MiB */
-    enum lam_durability durability; /* of writes that do not say; DEFAULT: OS */
+    lam_env *env;        /* NULL: lam_env_posix(); must outlive the database */
+    bool must_exist;     /* fail with NOT_FOUND instead of making a database */
+    bool must_not_exist; /* fail with EXISTS instead of opening one; not with the other two */
+    bool read_only; /* no write, no background work; files are left as they are. A database whose
+                       directory has no LOCK file, such as a checkpoint nobody wrote to, may be
+                       open so many times at once */
+    uint64_t memory_budget; /* bytes for memtables and caches: more of it means fewer reads and less
+                               compaction. 0: 256 MiB; at least 4 MiB */
+    enum lam_durability durability;   /* of writes that do not say; DEFAULT: OS */
     enum lam_compression compression; /* of partitions that do not say */
-    uint32_t block_bytes;             /* uncompressed size of an SST block; 0: 8 KiB */
-    uint32_t filter_bits_per_key;     /* bloom filter; 0: 10 */
-    uint32_t open_files;              /* SSTs held open at most; 0: 500 */
+    uint32_t block_bytes;         /* uncompressed size of an SST block: what a cold read fetches.
+                                     0: 8 KiB; 512 to 1 MiB, at most a 32nd of memory_budget */
+    uint32_t filter_bits_per_key; /* bloom filter: more bits save more needless reads. 0: 10; at
+ most 64 */
+    uint32_t open_files;    /* SSTs held open at most. 0: 500, or half of what the process may have
+                               open; at least 16, and 32 below what the process may */
     bool manual_background; /* no background tasks: dumps and compactions run inside the write that
                                makes them due, or when asked for. For tests and tools */
     lam_event_fn on_event;  /* NULL: none; lamina/event.h says when and where they are called */

@@ -274,8 +274,10 @@ START_TEST(damaged_description_hides_no_other_backup_and_frees_no_file) {
     ck_code(restore(mem, 1, COPY), LAM_CORRUPT);
     ck_ok(restore(mem, 2, COPY), &err);
     ck_ok(backup(NULL), &err);
+    ck_assert_str_eq(err.message, ""); /* what it got over is no error */
     ck_assert_uint_eq(files_of(mem, BACKUPS, ".data"), all);
     ck_ok(lam_backup_delete(BACKUPS, mem, 2, &err), &err);
+    ck_assert_str_eq(err.message, "");
     ck_assert_uint_eq(files_of(mem, BACKUPS, ".data"), all);
     ck_ok(lam_backup_delete(BACKUPS, mem, 1, &err), &err);
     ck_assert_uint_lt(files_of(mem, BACKUPS, ".data"), all);
