@@ -51,10 +51,11 @@ static enum lam_code encode_definition(const struct provider *p, struct buf *out
     return LAM_OK;
 }
 
-/* Copies a name into a fixed field; fails the cursor if it does not fit. */
+/* Copies a name into a fixed field; fails the cursor if it does not fit or is no text. */
 static void get_name(struct cursor *c, char *out) {
     struct lam_slice s = cursor_prefixed(c);
-    if (s.size == 0 || s.size > IDENTIFIER_MAX || memchr(s.data, 0, s.size)) {
+    if (s.size == 0 || s.size > IDENTIFIER_MAX || memchr(s.data, 0, s.size) ||
+        !utf8_valid(s, NULL)) {
         c->failed = true;
         return;
     }

@@ -127,6 +127,52 @@ START_TEST(a_table_whose_name_is_no_text_is_corrupt) {
 }
 END_TEST
 
+/* Puts a byte that is not UTF-8 at the end of a name in the definition of table t. */
+static void spoil_definition(struct fixture *f, const char *name) {
+    struct arena arena = {0};
+    struct value record[ENTITY_FIELDS_MAX];
+    struct provider *p = get_table(f, "t");
+    struct value key = value_i64(LAM_TYPE_BIGINT, (int64_t)p->table.number);
+    provider_unref(p);
+    struct entity_store *store = catalog_entity(f->c, ENTITY_TABLES);
+    ck_ok(entity_get(store, NULL, &key, &arena, record, &f->err), &f->err);
+    struct lam_slice *bytes = &record[TABLES_DEFINITION].as.bytes;
+    uint8_t copy[512];
+    ck_assert_uint_le(bytes->size, sizeof copy);
+    memcpy(copy, bytes->data, bytes->size);
+    uint8_t *at = memmem(copy, bytes->size, name, strlen(name));
+    ck_assert_ptr_nonnull(at);
+    at[strlen(name) - 1] = 0xff;
+    *bytes = lam_slice_of(copy, bytes->size);
+    ck_ok(entity_update(store, record, LAM_DURABILITY_OS, &f->err), &f->err);
+    arena_fini(&arena);
+}
+
+START_TEST(a_definition_with_a_name_that_is_no_text_is_corrupt) {
+    static const char *const names[] = {"local", "by_age"};
+    struct lam_slice column = S("age");
+    struct index_spec spec = {.name = S("by_age"),
+                              .namespace_name = S("default"),
+                              .table = S("t"),
+                              .columns = &column,
+                              .column_count = 1};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f;
+        struct lam_options options = {0};
+        fixture_open(&f);
+        ck_ok(make_people(&f, "t", TABLE_USER), &f.err);
+        ck_ok(catalog_create_index(f.c, &root, &spec, NULL, &f.err), &f.err);
+        spoil_definition(&f, names[i]);
+        fixture_close_db(&f);
+        options.env = f.env;
+        ck_ok(lam_db_open("/db", &options, &f.db, &f.err), &f.err);
+        ck_code(catalog_of(f.db, &f.c, &f.err), LAM_CORRUPT);
+        ck_contains(f.err.message, "definition of default.t");
+        fixture_close(&f);
+    }
+}
+END_TEST
+
 START_TEST(a_read_only_database_attaches_and_refuses_changes) {
     struct fixture f;
     struct lam_options options = {.read_only = true};
@@ -160,4 +206,5 @@ TEST_MAIN("catalog/catalog", a_fresh_database_has_the_built_ins,
           attaching_again_gives_the_same_catalog, reopening_makes_the_built_ins_once,
           attach_removes_partitions_that_no_table_owns, a_table_without_its_partition_is_corrupt,
           a_table_whose_name_is_no_text_is_corrupt,
+          a_definition_with_a_name_that_is_no_text_is_corrupt,
           a_read_only_database_attaches_and_refuses_changes, public_calls_check_their_arguments)
