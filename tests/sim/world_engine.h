@@ -51,6 +51,39 @@
     X(CRASH_IN_CLOSE, "an image from a close")                                                     \
     X(CRASH_AFTER_FAULT, "an image from a session in which a call had failed")                     \
     X(GENERATIONS, "three crashes in one history")                                                 \
+    X(MULTI_GET, "several keys were read at once")                                                 \
+    X(CREATED_MANY, "several partitions were made at once")                                        \
+    X(RANGE_COMPACTED, "a range was compacted")                                                    \
+    X(BATCH_READ, "an indexed batch was read before it was written")                               \
+    X(TXN_COMMITTED, "a transaction committed")                                                    \
+    X(TXN_CONFLICT, "a transaction met a conflict")                                                \
+    X(TXN_READ_CONFLICT, "a serialisable transaction met a conflict of its reads alone")           \
+    X(TXN_OVER_DUMP, "a transaction committed after a dump")                                       \
+    X(TXN_CONFLICT_OVER_DUMP, "a transaction met a conflict after a dump")                         \
+    X(TXN_REWOUND, "a transaction committed that had gone back to a savepoint")                    \
+    X(TXN_DROPPED, "a transaction depended on a partition that was dropped")                       \
+    X(TXN_FAILED, "a transaction's commit failed by a fault")                                      \
+    X(CRASH_IN_TXN, "an image from a transaction's commit")                                        \
+    X(INGESTED, "an ingest was published")                                                         \
+    X(INGEST_HID, "an ingest hid rows")                                                            \
+    X(INGEST_ABORTED, "an ingest was given up")                                                    \
+    X(INGEST_DROPPED, "an ingest ended after its partition was dropped")                           \
+    X(INGEST_FAILED, "an ingest failed by a fault")                                                \
+    X(CRASH_IN_INGEST, "an image from an ingest")                                                  \
+    X(CRASH_OVER_INGEST, "a crash while an ingest was under way")                                  \
+    X(CHECKPOINT, "a checkpoint")                                                                  \
+    X(CHECKPOINT_FAILED, "a checkpoint failed by a fault")                                         \
+    X(CHECKPOINT_OVER, "a checkpoint over what an unfinished one had left")                        \
+    X(CRASH_IN_CHECKPOINT, "an image from a checkpoint")                                           \
+    X(COPY_EARLY, "an image from within the call has the whole copy")                              \
+    X(BACKUP, "a backup")                                                                          \
+    X(BACKUP_SHARED, "a backup shared files with an earlier one")                                  \
+    X(BACKUP_CANCELLED, "a backup was ended by its caller")                                        \
+    X(BACKUP_REMOVED, "a backup was removed")                                                      \
+    X(BACKUP_FAILED, "a backup failed by a fault")                                                 \
+    X(CRASH_IN_BACKUP, "an image from a call on backups")                                          \
+    X(RESTORED, "a backup was restored")                                                           \
+    X(CRASH_IN_RESTORE, "an image from a restore")                                                 \
     X(FAULT_AFTER_CRASH, "a fault in a session that began with a crash")
 
 enum world_reached {

@@ -33,6 +33,8 @@ void ew_listing_take(struct listing *l, const struct simfs *fs) {
     size_t n = simfs_file_count(fs);
     for (size_t i = 0; i < n; i++) {
         const char *path = simfs_file_path(fs, i);
+        if (!ew_is_database_path(path))
+            continue;
         const char *name = strrchr(path, '/');
         name = name ? name + 1 : path;
         size_t length = strlen(name);
@@ -208,6 +210,19 @@ static void note_recovery(struct probe *p, size_t found, const struct listing *b
         ew_reach(w, REACHED_CRASH_IN_COMPACTION);
     else if (i->step == STEP_DROP)
         ew_reach(w, REACHED_CRASH_IN_DROP);
+    static const struct {
+        enum step_kind step;
+        enum world_reached what;
+    } inside[] = {{STEP_TXN, REACHED_CRASH_IN_TXN},
+                  {STEP_INGEST, REACHED_CRASH_IN_INGEST},
+                  {STEP_CHECKPOINT, REACHED_CRASH_IN_CHECKPOINT},
+                  {STEP_BACKUP, REACHED_CRASH_IN_BACKUP},
+                  {STEP_RESTORE, REACHED_CRASH_IN_RESTORE}};
+    for (size_t n = 0; n < sizeof inside / sizeof inside[0]; n++)
+        if (i->place == IN_STEP && i->event > 0 && i->depth == 0 && i->step == inside[n].step)
+            ew_reach(w, inside[n].what);
+    if (i->ingesting)
+        ew_reach(w, REACHED_CRASH_OVER_INGEST);
     if (i->faulted)
         ew_reach(w, REACHED_CRASH_AFTER_FAULT);
 }
@@ -409,6 +424,9 @@ static bool is_repeated(struct world *w, const struct image *i, const struct mod
     uint64_t hash = simfs_hash(i->fs);
     hash = (hash ^ hashes[i->low].low) * UINT64_C(0x9E3779B97F4A7C15);
     hash = (hash ^ hashes[i->high].high) * UINT64_C(0x9E3779B97F4A7C15) + i->depth + 1;
+    hash += 8u * i->copies.checkpoint.state + 32u * i->copies.restored.state;
+    for (unsigned b = 0; b < i->copies.backup_count; b++)
+        hash = hash * 5 + i->copies.backups[b].copy.state;
     uint64_t *slot = &w->seen[hash >> 52];
     bool repeated = *slot == hash;
     *slot = hash;
@@ -447,7 +465,10 @@ bool ew_check_image(struct world *w, struct image *image, const struct model_has
     if (w->options->permanent)
         simfs_arm(p.fs, 3, w->options->permanent);
     size_t found = 0;
-    bool ok = open_and_compare(&p, hashes, &found);
+    bool copies =
+        ew_copies_any(&image->copies) && (ew_is_copy_step(image->step) || choose_one_in(p.c, 4));
+    bool ok = !copies || ew_copy_check(w, image->fs, &image->copies, p.c);
+    ok = ok && open_and_compare(&p, hashes, &found);
     if (ok && image->depth == 0)
         w->base = found;
     ok = ok && live_on(&p);

@@ -9,9 +9,11 @@
 #include "tests/sim/world_engine_impl.h"
 
 static const char *const step_names[STEP_KINDS] = {
-    "get",      "put",    "delete", "delete_range", "batch",  "sync",  "scan",   "snapshot",
-    "iterator", "verify", "dump",   "compact",      "create", "drop",  "reopen", "read_only",
-    "crash",    "check",  "clock",  "fault",        "quota",  "tasks",
+    "get",           "put",      "delete",   "delete_range", "batch",     "sync",
+    "scan",          "snapshot", "iterator", "verify",       "dump",      "compact",
+    "create",        "drop",     "reopen",   "read_only",    "crash",     "check",
+    "clock",         "fault",    "quota",    "tasks",        "multi_get", "create_many",
+    "compact_range", "txn",      "ingest",   "checkpoint",   "backup",    "restore",
 };
 
 const char *ew_step_name(enum step_kind kind) {
@@ -62,6 +64,10 @@ static void make_keys(struct world *w) {
         w->key_bytes[i] = malloc(n);
         LAM_ASSERT(w->key_bytes[i]);
         memcpy(w->key_bytes[i], bytes, n);
+        unsigned at = i;
+        for (; at > 0 && slice_cmp(ew_key(w, w->key_order[at - 1]), ew_key(w, i)) > 0; at--)
+            w->key_order[at] = w->key_order[at - 1];
+        w->key_order[at] = i;
     }
 }
 
@@ -84,12 +90,14 @@ void ew_draw_open(struct choice *c, const struct config *config, struct lam_opti
 
 static void draw_weights(struct choice *c, struct config *f) {
     static const uint8_t usual[STEP_KINDS] = {
-        [STEP_GET] = 6,      [STEP_PUT] = 14,   [STEP_DELETE] = 4, [STEP_DELETE_RANGE] = 3,
-        [STEP_BATCH] = 10,   [STEP_SYNC] = 2,   [STEP_SCAN] = 4,   [STEP_SNAPSHOT] = 3,
-        [STEP_ITERATOR] = 4, [STEP_VERIFY] = 2, [STEP_DUMP] = 3,   [STEP_COMPACT] = 2,
-        [STEP_CREATE] = 2,   [STEP_DROP] = 1,   [STEP_REOPEN] = 3, [STEP_READ_ONLY] = 1,
-        [STEP_CRASH] = 2,    [STEP_CHECK] = 1,  [STEP_CLOCK] = 1,  [STEP_FAULT] = 9,
-        [STEP_QUOTA] = 4,    [STEP_TASKS] = 4};
+        [STEP_GET] = 6,           [STEP_PUT] = 14,   [STEP_DELETE] = 4,    [STEP_DELETE_RANGE] = 3,
+        [STEP_BATCH] = 10,        [STEP_SYNC] = 2,   [STEP_SCAN] = 4,      [STEP_SNAPSHOT] = 3,
+        [STEP_ITERATOR] = 4,      [STEP_VERIFY] = 2, [STEP_DUMP] = 3,      [STEP_COMPACT] = 2,
+        [STEP_CREATE] = 2,        [STEP_DROP] = 1,   [STEP_REOPEN] = 3,    [STEP_READ_ONLY] = 1,
+        [STEP_CRASH] = 2,         [STEP_CHECK] = 1,  [STEP_CLOCK] = 1,     [STEP_FAULT] = 9,
+        [STEP_QUOTA] = 4,         [STEP_TASKS] = 4,  [STEP_MULTI_GET] = 2, [STEP_CREATE_MANY] = 1,
+        [STEP_COMPACT_RANGE] = 1, [STEP_TXN] = 10,   [STEP_INGEST] = 5,    [STEP_CHECKPOINT] = 1,
+        [STEP_BACKUP] = 2,        [STEP_RESTORE] = 1};
     for (int i = 0; i < STEP_KINDS; i++) {
         unsigned how = choose(c, 4); /* usual, usual, absent, often */
         f->weights[i] = how == 2 ? 0 : how == 3 ? usual[i] * 3u : usual[i];
@@ -251,7 +259,7 @@ static unsigned draw_key(struct world *w) {
     return choose_one_in(w->choice, 3) ? choose(w->choice, w->config.keys) : choose(w->choice, hot);
 }
 
-static void draw_write(struct world *w, enum step_kind kind, struct write_op *op) {
+void ew_draw_write(struct world *w, enum step_kind kind, struct write_op *op) {
     struct choice *c = w->choice;
     *op = (struct write_op){.kind = kind, .partition = choose(c, w->config.partitions)};
     op->key = draw_key(w);
@@ -286,18 +294,18 @@ static void fill_step(struct world *w, enum step_kind kind, struct step *out) {
     case STEP_DELETE_RANGE:
         out->sync = choose(c, 8) >= 8 - w->config.sync_of_8;
         out->count = 1;
-        draw_write(w, kind, &out->ops[0]);
+        ew_draw_write(w, kind, &out->ops[0]);
         break;
     case STEP_BATCH:
         out->sync = choose(c, 8) >= 8 - w->config.sync_of_8;
         out->count = choose(c, WORLD_BATCH + 1);
         for (unsigned i = 0; i < out->count; i++) {
             unsigned die = choose(c, 10);
-            draw_write(w,
-                       die < 7   ? STEP_PUT
-                       : die < 9 ? STEP_DELETE
-                                 : STEP_DELETE_RANGE,
-                       &out->ops[i]);
+            ew_draw_write(w,
+                          die < 7   ? STEP_PUT
+                          : die < 9 ? STEP_DELETE
+                                    : STEP_DELETE_RANGE,
+                          &out->ops[i]);
         }
         break;
     default:
@@ -317,13 +325,20 @@ void ew_draw_put(struct world *w, struct step *out) {
     fill_step(w, STEP_PUT, out);
 }
 
+void ew_draw_commit(struct world *w, struct step *out) {
+    static const enum step_kind kinds[] = {STEP_PUT, STEP_BATCH, STEP_DELETE, STEP_DELETE_RANGE};
+    fill_step(w, kinds[choose(w->choice, 4)], out);
+}
+
 void ew_draw_victim(struct world *w, const struct simfs_fault *f, struct step *out) {
-    static const enum step_kind writes[] = {STEP_PUT, STEP_BATCH, STEP_SYNC, STEP_BATCH};
+    static const enum step_kind writes[] = {STEP_PUT, STEP_BATCH, STEP_SYNC, STEP_TXN};
     static const enum step_kind dumps[] = {STEP_DUMP, STEP_COMPACT, STEP_COMPACT, STEP_REOPEN};
     static const enum step_kind edits[] = {STEP_CREATE, STEP_DROP, STEP_DUMP, STEP_COMPACT};
     static const enum step_kind opens[] = {STEP_REOPEN, STEP_REOPEN, STEP_REOPEN, STEP_READ_ONLY};
     static const enum step_kind rewrites[] = {STEP_DUMP, STEP_DUMP, STEP_DUMP, STEP_DUMP};
-    const enum step_kind *const groups[] = {writes, dumps, edits, opens, rewrites};
+    static const enum step_kind copies[] = {STEP_INGEST, STEP_CHECKPOINT, STEP_BACKUP,
+                                            STEP_RESTORE};
+    const enum step_kind *const groups[] = {writes, dumps, edits, opens, rewrites, copies};
     struct choice *c = w->choice;
     const char *p = f->pattern;
     unsigned group = choose(c, 4);
@@ -339,6 +354,8 @@ void ew_draw_victim(struct world *w, const struct simfs_fault *f, struct step *o
         group = choose_one_in(c, 4) ? 3 : 1;
     else if (p)
         group = choose(c, 3) > 0 ? 2 + choose(c, 2) : 0;
+    if (choose_one_in(c, 5))
+        group = 5;
     fill_step(w, groups[group][choose(c, 4)], out);
     /* A commit edits the manifest when its record needs another segment. */
     if (p && strcmp(p, "MANIFEST") == 0 && out->count > 0 && out->ops[0].kind == STEP_PUT)

@@ -51,6 +51,9 @@ static struct image *image_new(const struct taker *t, const struct simfs_event *
     i->sequence = t->sequence;
     i->exists = t->exists;
     i->faulted = t->depth == 0 && w->fired;
+    i->ingesting = t->depth == 0 && w->ingest;
+    if (t->depth == 0)
+        i->copies = w->copies;
     choice_seed(&i->choice, seed);
     if (e) {
         i->event = e->number;
@@ -112,6 +115,8 @@ static void take_some(struct taker *t, const struct simfs_event *e) {
     unsigned one_in = t->one_in;
     if (t->depth == 0 && t->w->fired && one_in > 16)
         one_in = 16;
+    if (t->depth == 0 && (ew_is_copy_step(t->step) || t->step == STEP_INGEST) && one_in > 16)
+        one_in = 16;
     if (t->depth == 0 && ew_fired_in_call(t->w))
         one_in = 2;
     if (one_in == 0 || !choose_one_in(t->choice, one_in))
@@ -134,6 +139,12 @@ void ew_taker_take_each(struct taker *t) {
 }
 
 /* --- what goes by ---------------------------------------------------------------------------- */
+
+bool ew_is_database_path(const char *path) {
+    path += path[0] == '/';
+    return strncmp(path, WORLD_DIR + 1, sizeof WORLD_DIR - 2) == 0 &&
+           path[sizeof WORLD_DIR - 2] == '/';
+}
 
 static bool has(const char *path, const char *part) {
     return strstr(path, part) != NULL;
@@ -161,6 +172,8 @@ static void note_created(struct world *w, const char *path) {
 static void note_event(struct taker *t, const struct simfs_event *e) {
     struct world *w = t->w;
     if (e->phase == 0 || e->result != LAM_OK)
+        return;
+    if (!ew_is_database_path(e->path))
         return;
     if (e->op == SIMFS_CREATE)
         note_created(w, e->path);

@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "lamina/db.h"
+#include "lamina/txn.h"
 #include "tests/sim/model.h"
 #include "tests/sim/tuning.h"
 #include "tests/sim/world_engine.h"
@@ -47,6 +47,14 @@ enum step_kind {
     STEP_FAULT, /* arms or disarms */
     STEP_QUOTA, /* fills the disk, then gives space back */
     STEP_TASKS,
+    STEP_MULTI_GET,
+    STEP_CREATE_MANY,
+    STEP_COMPACT_RANGE,
+    STEP_TXN,        /* begins one, or goes on with it */
+    STEP_INGEST,     /* the same */
+    STEP_CHECKPOINT, /* makes a copy */
+    STEP_BACKUP,     /* makes, removes or verifies one */
+    STEP_RESTORE,
     STEP_KINDS
 };
 
@@ -96,6 +104,30 @@ struct config {
     bool quota;
 };
 
+/* --- copies ---------------------------------------------------------------------------------- */
+
+#define WORLD_CHECKPOINT "/copy"
+#define WORLD_RESTORED   "/restored"
+#define WORLD_BACKUPS    "/backups"
+#define BACKUPS_MAX      8u
+
+/* A copy whose making or end was not acknowledged is there as a whole, or not at all. */
+enum copy_state { COPY_NONE, COPY_MAYBE, COPY_THERE };
+struct copy {
+    enum copy_state state;
+    struct model_hash hash; /* what it holds */
+};
+struct backup_copy {
+    uint64_t id;
+    struct copy copy;
+};
+/* What lies beside the database. */
+struct copies {
+    struct copy checkpoint, restored;
+    struct backup_copy backups[BACKUPS_MAX]; /* two may have one number while neither is sure */
+    unsigned backup_count;
+};
+
 /* --- images ---------------------------------------------------------------------------------- */
 
 /* Where an image comes from, for messages. */
@@ -118,6 +150,8 @@ struct image {
     uint64_t sequence; /* a recovered database is not behind this */
     bool exists;       /* the making of the database was acknowledged */
     bool faulted;      /* a fault had fired in the session */
+    bool ingesting;    /* an ingest was under way */
+    struct copies copies;
 };
 
 struct queue {
@@ -149,6 +183,8 @@ struct taker {
     uint64_t limit; /* images still wanted */
 };
 void ew_taker_observe(void *arg, const struct simfs_event *event);
+/* The path, of an observer's, lies in the database's directory. */
+bool ew_is_database_path(const char *path);
 /* Images of this moment, between calls: perhaps some; of each kind one. */
 void ew_taker_take_now(struct taker *t);
 void ew_taker_take_each(struct taker *t);
@@ -172,6 +208,8 @@ struct held_iterator {
     uint64_t dumps, compactions;
     bool dropped;
 };
+struct held_txn;
+struct held_ingest;
 
 struct world {
     struct choice *choice;
@@ -190,6 +228,10 @@ struct world {
     bool was_there[MODEL_PARTITIONS]; /* made and dropped before */
     struct held_snapshot snapshots[WORLD_HELD];
     struct held_iterator iterators[WORLD_HELD];
+    struct held_txn *txns[WORLD_HELD];       /* owned; NULL: none */
+    struct held_ingest *ingest;              /* owned; NULL: none */
+    unsigned incarnations[MODEL_PARTITIONS]; /* drops of each so far */
+    struct copies copies;
 
     /* Prefixes of the model. */
     size_t acked;       /* everything acknowledged */
@@ -228,6 +270,7 @@ struct world {
 
     size_t key_sizes[WORLD_KEYS];
     uint8_t *key_bytes[WORLD_KEYS]; /* owned */
+    unsigned key_order[WORLD_KEYS]; /* their numbers, in order of bytes */
     uint64_t value_id;
     uint8_t value[WORLD_VALUE_MAX];
     struct lam_error err;
@@ -263,6 +306,8 @@ void ew_draw_open(struct choice *c, const struct config *config, struct lam_opti
                   struct db_tuning *tuning);
 void ew_draw_step(struct world *w, struct step *out);
 void ew_draw_put(struct world *w, struct step *out);
+void ew_draw_commit(struct world *w, struct step *out);
+void ew_draw_write(struct world *w, enum step_kind kind, struct write_op *out);
 void ew_draw_fault(struct choice *c, struct simfs_fault *out);
 /* A step that the fault is likely to hit. */
 void ew_draw_victim(struct world *w, const struct simfs_fault *fault, struct step *out);
@@ -300,6 +345,25 @@ bool ew_ops_step(struct world *w, const struct step *s);
 /* Goes on upon the chosen image, if there is one. */
 bool ew_ops_crash(struct world *w);
 bool ew_ops_create(struct world *w, unsigned partition);
+/* A writer must not wait for a task that nobody runs: runs them when it is time. */
+bool ew_ops_make_room(struct world *w);
+/* A lam_progress_fn: true as many times as the unsigned `arg` says; UINT32_MAX: always. */
+bool ew_patience(void *arg, const struct lam_progress *progress);
+/* A put or a batch, drawn. */
+bool ew_ops_write(struct world *w);
+bool ew_is_writable(const struct world *w, unsigned partition);
+/* What the answer to the newest commit of the model makes of it. */
+bool ew_conclude(struct world *w, enum lam_code rc, bool durable, const char *what);
+/* Where the database is when only what is acknowledged has sequences. */
+bool ew_check_sequence(struct world *w, uint64_t expected, const char *what);
+bool ew_check_tidy(struct world *w, const char *what);
+bool ew_holds_anything(const struct world *w);
+/* A read that failed: only a fault in this very call excuses it, and never as NOT_FOUND. */
+bool ew_read_failed(struct world *w, enum lam_code rc, const char *what);
+/* What a reader of an older prefix sees of the partition that is there now: of one made since,
+ * nothing. */
+size_t ew_seen_at(const struct world *w, size_t prefix, unsigned partition);
+bool ew_read_multi_get(struct world *w, const struct step *s);
 bool ew_read_get(struct world *w, unsigned partition, unsigned key, unsigned slot);
 bool ew_read_scan(struct world *w, const struct step *s);
 bool ew_read_snapshot(struct world *w, const struct step *s);
@@ -312,6 +376,56 @@ void ew_report_state(struct world *w, lam_db *db, const struct model *m, size_t 
                      const char *when);
 /* Adds up a whole database through handles of its own. */
 enum lam_code ew_scan_database(lam_db *db, struct model_view *view, struct lam_error *err);
+
+/* --- _txn ------------------------------------------------------------------------------------ */
+
+#define OVERLAY_OPS 48u
+/* Operations over a prefix of the model, not committed yet. */
+struct overlay_op {
+    struct write_op op;
+    unsigned incarnation; /* of its partition */
+    uint64_t upto;        /* of a DELETE_RANGE */
+    uint8_t *value;       /* of a PUT; owned */
+};
+struct overlay {
+    size_t prefix;
+    struct overlay_op ops[OVERLAY_OPS];
+    unsigned count;
+};
+void ew_overlay_add(struct world *w, struct overlay *o, const struct write_op *op,
+                    struct lam_slice value, uint64_t upto);
+/* Takes the operations after the first `count` back. */
+void ew_overlay_cut(struct overlay *o, unsigned count);
+/* Reads an indexed batch, some of it, and compares. */
+bool ew_txn_read_batch(struct world *w, lam_batch *batch, const struct overlay *o);
+bool ew_txn_step(struct world *w, const struct step *s);
+/* A commit was acknowledged that changed keys [from, to) of a partition; `to` NULL: just `from`;
+ * empty: no end. */
+void ew_txn_touch(struct world *w, unsigned partition, struct lam_slice from,
+                  const struct lam_slice *to);
+void ew_txn_free_held(struct world *w);
+
+/* --- _bulk ----------------------------------------------------------------------------------- */
+
+bool ew_bulk_ingest(struct world *w, const struct step *s);
+bool ew_bulk_create(struct world *w, const struct step *s);
+void ew_bulk_free_held(struct world *w);
+
+/* --- _copy ----------------------------------------------------------------------------------- */
+
+bool ew_copy_checkpoint(struct world *w);
+bool ew_copy_backup(struct world *w, const struct step *s);
+bool ew_copy_restore(struct world *w);
+/* All copies in `fs` are whole, those that must be are there, and they open and hold what they
+ * should. On a clone: nothing changes. */
+bool ew_copy_check(struct world *w, struct simfs *fs, const struct copies *copies,
+                   struct choice *c);
+static inline bool ew_copies_any(const struct copies *c) {
+    return c->checkpoint.state || c->restored.state || c->backup_count;
+}
+static inline bool ew_is_copy_step(enum step_kind kind) {
+    return kind == STEP_CHECKPOINT || kind == STEP_BACKUP || kind == STEP_RESTORE;
+}
 
 /* --- _check ---------------------------------------------------------------------------------- */
 

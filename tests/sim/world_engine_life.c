@@ -411,8 +411,12 @@ bool ew_life_crash(struct world *w) {
     w->name_count = 0;
     w->crashed_session = true;
     w->crash_wanted = false;
+    w->copies = i->copies;
+    bool whole = ew_copy_check(w, w->fs, &w->copies, &w->fs_choice);
     ew_image_free(i);
     adopt(w);
+    if (!whole)
+        return false;
     if (w->config.faults && choose_one_in(w->choice, w->config.many_faults ? 2 : 4))
         ew_faults_arm(w);
     return open_and_settle(w, low, false, false, true);

@@ -9,7 +9,7 @@
 
 /* --- commits --------------------------------------------------------------------------------- */
 
-static bool is_writable(const struct world *w, unsigned partition) {
+bool ew_is_writable(const struct world *w, unsigned partition) {
     return w->handles[partition] && model_exists(w->model, w->live, partition);
 }
 
@@ -45,14 +45,19 @@ static enum lam_code add_op(struct world *w, lam_batch *b, const struct write_op
     return lam_batch_delete_range(b, p, key, to, upto_of(w, op), &w->err);
 }
 
+/* What a commit that was acknowledged has changed. */
+static void touch_op(struct world *w, const struct write_op *op) {
+    struct lam_slice to = op->to == WORLD_KEYS ? (struct lam_slice){0} : ew_key(w, op->to);
+    ew_txn_touch(w, op->partition, ew_key(w, op->key), op->kind == STEP_DELETE_RANGE ? &to : NULL);
+}
+
 /* The outcome is not known: from now on only the next open tells. */
 static void leave_unknown(struct world *w) {
     w->unknown = true;
     w->live2 = model_commits(w->model);
 }
 
-/* What the answer to the newest commit makes of it. */
-static bool conclude(struct world *w, enum lam_code rc, bool durable, const char *what) {
+bool ew_conclude(struct world *w, enum lam_code rc, bool durable, const char *what) {
     size_t n = model_commits(w->model);
     if (!ew_call_end(w, rc, what))
         return false;
@@ -85,7 +90,7 @@ static bool conclude(struct world *w, enum lam_code rc, bool durable, const char
     return true;
 }
 
-static bool check_sequence(struct world *w, uint64_t expected, const char *what) {
+bool ew_check_sequence(struct world *w, uint64_t expected, const char *what) {
     struct lam_stats s;
     lam_db_stats(w->db, &s);
     if (s.sequence != expected)
@@ -124,16 +129,20 @@ static bool write_single(struct world *w, const struct step *s) {
                            : lam_delete(w->db, &o, w->handles[op->partition], key, &w->err);
     if (rc == LAM_OK) {
         w->sequence++;
-        if (!check_sequence(w, w->sequence, ew_step_name(op->kind)))
+        touch_op(w, op);
+        if (!ew_check_sequence(w, w->sequence, ew_step_name(op->kind)))
             return false;
     }
-    return conclude(w, rc, s->sync, ew_step_name(op->kind));
+    return ew_conclude(w, rc, s->sync, ew_step_name(op->kind));
 }
 
 static bool write_batch(struct world *w, const struct step *s) {
     struct lam_write_options o = {s->sync ? LAM_DURABILITY_SYNC : LAM_DURABILITY_OS};
     lam_batch *b;
-    enum lam_code rc = lam_batch_new(w->db, &b, &w->err);
+    bool indexed = choose_one_in(w->choice, 4);
+    struct overlay overlay = {.prefix = w->live};
+    enum lam_code rc =
+        indexed ? lam_batch_new_indexed(w->db, &b, &w->err) : lam_batch_new(w->db, &b, &w->err);
     if (rc != LAM_OK)
         return ew_fail(w, "batch", "%s: %s", lam_code_name(rc), w->err.message);
     uint64_t sequence = w->sequence, last = 0;
@@ -142,7 +151,7 @@ static bool write_batch(struct world *w, const struct step *s) {
     model_begin(w->model);
     for (unsigned i = 0; i < s->count && rc == LAM_OK; i++) {
         const struct write_op *op = &s->ops[i];
-        if (!is_writable(w, op->partition))
+        if (!ew_is_writable(w, op->partition))
             continue;
         struct lam_slice value = {0};
         if (op->kind == STEP_PUT)
@@ -150,6 +159,8 @@ static bool write_batch(struct world *w, const struct step *s) {
         ew_say(w, "    %s", op_text(w, op));
         plan_op(w, op, value, ++sequence);
         rc = add_op(w, b, op, value);
+        if (indexed)
+            ew_overlay_add(w, &overlay, op, value, upto_of(w, op));
         ranges = ranges || op->kind == STEP_DELETE_RANGE;
     }
     model_end(w->model);
@@ -159,17 +170,26 @@ static bool write_batch(struct world *w, const struct step *s) {
     }
     if (lam_batch_bytes(b) > 65536)
         ew_reach(w, REACHED_LARGE_RECORD);
+    bool read = !indexed || ew_txn_read_batch(w, b, &overlay);
+    ew_overlay_cut(&overlay, 0);
+    if (!read) {
+        lam_batch_free(b);
+        return false;
+    }
     ew_call_begin(w, IN_STEP, STEP_BATCH);
     rc = lam_write(w->db, &o, b, &last, &w->err);
     lam_batch_free(b);
     if (rc == LAM_OK) {
         w->sequence = sequence;
         w->range_in_memory = w->range_in_memory || ranges;
+        for (unsigned i = 0; i < s->count; i++)
+            if (ew_is_writable(w, s->ops[i].partition))
+                touch_op(w, &s->ops[i]);
         if (last != sequence)
             return ew_fail(w, "sequence", "a batch ends at sequence %llu, expected %llu",
                            (unsigned long long)last, (unsigned long long)sequence);
     }
-    return conclude(w, rc, s->sync, "batch");
+    return ew_conclude(w, rc, s->sync, "batch");
 }
 
 /* A database that has failed takes nothing. */
@@ -193,7 +213,7 @@ static bool write_step(struct world *w, const struct step *s) {
     w->writes_waiting++;
     if (s->kind == STEP_BATCH || s->kind == STEP_DELETE_RANGE)
         return write_batch(w, s);
-    return is_writable(w, s->ops[0].partition) ? write_single(w, s) : true;
+    return ew_is_writable(w, s->ops[0].partition) ? write_single(w, s) : true;
 }
 
 /* --- partitions ------------------------------------------------------------------------------ */
@@ -221,11 +241,11 @@ bool ew_ops_create(struct world *w, unsigned partition) {
         if (w->was_there[partition])
             ew_reach(w, REACHED_RECREATED);
     }
-    return conclude(w, rc, true, "create");
+    return ew_conclude(w, rc, true, "create");
 }
 
 static bool drop(struct world *w, unsigned partition) {
-    if (w->read_only || w->unknown || !is_writable(w, partition))
+    if (w->read_only || w->unknown || !ew_is_writable(w, partition))
         return true;
     ew_say(w, "  drop %u", partition);
     bool data = model_rows(w->model, w->live, partition) > 0;
@@ -243,28 +263,29 @@ static bool drop(struct world *w, unsigned partition) {
         lam_partition_release(w->handles[partition]);
         w->handles[partition] = NULL;
         w->was_there[partition] = true;
+        w->incarnations[partition]++;
         for (unsigned i = 0; i < WORLD_HELD; i++)
             if (w->iterators[i].iter && w->iterators[i].partition == partition)
                 w->iterators[i].dropped = true;
         if (data)
             ew_reach(w, REACHED_DROPPED_WITH_DATA);
     }
-    return conclude(w, rc, true, "drop");
+    return ew_conclude(w, rc, true, "drop");
 }
 
 /* --- upkeep ---------------------------------------------------------------------------------- */
 
-static bool holds_anything(const struct world *w) {
+bool ew_holds_anything(const struct world *w) {
     for (unsigned i = 0; i < WORLD_HELD; i++)
-        if (w->snapshots[i].snapshot || w->iterators[i].iter)
+        if (w->snapshots[i].snapshot || w->iterators[i].iter || w->txns[i])
             return true;
-    return false;
+    return w->ingest != NULL;
 }
 
 /* INV-9: the files there are the database's, when nobody reads older ones. */
-static bool check_tidy(struct world *w, const char *what) {
-    if (w->fired || w->litter || holds_anything(w) || w->config.background == BACKGROUND_QUEUED ||
-        w->config.background == BACKGROUND_THREADS)
+bool ew_check_tidy(struct world *w, const char *what) {
+    if (w->fired || w->litter || ew_holds_anything(w) ||
+        w->config.background == BACKGROUND_QUEUED || w->config.background == BACKGROUND_THREADS)
         return true;
     struct listing l;
     struct lam_stats s;
@@ -280,7 +301,7 @@ static bool check_tidy(struct world *w, const char *what) {
 static bool upkeep(struct world *w, enum step_kind kind, unsigned partition) {
     if (w->read_only)
         return true;
-    if (kind == STEP_COMPACT && partition != MODEL_PARTITIONS && !is_writable(w, partition))
+    if (kind == STEP_COMPACT && partition != MODEL_PARTITIONS && !ew_is_writable(w, partition))
         return true;
     const char *name = ew_step_name(kind);
     ew_say(w, "  %s", name);
@@ -302,7 +323,40 @@ static bool upkeep(struct world *w, enum step_kind kind, unsigned partition) {
         if (w->range_in_memory && after.dumps > before.dumps)
             ew_reach(w, REACHED_RANGE_DUMPED);
         w->range_in_memory = false;
-        if (!check_tidy(w, name))
+        if (!ew_check_tidy(w, name))
+            return false;
+    }
+    w->report->operations++;
+    return ew_drain(w);
+}
+
+bool ew_patience(void *arg, const struct lam_progress *progress) {
+    unsigned *left = arg;
+    (void)progress;
+    if (*left == 0)
+        return false;
+    *left -= *left != UINT32_MAX;
+    return true;
+}
+
+static bool compact_range(struct world *w, const struct step *s) {
+    if (w->read_only || !ew_is_writable(w, s->partition))
+        return true;
+    struct lam_slice none = {0}, a = ew_key(w, s->key);
+    struct lam_slice b = ew_key(w, (s->key + s->what) % w->config.keys);
+    struct lam_slice from = slice_cmp(a, b) < 0 ? a : b, to = slice_cmp(a, b) < 0 ? b : a;
+    from = s->what % 8 == 1 ? none : from;
+    to = s->what % 8 == 2 || slice_eq(a, b) ? none : to;
+    ew_say(w, "  compact_range %u", s->partition);
+    ew_call_begin(w, IN_STEP, STEP_COMPACT_RANGE);
+    unsigned steps = choose_one_in(w->choice, 4) ? choose(w->choice, 4) : UINT32_MAX;
+    lam_partition *p = s->what % 16 == 3 ? NULL : w->handles[s->partition];
+    enum lam_code rc = lam_db_compact_range(w->db, p, from, to, ew_patience, &steps, &w->err);
+    if (!ew_call_end(w, rc == LAM_BUSY && steps == 0 ? LAM_OK : rc, "compact_range"))
+        return false;
+    if (rc == LAM_OK) {
+        ew_reach(w, REACHED_RANGE_COMPACTED);
+        if (!ew_check_tidy(w, "compact_range"))
             return false;
     }
     w->report->operations++;
@@ -349,6 +403,16 @@ static bool run_tasks(struct world *w) {
     simfs_run_tasks(w->fs, true);
     w->writes_waiting = 0;
     return ew_call_end(w, LAM_OK, "tasks") && ew_drain(w);
+}
+
+bool ew_ops_make_room(struct world *w) {
+    return w->writes_waiting < 2 || run_tasks(w);
+}
+
+bool ew_ops_write(struct world *w) {
+    struct step s;
+    ew_draw_commit(w, &s);
+    return ew_ops_make_room(w) && (w->chosen || write_step(w, &s));
 }
 
 static bool clock_step(struct world *w, const struct step *s) {
@@ -454,7 +518,8 @@ static bool crash_step(struct world *w, const struct step *s) {
 
 /* Closing is refused while something is held. */
 static bool close_refused(struct world *w) {
-    if (!holds_anything(w))
+    ew_bulk_free_held(w);
+    if (!ew_holds_anything(w))
         return true;
     ew_call_begin(w, IN_CLOSE, STEP_REOPEN);
     enum lam_code rc = lam_db_close(w->db, &w->err);
@@ -525,6 +590,22 @@ static bool do_step(struct world *w, const struct step *s) {
         return quota_step(w, s);
     case STEP_TASKS:
         return run_tasks(w);
+    case STEP_MULTI_GET:
+        return ew_read_multi_get(w, s);
+    case STEP_CREATE_MANY:
+        return ew_bulk_create(w, s);
+    case STEP_COMPACT_RANGE:
+        return compact_range(w, s);
+    case STEP_TXN:
+        return ew_txn_step(w, s);
+    case STEP_INGEST:
+        return ew_bulk_ingest(w, s);
+    case STEP_CHECKPOINT:
+        return ew_copy_checkpoint(w);
+    case STEP_BACKUP:
+        return ew_copy_backup(w, s);
+    case STEP_RESTORE:
+        return ew_copy_restore(w);
     case STEP_KINDS:
         break;
     }
@@ -551,8 +632,7 @@ bool ew_ops_step(struct world *w, const struct step *s) {
         return false;
     if (w->report->faults > faults && !crash_after_fault(w, s->kind))
         return false;
-    /* A writer must not wait for a task that nobody runs. */
-    if (w->writes_waiting >= 2 && (!run_tasks(w) || !ew_ops_crash(w)))
+    if (!ew_ops_make_room(w) || !ew_ops_crash(w))
         return false;
     /* A database that has failed is of little use. */
     if (w->sticky && choose(w->choice, 3) == 0) {

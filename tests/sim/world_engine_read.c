@@ -11,8 +11,7 @@ static bool same(struct lam_slice a, struct lam_slice b) {
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-/* A read that failed: only a fault in this very call excuses it, and never as NOT_FOUND. */
-static bool read_failed(struct world *w, enum lam_code rc, const char *what) {
+bool ew_read_failed(struct world *w, enum lam_code rc, const char *what) {
     if (!ew_call_end(w, LAM_OK, what))
         return false;
     ew_say(w, "    %s: %s: %s", what, lam_code_name(rc), w->err.message);
@@ -25,10 +24,9 @@ static bool read_failed(struct world *w, enum lam_code rc, const char *what) {
     return ew_fail(w, "read-error", "%s: %s: %s", what, lam_code_name(rc), w->err.message);
 }
 
-/* What a snapshot shows of the partition that is there now: of one made since, nothing. */
-static size_t seen_at(const struct world *w, const struct held_snapshot *h, unsigned partition) {
+size_t ew_seen_at(const struct world *w, size_t prefix, unsigned partition) {
     size_t born = model_born(w->model, w->live, partition);
-    return born > h->prefix ? born : h->prefix;
+    return born > prefix ? born : prefix;
 }
 
 /* --- gets ------------------------------------------------------------------------------------ */
@@ -49,7 +47,7 @@ static bool check_get(struct world *w, const struct lam_read_options *o, size_t 
     w->report->operations++;
     bool ok = true;
     if (rc != LAM_OK && rc != LAM_NOT_FOUND)
-        ok = read_failed(w, rc, "get");
+        ok = ew_read_failed(w, rc, "get");
     else if (!get_matches(w, a, partition, key, rc, v.bytes) &&
              !get_matches(w, b, partition, key, rc, v.bytes)) {
         struct lam_slice want;
@@ -70,12 +68,48 @@ bool ew_read_get(struct world *w, unsigned partition, unsigned key, unsigned slo
         if (!w->handles[partition])
             return true;
         struct lam_read_options o = {.snapshot = h->snapshot};
-        size_t prefix = seen_at(w, h, partition);
+        size_t prefix = ew_seen_at(w, h->prefix, partition);
         return check_get(w, &o, prefix, prefix, partition, key);
     }
     if (!w->handles[partition])
         return true;
     return check_get(w, NULL, w->live, w->live2, partition, key);
+}
+
+#define MULTI_MAX 12u
+
+bool ew_read_multi_get(struct world *w, const struct step *s) {
+    const struct held_snapshot *h = &w->snapshots[s->slot];
+    struct lam_slice keys[MULTI_MAX];
+    struct lam_value values[MULTI_MAX];
+    enum lam_code codes[MULTI_MAX];
+    unsigned count = s->what % (MULTI_MAX + 1);
+    if (!w->handles[s->partition])
+        return true;
+    struct lam_read_options o = {.snapshot = h->snapshot};
+    size_t a = h->snapshot ? ew_seen_at(w, h->prefix, s->partition) : w->live;
+    size_t b = h->snapshot ? a : w->live2;
+    memset(values, 0, sizeof values);
+    for (unsigned i = 0; i < count; i++)
+        keys[i] = ew_key(w, (s->key + choose(w->choice, 8)) % w->config.keys);
+    ew_call_begin(w, IN_STEP, STEP_MULTI_GET);
+    enum lam_code rc =
+        lam_multi_get(w->db, &o, w->handles[s->partition], keys, count, values, codes, &w->err);
+    unsigned as_a = 0, as_b = 0;
+    for (unsigned i = 0; i < count && rc == LAM_OK; i++) {
+        as_a += get_matches(w, a, s->partition, keys[i], codes[i], values[i].bytes);
+        as_b += get_matches(w, b, s->partition, keys[i], codes[i], values[i].bytes);
+    }
+    for (unsigned i = 0; i < count; i++)
+        lam_value_release(&values[i]);
+    w->report->operations++;
+    if (rc != LAM_OK)
+        return ew_read_failed(w, rc, "multi_get");
+    if (as_a != count && as_b != count)
+        return ew_fail(w, "multi-get", "of %u keys of partition %u %u are those of %zu", count,
+                       s->partition, as_a, a);
+    ew_reach(w, REACHED_MULTI_GET);
+    return ew_call_end(w, LAM_OK, "multi_get");
 }
 
 /* --- scans ----------------------------------------------------------------------------------- */
@@ -195,7 +229,7 @@ static bool run_scan(struct world *w, struct scan *s, size_t other) {
     ew_call_begin(w, IN_STEP, STEP_SCAN);
     enum lam_code rc = lam_iter_new(w->db, &o, w->handles[s->partition], &it, &w->err);
     if (rc != LAM_OK)
-        return read_failed(w, rc, "iterator");
+        return ew_read_failed(w, rc, "iterator");
     enum outcome found = walk(w, it, s, text, sizeof text);
     if (found == OTHER && other != s->prefix) {
         s->prefix = other;
@@ -205,7 +239,7 @@ static bool run_scan(struct world *w, struct scan *s, size_t other) {
     lam_iter_free(it);
     w->report->operations++;
     if (found == FAILED)
-        return read_failed(w, rc, "scan");
+        return ew_read_failed(w, rc, "scan");
     if (found == OTHER)
         return ew_fail(w, "scan", "partition %u at %zu, begun by %u: %s", s->partition, s->prefix,
                        s->how, text);
@@ -220,7 +254,7 @@ bool ew_read_scan(struct world *w, const struct step *step) {
     const struct held_snapshot *h = &w->snapshots[step->slot];
     if (h->snapshot && step->what & 4) {
         s.snapshot = h->snapshot;
-        s.prefix = other = seen_at(w, h, s.partition);
+        s.prefix = other = ew_seen_at(w, h->prefix, s.partition);
     }
     struct lam_slice a = ew_key(w, step->key), b = ew_key(w, (step->key + 3) % w->config.keys);
     s.start = ew_key(w, (step->key + step->what) % w->config.keys);
@@ -270,7 +304,7 @@ bool ew_read_snapshot(struct world *w, const struct step *s) {
         if (!w->handles[p])
             continue;
         struct scan all = {.partition = p,
-                           .prefix = seen_at(w, h, p),
+                           .prefix = ew_seen_at(w, h->prefix, p),
                            .snapshot = h->snapshot,
                            .how = s->what % 2,
                            .moves = 100000};
@@ -288,7 +322,7 @@ static bool make_iterator(struct world *w, struct held_iterator *h, const struct
     enum lam_code rc = lam_iter_new(w->db, NULL, w->handles[s->partition], &h->iter, &w->err);
     if (rc != LAM_OK) {
         h->iter = NULL;
-        return read_failed(w, rc, "iterator");
+        return ew_read_failed(w, rc, "iterator");
     }
     lam_db_stats(w->db, &stats);
     ew_say(w, "  iterator %u on %u at %zu", s->slot, s->partition, w->live);
@@ -319,7 +353,7 @@ static bool move_iterator(struct world *w, struct held_iterator *h, const struct
     if (!h->cursor.valid || o != SAME)
         h->placed = false;
     if (o == FAILED)
-        return read_failed(w, lam_iter_status(h->iter, &w->err), "held iterator");
+        return ew_read_failed(w, lam_iter_status(h->iter, &w->err), "held iterator");
     if (o == OTHER)
         return ew_fail(w, "iterator", "partition %u at %zu: %s", h->partition, h->cursor.prefix,
                        text);
@@ -352,6 +386,8 @@ void ew_read_free_held(struct world *w) {
         w->iterators[i].iter = NULL;
         w->snapshots[i].snapshot = NULL;
     }
+    ew_txn_free_held(w);
+    ew_bulk_free_held(w);
 }
 
 /* --- whole states ---------------------------------------------------------------------------- */
