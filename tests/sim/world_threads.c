@@ -149,6 +149,8 @@ static void draw_session(struct world *w) {
     w->batches = 2 + choose(c, 6);
     w->rounds = 1 + choose(c, 3);
     w->slow_syncs = choose(c, 2);
+    w->transactors = choose(c, TRANSACTORS_MAX + 1);
+    w->copy_failed = false;
     w->with_reader = choose(c, 4) > 0;
     w->with_holder = choose(c, 3) > 0;
     w->with_upkeep = choose(c, 4) > 0;
@@ -204,13 +206,14 @@ static void draw_fault(struct world *w) {
 /* --- a session ------------------------------------------------------------------------------- */
 
 static void make_parts(struct world *w) {
-    for (uint32_t p = 0; p < w->part_count; p++) {
-        char name[16];
-        struct lam_error err = {0};
-        snprintf(name, sizeof name, "part-%u", p);
-        wt_must(w, lam_partition_create(w->db, name, NULL, &w->parts[p], &err), &err,
-                "lam_partition_create");
-    }
+    static const char *const names[] = {"shared", "part-0", "part-1", "part-2"};
+    lam_partition *made[1 + PARTS_MAX];
+    struct lam_error err = {0};
+    wt_must(w, lam_partition_create_many(w->db, names, 1 + w->part_count, NULL, made, &err), &err,
+            "lam_partition_create_many");
+    w->shared = made[0];
+    for (uint32_t p = 0; p < w->part_count; p++)
+        w->parts[p] = made[1 + p];
 }
 
 /* What was found at an open is there to stay; what is not will never be. */
@@ -270,6 +273,7 @@ static void open_world(struct world *w, bool first, enum bound bound) {
     }
     struct vector v = wt_read_all(w, w->db, &w->main_content, w->parts);
     wt_check_vector(w, &v, bound, "the database opened again");
+    wt_must(w, lam_partition_open(w->db, "shared", &w->shared, &err), &err, "lam_partition_open");
     adopt(w, &v);
     w->trace.content = hash_mix(w->trace.content, wt_content_hash(&w->main_content));
 }
@@ -293,6 +297,7 @@ static void close_world(struct world *w) {
     struct lam_error err = {0};
     for (uint32_t p = 0; p < w->part_count; p++)
         lam_partition_release(w->parts[p]);
+    lam_partition_release(w->shared);
     lam_db *db = w->db;
     w->db = NULL;
     enum lam_code rc = lam_db_close(db, &err);
@@ -372,6 +377,7 @@ static void free_world(struct world *w) {
     wt_content_fini(&w->reader_again);
     wt_content_fini(&w->holder_content);
     wt_content_fini(&w->image_content);
+    wt_content_fini(&w->copy_content);
     free(w);
     sim_tuning_set(NULL);
 }

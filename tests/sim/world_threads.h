@@ -17,7 +17,9 @@
  * acknowledged (for a power loss: as synced) and nothing not issued. T5  If an image lacks a
  * commit, it lacks all with higher sequences, whoever's. T6  A commit that failed cleanly is never
  * seen; one of unknown outcome whole or not at all. T7  A partition whose making or end was
- * acknowledged is there or not there in every image. */
+ * acknowledged is there or not there in every image. T8  Transactions
+ * lose no update, serialisable ones do not skew, an ingest is there as a whole, and durable when it
+ * returned (world_threads_shared.c). T9  A checkpoint is such a vector, too. */
 #ifndef LAMINA_TESTS_SIM_WORLD_THREADS_H
 #define LAMINA_TESTS_SIM_WORLD_THREADS_H
 
@@ -42,6 +44,11 @@
     X(UNKNOWN_KEPT, "a commit of unknown outcome was there after the reopen")                      \
     X(UNKNOWN_GONE, "a commit of unknown outcome was gone after the reopen")                       \
     X(NO_THREADS, "background work in the threads that asked for it")                              \
+    X(TXN_CONFLICT, "a transaction met a conflict")                                                \
+    X(TXN_NO_SKEW, "a serialisable transaction met a conflict by what it read")                    \
+    X(TXN_BATCH, "a writer's batch was a transaction")                                             \
+    X(INGEST, "an ingest was published among writers")                                             \
+    X(CHECKPOINT, "a checkpoint was made among writers")                                           \
     X(CRASHED, "the process died among running threads and went on from the image")
 
 enum threads_reached {

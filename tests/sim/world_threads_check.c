@@ -106,6 +106,9 @@ void wt_check_vector(struct world *w, const struct vector *v, enum bound bound, 
     for (uint32_t i = 0; i < TEMPS_MAX; i++)
         check_temp(w, i, v, bound, what);
     check_prefix(w, v, NULL, what);
+    const struct vector *least = bound == BOUND_POWER ? &w->synced : &w->acked;
+    wt_shared_check(w, v, least, bound == BOUND_EXACT ? &w->acked : &w->issued, what);
+    wt_shared_check(w, v, &w->floor, &w->issued, what);
 }
 
 void wt_note_shot(struct world *w, uint64_t sequence, const struct vector *v) {
@@ -205,7 +208,7 @@ static bool note_name(void *arg, const char *name) {
         l->parts |= 1u << i;
     else if (sscanf(name, "temp-%u", &i) == 1 && i < TEMPS_MAX)
         l->temps |= 1u << i;
-    else
+    else if (strcmp(name, "shared") != 0)
         wt_fail(l->w, "a partition \"%s\" that nobody made", name);
     return true;
 }
@@ -246,6 +249,9 @@ struct vector wt_read_all(struct world *w, lam_db *db, struct content *c, lam_pa
     for (uint32_t i = 0; i < TEMPS_MAX; i++)
         if (l.temps >> i & 1)
             v.temps[i] = count_temp(w, db, i);
+    lam_partition *shared = open_part(w, db, "shared");
+    wt_shared_read(w, db, shared, NULL, &v);
+    lam_partition_release(shared);
     return v;
 }
 

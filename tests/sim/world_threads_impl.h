@@ -19,6 +19,7 @@
 #define PUTS_MAX    12u /* into one temporary partition */
 #define VALUE_MAX   4096u
 #define STEPS_MAX   16u
+#define COPY_NAMES  1024u
 
 /* One operation of a batch. */
 enum step_kind { STEP_PUT, STEP_DELETE, STEP_RANGE };
@@ -46,6 +47,8 @@ struct commit {
 struct vector {
     uint32_t n[WRITERS_MAX];
     uint32_t temps[TEMPS_MAX]; /* ABSENT: not there, or not looked at */
+    uint64_t raises;           /* of counters, by transactions */
+    uint32_t generation;       /* ingests of the bulk rows */
 };
 
 /* Entries read from the shared partitions; memory is kept between uses. */
@@ -92,6 +95,7 @@ struct world {
     struct simfs *fs; /* owned */
     lam_db *db;
     lam_partition *parts[PARTS_MAX];
+    lam_partition *shared; /* the transactions' */
     uint32_t writers, part_count, sessions, session;
     struct writer_state states[WRITERS_MAX][BATCHES_MAX + 1];
     struct commit commits[WRITERS_MAX][BATCHES_MAX + 1];
@@ -109,6 +113,10 @@ struct world {
     uint32_t batches;           /* of each writer */
     uint32_t rounds;            /* of the others */
     bool slow_syncs;
+    uint32_t transactors;
+    char copy_names[COPY_NAMES][64]; /* files of a checkpoint that is removed */
+    uint32_t copy_name_count;
+    bool copy_failed; /* no more checkpoints in this session */
     bool with_reader, with_holder, with_upkeep, with_lanes;
     bool live;    /* events count and images are made */
     bool crashed; /* it ended by a crash */
@@ -122,6 +130,7 @@ struct world {
     uint64_t reorganised; /* dumps, compactions and drops that have ended */
     uint32_t failed_by_sync;
     struct content main_content, reader_content, reader_again, holder_content, image_content;
+    struct content copy_content;
 };
 
 /* Prints what is wrong and ends the program. */
@@ -163,6 +172,24 @@ struct vector wt_content_vector(struct world *w, const struct content *c, uint32
 uint64_t wt_content_hash(const struct content *c);
 /* How many puts there are in a temporary partition: those of keys 0, 1, ... */
 uint32_t wt_read_temp(struct world *w, lam_iter *iter, uint32_t temp);
+
+/* --- what transactions share ------------------------------------------------------------------ */
+
+#define TRANSACTORS_MAX 2u
+struct transactor {
+    struct world *w;
+    uint32_t number;
+};
+void wt_run_transactor(void *arg);
+/* Reads the transactions' partition: `raises` and `generation` of the vector. */
+void wt_shared_read(struct world *w, lam_db *db, lam_partition *p, const lam_snapshot *snapshot,
+                    struct vector *v);
+void wt_shared_check(struct world *w, const struct vector *v, const struct vector *least,
+                     const struct vector *most, const char *what);
+/* Makes a checkpoint, compares and removes it. */
+void wt_checkpoint(struct world *w);
+/* A commit of that sequence was acknowledged. */
+void wt_note_sequence(struct world *w, uint64_t sequence, bool synced);
 
 /* --- vectors and images ---------------------------------------------------------------------- */
 

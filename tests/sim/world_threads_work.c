@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "lamina/txn.h"
 #include "tests/sim/world_threads_impl.h"
 
 #define ATTEMPTS      3
@@ -31,29 +32,37 @@ struct writer {
     uint32_t number;
 };
 
-static void fill_batch(struct world *w, lam_batch *b, uint32_t writer, uint32_t n) {
+/* Into a batch or, if that is NULL, a transaction. */
+static void fill_batch(struct world *w, lam_batch *b, lam_txn *t, uint32_t writer, uint32_t n) {
     struct step steps[STEPS_MAX];
     struct lam_error err = {0};
     uint32_t count = wt_steps(w, writer, n, steps);
-    lam_batch_reset(b);
+    if (b)
+        lam_batch_reset(b);
     for (uint32_t i = 0; i < count; i++) {
         const struct step *s = &steps[i];
         char key[24], to[24];
         uint8_t value[VALUE_MAX];
         struct lam_slice k = wt_key(writer, s->key, key);
-        enum lam_code rc =
-            s->kind == STEP_PUT
-                ? lam_batch_put(b, w->parts[s->part], k,
-                                wt_value(w, writer, n, s->part, s->key, value), &err)
-            : s->kind == STEP_DELETE
-                ? lam_batch_delete(b, w->parts[s->part], k, &err)
-                : lam_batch_delete_range(b, w->parts[s->part], k, wt_key(writer, s->to, to),
-                                         LAM_SEQUENCE_MAX, &err);
+        lam_partition *p = w->parts[s->part];
+        struct lam_slice v = {0}, end = {0};
+        enum lam_code rc;
+        if (s->kind == STEP_PUT)
+            v = wt_value(w, writer, n, s->part, s->key, value);
+        else if (s->kind == STEP_RANGE)
+            end = wt_key(writer, s->to, to);
+        if (s->kind == STEP_PUT)
+            rc = b ? lam_batch_put(b, p, k, v, &err) : lam_txn_put(t, p, k, v, &err);
+        else if (s->kind == STEP_DELETE)
+            rc = b ? lam_batch_delete(b, p, k, &err) : lam_txn_delete(t, p, k, &err);
+        else
+            rc = b ? lam_batch_delete_range(b, p, k, end, LAM_SEQUENCE_MAX, &err)
+                   : lam_txn_delete_range(t, p, k, end, &err);
         wt_must(w, rc, &err, "filling a batch");
     }
 }
 
-static void note_sequence(struct world *w, uint64_t sequence, bool synced) {
+void wt_note_sequence(struct world *w, uint64_t sequence, bool synced) {
     if (sequence > w->acked_sequence)
         w->acked_sequence = sequence;
     if (synced && sequence > w->synced_sequence)
@@ -71,15 +80,35 @@ static void note_ack(struct world *w, uint32_t writer, uint32_t n, uint64_t befo
     w->acked.n[writer] = n;
     if (c->synced)
         w->synced.n[writer] = n;
-    note_sequence(w, c->sequence, c->synced);
+    wt_note_sequence(w, c->sequence, c->synced);
     w->report->commits++;
     w->report->operations++;
+}
+
+/* The same in a transaction, which reads the writer's counter: nobody else writes its keys. */
+static enum lam_code write_txn(struct world *w, const struct lam_write_options *options,
+                               uint32_t writer, uint32_t n, uint64_t *sequence,
+                               struct lam_error *err) {
+    struct lam_txn_options o = {.serializable = pick(w, 2)};
+    struct lam_value v = {0};
+    char key[24];
+    lam_txn *t = NULL;
+    wt_must(w, lam_txn_begin(w->db, &o, &t, err), err, "lam_txn_begin");
+    enum lam_code rc = lam_txn_get(t, w->parts[0], wt_key(writer, 0, key), &v, err);
+    if (rc != LAM_NOT_FOUND)
+        wt_must(w, rc, err, "a transaction's get");
+    lam_value_release(&v);
+    fill_batch(w, NULL, t, writer, n);
+    wt_reached(w, THREADS_TXN_BATCH);
+    return lam_txn_commit(t, options, sequence, err);
 }
 
 /* Writes a batch, or what it holds as a single put: no sequence is told then. */
 static enum lam_code write_batch(struct world *w, const struct lam_write_options *options,
                                  lam_batch *b, uint32_t writer, uint32_t n, uint64_t *sequence,
                                  struct lam_error *err) {
+    if (pick(w, 4) == 0)
+        return write_txn(w, options, writer, n, sequence, err);
     if (lam_batch_count(b) > 1 || pick(w, 2))
         return lam_write(w->db, options, b, sequence, err);
     char key[24];
@@ -95,7 +124,7 @@ static bool commit(struct world *w, lam_batch *b, uint32_t writer, uint32_t n) {
     bool sync = options.durability == LAM_DURABILITY_SYNC;
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         c->attempt++;
-        fill_batch(w, b, writer, n);
+        fill_batch(w, b, NULL, writer, n);
         struct lam_error err = {0};
         uint64_t before = w->acked_sequence, sequence = 0;
         c->count = lam_batch_count(b);
@@ -426,7 +455,7 @@ static void put_temp(struct world *w) {
             wt_fail(w, "T1: a put got sequence %" PRIu64 " after %" PRIu64, sequence, before);
         t->acked = t->issued;
         t->synced = sync ? t->issued : t->synced;
-        note_sequence(w, sequence, sync);
+        wt_note_sequence(w, sequence, sync);
     } else if (rc != LAM_UNKNOWN_OUTCOME) {
         t->issued--;
         t->full = true;
@@ -486,7 +515,7 @@ static void run_upkeep(void *arg) {
     struct lam_error err = {0};
     for (uint32_t i = 0; i < 3 * w->rounds; i++) {
         linger(w);
-        switch (pick(w, 14)) {
+        switch (pick(w, 15)) {
         case 0:
         case 1:
             reorganise(w, false);
@@ -510,6 +539,9 @@ static void run_upkeep(void *arg) {
         case 10:
             put_temp(w);
             break;
+        case 14:
+            wt_checkpoint(w);
+            break;
         default:
             end_temp(w);
             break;
@@ -530,7 +562,7 @@ struct job {
 
 /* Where no thread can be had, one after another. */
 static void run_jobs(struct world *w, const struct job *jobs, size_t count) {
-    struct thread threads[WRITERS_MAX + 3];
+    struct thread threads[WRITERS_MAX + TRANSACTORS_MAX + 3];
     size_t started = 0;
     for (size_t i = 0; i < count; i++) {
         if (thread_start(&threads[started], jobs[i].fn, jobs[i].arg, NULL) == LAM_OK) {
@@ -546,13 +578,18 @@ static void run_jobs(struct world *w, const struct job *jobs, size_t count) {
 
 void wt_work(struct world *w) {
     struct writer writers[WRITERS_MAX];
-    struct job jobs[WRITERS_MAX + 3];
+    struct transactor transactors[TRANSACTORS_MAX];
+    struct job jobs[WRITERS_MAX + TRANSACTORS_MAX + 3];
     size_t count = 0;
     if (w->with_upkeep)
         jobs[count++] = (struct job){run_upkeep, w};
     for (uint32_t i = 0; i < w->writers; i++) {
         writers[i] = (struct writer){w, i};
         jobs[count++] = (struct job){run_writer, &writers[i]};
+    }
+    for (uint32_t i = 0; i < w->transactors; i++) {
+        transactors[i] = (struct transactor){w, i};
+        jobs[count++] = (struct job){wt_run_transactor, &transactors[i]};
     }
     if (w->with_reader)
         jobs[count++] = (struct job){run_reader, w};
