@@ -10,6 +10,7 @@
 #define LAMINA_LSM_BLOCK_CACHE_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "lsm/block_reader.h"
 #include "lsm/epoch.h"
@@ -17,7 +18,8 @@
 
 typedef _Atomic(struct cached_block *) block_slot;
 struct cached_block {
-    struct block_view view; /* of `data`; set by the loader before the block is shared */
+    struct block_heads heads;
+    struct block_view view; /* of `data`; set with `heads` before the block is shared */
     _Atomic uint32_t references;
     _Atomic bool used;         /* hit since its last turn to go */
     size_t charge;             /* bytes of the allocation */
@@ -39,8 +41,15 @@ void cached_block_unref(struct cached_block *b); /* NULL is allowed */
 static inline struct cached_block *block_cache_peek(block_slot *slot) {
     struct cached_block *b = atomic_load(slot);
     for (size_t i = 0; i < 6; i++)
-        __builtin_prefetch((const void *)((uintptr_t)b + 64 * i));
+        __builtin_prefetch(
+            (const void *)((uintptr_t)b + offsetof(struct cached_block, view) + 64 * i));
     return b;
+}
+/* Fetches what a seek in the block, if one is there, begins with. For who is not in an epoch. */
+static inline void block_cache_prefetch(block_slot *slot) {
+    uintptr_t b = (uintptr_t)atomic_load_explicit(slot, memory_order_relaxed);
+    for (size_t i = 0; b && i < 10; i++)
+        __builtin_prefetch((const void *)(b + 64 * i));
 }
 /* Says that the block is of use. Written only when it changes: readers share the line. */
 static inline void cached_block_mark(struct cached_block *b) {

@@ -6,17 +6,13 @@
 #include "base/assert.h"
 #include "lamina/db.h"
 
-static uint32_t entry_offset(const struct block_view *v, uint32_t i) {
-    return v->wide ? get_le32(v->offsets + 4 * (size_t)i) : get_le16(v->offsets + 2 * (size_t)i);
-}
-
 static uint32_t entry_end(const struct block_view *v, uint32_t i) {
-    return i + 1 < v->count ? entry_offset(v, i + 1) : v->entries_bytes;
+    return i + 1 < v->count ? block_view_offset(v, i + 1) : v->entries_bytes;
 }
 
 /* Checks entry `i` and counts its key into max_key_bytes. */
 static bool entry_is_sound(struct block_view *v, uint32_t i) {
-    uint32_t start = entry_offset(v, i);
+    uint32_t start = block_view_offset(v, i);
     uint32_t end = entry_end(v, i);
     if (start >= end || end > v->entries_bytes)
         return false;
@@ -55,7 +51,7 @@ enum lam_code block_view_parse(struct lam_slice bytes, struct block_view *view_o
     v.entries = cursor_bytes(&c, v.entries_bytes).data;
     if (c.failed || cursor_left(&c) != 0)
         return ERR(err, LAM_CORRUPT, "parts of a block of %zu bytes do not add up", bytes.size);
-    if (entry_offset(&v, 0) != 0)
+    if (block_view_offset(&v, 0) != 0)
         return ERR(err, LAM_CORRUPT, "first entry of a block is not at its start");
     for (uint32_t i = 0; i < v.count; i++) {
         if (!entry_is_sound(&v, i))
@@ -63,28 +59,6 @@ enum lam_code block_view_parse(struct lam_slice bytes, struct block_view *view_o
     }
     *view_out = v;
     return LAM_OK;
-}
-
-/* A varint that parsing found well-formed. */
-static inline uint64_t varint_trusted(const uint8_t **at) {
-    const uint8_t *p = *at;
-    uint64_t v = *p & 0x7f;
-    for (unsigned shift = 7; *p++ & 0x80; shift += 7)
-        v |= (uint64_t)(*p & 0x7f) << shift;
-    *at = p;
-    return v;
-}
-
-void block_view_entry(const struct block_view *v, uint32_t i, struct block_entry *out) {
-    DEBUG_ASSERT(i < v->count);
-    const uint8_t *at = v->entries + entry_offset(v, i);
-    const uint8_t *end = v->entries + entry_end(v, i);
-    size_t suffix = (size_t)varint_trusted(&at);
-    uint64_t packed = varint_trusted(&at);
-    out->suffix = lam_slice_of(at, suffix);
-    out->sequence = v->base_sequence + (packed >> 1);
-    out->kind = packed & 1 ? ENTRY_DELETE : ENTRY_PUT;
-    out->value = lam_slice_of(at + suffix, (size_t)(end - at) - suffix);
 }
 
 uint32_t block_view_lower_bound(const struct block_view *v, struct lam_slice key,
@@ -98,6 +72,8 @@ uint32_t block_view_lower_bound(const struct block_view *v, struct lam_slice key
     struct lam_slice suffix = lam_slice_of(key.data + shared, key.size - shared);
     uint32_t lo = 0;
     uint32_t hi = v->count;
+    if (v->heads)
+        block_heads_narrow(v->heads, suffix, &lo, &hi);
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
         struct block_entry e;
@@ -114,7 +90,7 @@ void block_view_prefetch(const struct block_view *v, uint8_t tag) {
     const uint8_t *at = memchr(v->tags, tag, v->count);
     if (!at)
         return;
-    const uint8_t *entry = v->entries + entry_offset(v, (uint32_t)(at - v->tags));
+    const uint8_t *entry = v->entries + block_view_offset(v, (uint32_t)(at - v->tags));
     __builtin_prefetch(entry);
     __builtin_prefetch(entry + 64);
 }

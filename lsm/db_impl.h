@@ -412,7 +412,8 @@ static inline struct read_state *read_state_ref(struct read_state *s) {
 void read_state_copy_locked(lam_db *db, struct read_state *to, const lam_partition *p)
     REQUIRES(&db->state);
 /* State and sequence for a read at `snapshot` (may be NULL) that outlives a call or does I/O.
- * NOT_FOUND for a dropped partition. Release with read_state_unref. */
+ * What is committed up to that sequence may lack in the state (D5). NOT_FOUND for a dropped
+ * partition. Release with read_state_unref. */
 MUST_CHECK enum lam_code db_read_begin(lam_db *db, lam_partition *p, const lam_snapshot *snapshot,
                                        struct read_state **state_out, uint64_t *sequence_out,
                                        struct lam_error *err);

@@ -6,6 +6,8 @@
  * where a key's versions come oldest first, the newest visible one of several is known when the
  * merge has passed them all: then key and value are copied, and the merge stands before them.
  * Turning round seeks the merge anew. */
+#include <stddef.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lsm/db_impl.h"
@@ -16,6 +18,8 @@
 #define PASSED_LEAST 1000u
 /* Hidden rows of a range that are stepped over before the rest is skipped. */
 #define COVERED_STEPS 16u
+/* Sources that are listed on the stack while an iterator is made. */
+#define FEW_SOURCES 16u
 
 struct lam_iter {
     lam_db *db;
@@ -42,7 +46,9 @@ struct lam_iter {
     uint64_t passed_before; /* elsewhere, or told */
     uint32_t covered;       /* rows in a row that range tombstones hid */
     enum lam_code code;     /* sticky until the next seek */
-    struct lam_error error;
+    bool moved;             /* it has been sought: what a user holds may be of its entries */
+    struct lam_error error; /* undefined while `code` is LAM_OK */
+    _Alignas(max_align_t) uint8_t room[]; /* of the sources, then of the merge */
 };
 
 /* --- visibility ----------------------------------------------------------------------------- */
@@ -260,11 +266,20 @@ static bool check_sought(struct lam_iter *it, struct lam_slice key) {
 static bool begin_seek(struct lam_iter *it) {
     it->valid = false;
     it->code = db_check_process(it->db, &it->error);
+    it->moved = true;
     if (it->code == LAM_OK) {
         end_walk(it);
         it->seek_ns = counters_begin(it->db->env, &it->partition->counters.read.seeks);
     }
     return it->code == LAM_OK;
+}
+
+/* Copies a key that may be what the iterator itself has handed out. */
+static bool keep_sought(struct lam_iter *it, struct lam_slice *key) {
+    if (!keep(it, &it->scratch, *key))
+        return false;
+    *key = buf_slice(&it->scratch);
+    return true;
 }
 
 static void end_seek(struct lam_iter *it) {
@@ -304,10 +319,10 @@ void lam_iter_seek(lam_iter *it, struct lam_slice key) {
         lam_iter_seek_first(it);
         return;
     }
-    /* `key` may be what the iterator itself has handed out. */
-    if (!begin_seek(it) || !keep(it, &it->scratch, key))
+    bool first = !it->moved;
+    if (!begin_seek(it) || (!first && !keep_sought(it, &key)))
         return;
-    it->merge->ops->seek(it->merge, buf_slice(&it->scratch), LAM_SEQUENCE_MAX);
+    it->merge->ops->seek(it->merge, key, LAM_SEQUENCE_MAX);
     settle_forward(it);
     end_seek(it);
 }
@@ -319,10 +334,10 @@ void lam_iter_seek_for_prev(lam_iter *it, struct lam_slice key) {
         lam_iter_seek_last(it);
         return;
     }
-    if (!begin_seek(it) || !keep(it, &it->scratch, key))
+    if (!begin_seek(it) || !keep_sought(it, &key))
         return;
     /* Before (key, 0): that is after every version of the key. */
-    it->merge->ops->seek_before(it->merge, buf_slice(&it->scratch), 0);
+    it->merge->ops->seek_before(it->merge, key, 0);
     settle_backward(it);
     end_seek(it);
 }
@@ -380,27 +395,32 @@ enum lam_code lam_iter_status(const lam_iter *it, struct lam_error *err) {
 
 /* --- making --------------------------------------------------------------------------------- */
 
+/* Sources on the way into the room of an iterator, newest first. */
 struct sources {
-    struct cursor_iter **list; /* owned array of owned iterators */
+    struct cursor_iter **list; /* room for all; owned array */
     size_t count;
-    size_t capacity;
+    uint8_t *at; /* where the next goes */
 };
 
-static void sources_fini(struct sources *s) {
-    for (size_t i = 0; i < s->count; i++)
-        s->list[i]->ops->free(s->list[i]);
-    mem_free(s->list);
+static size_t rounded(size_t bytes) {
+    return (bytes + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
 }
 
-static enum lam_code add_memtable(struct lam_iter *it, struct sources *s, struct memtable *m,
-                                  struct lam_error *err) {
+/* How many sources an iterator has at most, and the bytes of room they take. */
+static size_t count_sources(const struct read_state *s, bool overlay, size_t *bytes_out) {
+    size_t memtables = (size_t)s->sealed_count + 1 + overlay;
+    size_t levels = s->version->levels[0].count + VERSION_LEVELS - 1;
+    *bytes_out = memtables * rounded(memtable_iter_bytes()) + levels * rounded(level_iter_bytes()) +
+                 rounded(merge_iter_bytes(memtables + levels));
+    return memtables + levels;
+}
+
+static void add_memtable(struct lam_iter *it, struct sources *s, struct memtable *m) {
     if (!m)
-        return LAM_OK;
-    TRY(MEM_GROW(&s->list, &s->capacity, s->count + 1, err));
-    TRY(memtable_iter_new(m, &s->list[s->count], err));
-    s->count++;
+        return;
+    s->list[s->count++] = memtable_iter_init(s->at, m);
+    s->at += rounded(memtable_iter_bytes());
     it->has_ranges |= memtable_range_count(m) > 0;
-    return LAM_OK;
 }
 
 /* Whether a file may hold keys between the iterator's bounds. */
@@ -410,8 +430,8 @@ static bool in_bounds(const struct lam_iter *it, const struct file_meta *f) {
     return !it->has_upper || slice_cmp(f->smallest, buf_slice(&it->upper)) < 0;
 }
 
-static enum lam_code add_files(struct lam_iter *it, struct sources *s, struct file_meta **files,
-                               size_t count, struct lam_error *err) {
+static void add_files(struct lam_iter *it, struct sources *s, struct file_meta **files,
+                      size_t count) {
     while (count > 0 && !in_bounds(it, files[0])) {
         files++;
         count--;
@@ -419,26 +439,23 @@ static enum lam_code add_files(struct lam_iter *it, struct sources *s, struct fi
     while (count > 0 && !in_bounds(it, files[count - 1]))
         count--;
     if (count == 0)
-        return LAM_OK;
-    TRY(MEM_GROW(&s->list, &s->capacity, s->count + 1, err));
-    TRY(level_iter_new(&it->db->ssts, files, count, true, &s->list[s->count], err));
-    s->count++;
-    return LAM_OK;
+        return;
+    s->list[s->count++] = level_iter_init(s->at, &it->db->ssts, files, count, true);
+    s->at += rounded(level_iter_bytes());
 }
 
-static enum lam_code add_sources(struct lam_iter *it, struct sources *s, struct lam_error *err) {
+static void add_sources(struct lam_iter *it, struct sources *s) {
     const struct read_state *state = it->state;
-    TRY(add_memtable(it, s, it->overlay, err));
-    TRY(add_memtable(it, s, state->active, err));
+    add_memtable(it, s, it->overlay);
+    add_memtable(it, s, state->active);
     for (uint32_t i = 0; i < state->sealed_count; i++)
-        TRY(add_memtable(it, s, state->sealed[i], err));
+        add_memtable(it, s, state->sealed[i]);
     struct version *v = state->version;
     for (size_t i = 0; i < v->levels[0].count; i++)
-        TRY(add_files(it, s, &v->levels[0].files[i], 1, err));
+        add_files(it, s, &v->levels[0].files[i], 1);
     for (uint32_t level = 1; level < VERSION_LEVELS; level++)
-        TRY(add_files(it, s, v->levels[level].files, v->levels[level].count, err));
+        add_files(it, s, v->levels[level].files, v->levels[level].count);
     it->has_ranges |= v->ranges || it->overlay; /* a batch may yet get some */
-    return LAM_OK;
 }
 
 /* Narrows the bounds to keys that start with `prefix`. */
@@ -536,28 +553,39 @@ enum lam_code db_iter_new(lam_db *db, const struct lam_read_options *options,
     TRY(check_options(db, options, err));
     if (!iter_out)
         return ERR(err, LAM_INVALID, "lam_iter_new: iter_out must not be NULL");
-    enum lam_code rc;
-    struct sources sources = {0};
-    struct lam_iter *it = mem_calloc(1, sizeof *it);
-    if (!it)
-        return mem_fail(err, sizeof *it);
-    db_handle_begin(db, DB_ITERATORS);
+    struct read_state *state;
+    uint64_t sequence;
+    TRY(db_read_begin(db, partition, options ? options->snapshot : NULL, &state, &sequence, err));
+    struct cursor_iter *few[FEW_SOURCES];
+    struct sources sources = {.list = few};
+    size_t room;
+    size_t most = count_sources(state, overlay != NULL, &room);
+    struct lam_iter *it = mem_alloc(sizeof *it + room);
+    if (it && most > FEW_SOURCES)
+        sources.list = mem_alloc(most * sizeof *sources.list);
+    if (!it || !sources.list) {
+        mem_free(it);
+        read_state_unref(state);
+        return mem_fail(err, sizeof *it + room);
+    }
+    memset(it, 0, offsetof(struct lam_iter, error));
     it->db = db;
+    it->state = state;
+    it->sequence = sequence;
     it->overlay = overlay ? memtable_ref(overlay) : NULL;
     it->partition = db_partition_ref(partition);
-    TRY_GOTO(apply_bounds(it, options, err));
-    TRY_GOTO(db_read_begin(db, partition, options ? options->snapshot : NULL, &it->state,
-                           &it->sequence, err));
-    TRY_GOTO(add_sources(it, &sources, err));
-    rc = merge_iter_new(sources.list, sources.count, &it->merge, err);
-    sources.count = 0; /* the merge's now, whatever it returned */
+    db_handle_begin(db, DB_ITERATORS);
+    enum lam_code rc = apply_bounds(it, options, err);
     if (rc == LAM_OK) {
+        sources.at = it->room;
+        add_sources(it, &sources);
+        it->merge = merge_iter_init(sources.at, sources.list, sources.count);
         atomic_fetch_add_explicit(&partition->counters.read.iterators, 1, memory_order_relaxed);
         *iter_out = it;
-    }
-out:
-    sources_fini(&sources);
-    if (rc != LAM_OK)
+    } else {
         lam_iter_free(it);
+    }
+    if (sources.list != few)
+        mem_free(sources.list);
     return rc;
 }

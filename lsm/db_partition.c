@@ -211,16 +211,15 @@ static void unregister_locked(lam_db *db, lam_partition *p) REQUIRES(&db->state)
 enum lam_code db_read_begin(lam_db *db, lam_partition *p, const lam_snapshot *snapshot,
                             struct read_state **state_out, uint64_t *sequence_out,
                             struct lam_error *err) {
-    struct read_state *s = NULL;
-    mutex_lock(&db->state);
-    if (p->state) {
-        s = read_state_ref(p->state);
-        *sequence_out = snapshot ? snapshot->sequence : db_published(db); /* D5 */
-    }
-    mutex_unlock(&db->state);
+    struct epoch_reader *r = epoch_enter(&db->epochs);
+    struct read_state *s = atomic_load(&p->state);
+    if (s)
+        read_state_ref(s);
+    epoch_leave(&db->epochs, r);
     if (!s)
         return ERR(err, LAM_NOT_FOUND, "partition \"%s\" is dropped", p->name);
     *state_out = s;
+    *sequence_out = snapshot ? snapshot->sequence : db_published(db); /* D5: after the state */
     return LAM_OK;
 }
 

@@ -393,14 +393,7 @@ static enum lam_code multi_get(lam_db *db, const struct lam_read_options *option
     struct multi_get g;
     g.db = db;
     g.partition = p;
-    struct epoch_reader *r = epoch_enter(&db->epochs);
-    g.state = atomic_load(&p->state);
-    if (g.state)
-        read_state_ref(g.state);
-    epoch_leave(&db->epochs, r);
-    if (!g.state)
-        return dropped(p, err);
-    g.sequence = sequence_for(db, options); /* D5: after the state */
+    TRY(db_read_begin(db, p, options ? options->snapshot : NULL, &g.state, &g.sequence, err));
     enum lam_code first = LAM_OK;
     struct lam_error cause;
     for (size_t at = 0; at < n; at += MULTI_KEYS) {

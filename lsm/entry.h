@@ -6,6 +6,7 @@
 #define LAMINA_LSM_ENTRY_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "base/buf.h"
 #include "base/bytes.h"
@@ -74,6 +75,10 @@ struct cursor_iter;
 struct iter_ops {
     void (*seek_first)(struct cursor_iter *it);
     void (*seek_last)(struct cursor_iter *it);
+    /* One step of three towards the `seek` to there that comes next: each fetches what the next
+     * will look at, so that an iterator of many sources waits for the misses of all at once. NULL:
+     * it has none. */
+    void (*aim)(struct cursor_iter *it, struct lam_slice key, uint64_t sequence);
     /* First entry at or after (key, sequence) in entry order. */
     void (*seek)(struct cursor_iter *it, struct lam_slice key, uint64_t sequence);
     /* Last entry before (key, sequence) in entry order. */
@@ -89,7 +94,7 @@ struct iter_ops {
      * end) or from `bound` on (backward) and have sequences up to `upto`: as far as it can tell
      * without looking at each. False if it did not move. NULL: it never can. */
     bool (*skip)(struct cursor_iter *it, struct lam_slice bound, uint64_t upto, bool forward);
-    /* Releases what it holds and itself. */
+    /* Releases what it holds and itself, unless it is embedded. */
     void (*free)(struct cursor_iter *it);
 };
 struct cursor_iter {
@@ -99,7 +104,12 @@ struct cursor_iter {
     /* Counts entries of where it stands that its user had to step over; NULL: nobody asks. */
     _Atomic uint64_t *passed;
     enum lam_code code;
-    struct lam_error error;
+    bool embedded;          /* in memory of who made it: `free` leaves that alone */
+    struct lam_error error; /* undefined while `code` is LAM_OK: it is large */
 };
+static inline void cursor_iter_init(struct cursor_iter *it, const struct iter_ops *ops) {
+    memset(it, 0, offsetof(struct cursor_iter, error));
+    it->ops = ops;
+}
 
 #endif

@@ -21,6 +21,7 @@ static struct file_meta *take_all(struct gc *g) {
     mutex_lock(&g->mu);
     struct file_meta *head = gc_queue(g)->head;
     gc_queue(g)->head = NULL;
+    atomic_store(&g->some, false);
     mutex_unlock(&g->mu);
     return head;
 }
@@ -39,10 +40,13 @@ void gc_push(struct gc *g, struct file_meta *file) {
     mutex_lock(&g->mu);
     file->gc_next = gc_queue(g)->head;
     gc_queue(g)->head = file;
+    atomic_store(&g->some, true);
     mutex_unlock(&g->mu);
 }
 
 void gc_drain(struct gc *g) {
+    if (!atomic_load(&g->some))
+        return;
     struct file_meta *f = take_all(g);
     struct buf path = {0};
     while (f) {

@@ -10,9 +10,10 @@
 
 struct file_meta;
 struct gc {
-    lam_env *env;    /* borrowed */
-    const char *dir; /* borrowed */
-    struct mutex mu; /* RANK_LEAF */
+    lam_env *env;      /* borrowed */
+    const char *dir;   /* borrowed */
+    _Atomic bool some; /* the queue is not empty; written with the mutex */
+    struct mutex mu;   /* RANK_LEAF */
     struct gc_queue {
         struct file_meta *head; /* linked by gc_next; owned */
     } guarded_;

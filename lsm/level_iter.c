@@ -33,7 +33,6 @@ static bool open_file(struct level_iter *l, size_t at) {
     if (base->code != LAM_OK)
         return false;
     sst_iter_attach(&l->file, s);
-    sst_unref(s);
     l->at = at;
     base->passed = &l->files[at]->passed;
     return true;
@@ -83,14 +82,22 @@ static size_t floor_of(const struct level_iter *l, struct lam_slice key) {
     return version_floor(&all, key);
 }
 
+/* Goes over to the file that may hold what comes before the key; false: there is none, or it failed
+ * to open. */
+static bool open_for(struct level_iter *l, struct lam_slice key) {
+    size_t at = l->count > 1 ? floor_of(l, key) : 0;
+    return open_file(l, at == l->count ? 0 : at);
+}
+
+static void level_aim(struct cursor_iter *it, struct lam_slice key, uint64_t sequence) {
+    struct level_iter *l = level_of(it);
+    if (l->file.aim != SST_AIM_NONE || (begin(l) && open_for(l, key)))
+        sst_iter_aim(it, key, sequence);
+}
+
 static void level_seek(struct cursor_iter *it, struct lam_slice key, uint64_t sequence) {
     struct level_iter *l = level_of(it);
-    if (!begin(l))
-        return;
-    size_t at = floor_of(l, key);
-    if (at == l->count)
-        at = 0;
-    if (!open_file(l, at))
+    if (l->file.aim == SST_AIM_NONE && (!begin(l) || !open_for(l, key)))
         return;
     sst_iter_seek(it, key, sequence);
     settle(l, true);
@@ -156,12 +163,14 @@ static bool level_skip(struct cursor_iter *it, struct lam_slice bound, uint64_t 
 
 static void level_free(struct cursor_iter *it) {
     sst_iter_fini(&level_of(it)->file);
-    mem_free(it);
+    if (!it->embedded)
+        mem_free(it);
 }
 
 static const struct iter_ops level_ops = {
     .seek_first = level_seek_first,
     .seek_last = level_seek_last,
+    .aim = level_aim,
     .seek = level_seek,
     .seek_before = level_seek_before,
     .next = level_next,
@@ -172,17 +181,28 @@ static const struct iter_ops level_ops = {
     .free = level_free,
 };
 
-enum lam_code level_iter_new(struct sst_cache *cache, struct file_meta *const *files, size_t count,
-                             bool fill_cache, struct cursor_iter **it_out, struct lam_error *err) {
-    struct level_iter *l = mem_alloc(sizeof *l);
-    if (!l)
-        return mem_fail(err, sizeof *l);
-    sst_iter_init(&l->file, fill_cache);
-    l->file.base.ops = &level_ops;
+size_t level_iter_bytes(void) {
+    return sizeof(struct level_iter);
+}
+
+struct cursor_iter *level_iter_init(void *at, struct sst_cache *cache,
+                                    struct file_meta *const *files, size_t count, bool fill_cache) {
+    struct level_iter *l = at;
+    sst_iter_init(&l->file, &level_ops, fill_cache);
+    l->file.base.embedded = true;
     l->cache = cache;
     l->files = files;
     l->count = count;
     l->at = count;
-    *it_out = &l->file.base;
+    return &l->file.base;
+}
+
+enum lam_code level_iter_new(struct sst_cache *cache, struct file_meta *const *files, size_t count,
+                             bool fill_cache, struct cursor_iter **it_out, struct lam_error *err) {
+    void *at = mem_alloc(sizeof(struct level_iter));
+    if (!at)
+        return mem_fail(err, sizeof(struct level_iter));
+    *it_out = level_iter_init(at, cache, files, count, fill_cache);
+    (*it_out)->embedded = false;
     return LAM_OK;
 }

@@ -12,5 +12,9 @@
 MUST_CHECK enum lam_code level_iter_new(struct sst_cache *cache, struct file_meta *const *files,
                                         size_t count, bool fill_cache, struct cursor_iter **it_out,
                                         struct lam_error *err);
+/* The same in `at`, which has level_iter_bytes() and outlives it. */
+size_t level_iter_bytes(void);
+struct cursor_iter *level_iter_init(void *at, struct sst_cache *cache,
+                                    struct file_meta *const *files, size_t count, bool fill_cache);
 
 #endif

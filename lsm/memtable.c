@@ -278,7 +278,7 @@ uint64_t memtable_cover(const struct memtable *m, struct lam_slice key, uint64_t
 
 struct memtable_iter {
     struct cursor_iter base;
-    struct memtable *memtable; /* owned reference */
+    struct memtable *memtable; /* owned reference; NULL: borrowed */
     struct art_iter at;
 };
 
@@ -326,7 +326,8 @@ static bool iter_is_newest(const struct cursor_iter *it) {
 
 static void iter_free(struct cursor_iter *it) {
     memtable_unref(((struct memtable_iter *)it)->memtable);
-    mem_free(it);
+    if (!it->embedded)
+        mem_free(it);
 }
 
 static const struct iter_ops memtable_iter_ops = {
@@ -341,15 +342,27 @@ static const struct iter_ops memtable_iter_ops = {
     .free = iter_free,
 };
 
+size_t memtable_iter_bytes(void) {
+    return sizeof(struct memtable_iter);
+}
+
+struct cursor_iter *memtable_iter_init(void *at, struct memtable *m) {
+    struct memtable_iter *it = at;
+    cursor_iter_init(&it->base, &memtable_iter_ops);
+    it->base.passed = &m->passed;
+    it->base.embedded = true;
+    it->memtable = NULL;
+    art_iter_init(&it->at, &m->entries);
+    return &it->base;
+}
+
 enum lam_code memtable_iter_new(struct memtable *m, struct cursor_iter **it_out,
                                 struct lam_error *err) {
-    struct memtable_iter *it = mem_calloc(1, sizeof *it);
+    struct memtable_iter *it = mem_alloc(sizeof *it);
     if (!it)
         return mem_fail(err, sizeof *it);
-    it->base.ops = &memtable_iter_ops;
-    it->base.passed = &m->passed;
+    *it_out = memtable_iter_init(it, m);
+    it->base.embedded = false;
     it->memtable = memtable_ref(m);
-    art_iter_init(&it->at, &m->entries);
-    *it_out = &it->base;
     return LAM_OK;
 }

@@ -48,5 +48,8 @@ const struct range_tombstone *memtable_range(const struct memtable *m, uint32_t 
  * seek, and of what came later what it happens to meet (lsm/art.h). Returns owned. */
 MUST_CHECK enum lam_code memtable_iter_new(struct memtable *m, struct cursor_iter **it_out,
                                            struct lam_error *err);
+/* The same in `at`, which has memtable_iter_bytes() and, as the memtable, outlives it. */
+size_t memtable_iter_bytes(void);
+struct cursor_iter *memtable_iter_init(void *at, struct memtable *m);
 
 #endif

@@ -17,12 +17,12 @@ struct merge_slot {
 
 struct merge_iter {
     struct cursor_iter base;
-    struct cursor_iter **sources; /* owned */
+    struct cursor_iter **sources; /* each owned; behind the heap */
     size_t count;
-    struct merge_slot *heap; /* owned; room for `count` */
     size_t heap_count;
-    bool reverse;   /* the way the heap is ordered */
-    struct buf key; /* copy of the current key while sources turn round */
+    bool reverse;             /* the way the heap is ordered */
+    struct buf key;           /* copy of the current key while sources turn round */
+    struct merge_slot heap[]; /* room for `count` */
 };
 
 /* Order of two slots, as for going forward. */
@@ -129,6 +129,10 @@ static void merge_seek_last(struct cursor_iter *it) {
 
 static void merge_seek(struct cursor_iter *it, struct lam_slice key, uint64_t sequence) {
     struct merge_iter *m = merge_of(it);
+    for (int step = 0; step < 3; step++)
+        for (size_t i = 0; i < m->count; i++)
+            if (m->sources[i]->ops->aim)
+                m->sources[i]->ops->aim(m->sources[i], key, sequence);
     for (size_t i = 0; i < m->count; i++)
         m->sources[i]->ops->seek(m->sources[i], key, sequence);
     rebuild(m, false);
@@ -224,10 +228,9 @@ static void free_sources(struct cursor_iter **sources, size_t count) {
 static void merge_free(struct cursor_iter *it) {
     struct merge_iter *m = merge_of(it);
     free_sources(m->sources, m->count);
-    mem_free(m->sources);
-    mem_free(m->heap);
     buf_fini(&m->key);
-    mem_free(m);
+    if (!it->embedded)
+        mem_free(m);
 }
 
 static bool merge_skip(struct cursor_iter *it, struct lam_slice bound, uint64_t upto,
@@ -257,31 +260,37 @@ static const struct iter_ops merge_ops = {
     .free = merge_free,
 };
 
-enum lam_code merge_iter_new(struct cursor_iter **sources, size_t count,
-                             struct cursor_iter **it_out, struct lam_error *err) {
-    if (count == 1) {
-        *it_out = sources[0];
-        return LAM_OK;
-    }
-    struct merge_iter *m = mem_calloc(1, sizeof *m);
-    size_t room = count ? count : 1;
-    if (m) {
-        m->sources = mem_calloc(room, sizeof *m->sources);
-        m->heap = mem_calloc(room, sizeof *m->heap);
-    }
-    if (!m || !m->sources || !m->heap) {
-        free_sources(sources, count);
-        if (m) {
-            mem_free(m->sources);
-            mem_free(m->heap);
-        }
-        mem_free(m);
-        return mem_fail(err, room * sizeof *m->heap);
-    }
-    m->base.ops = &merge_ops;
+size_t merge_iter_bytes(size_t count) {
+    return sizeof(struct merge_iter) +
+           count * (sizeof(struct merge_slot) + sizeof(struct cursor_iter *));
+}
+
+struct cursor_iter *merge_iter_init(void *at, struct cursor_iter **sources, size_t count) {
+    if (count == 1)
+        return sources[0];
+    struct merge_iter *m = at;
+    cursor_iter_init(&m->base, &merge_ops);
+    m->base.embedded = true;
+    m->sources = (struct cursor_iter **)(m->heap + count);
     m->count = count;
+    m->heap_count = 0;
+    m->reverse = false;
+    m->key = (struct buf){0};
     for (size_t i = 0; i < count; i++)
         m->sources[i] = sources[i];
-    *it_out = &m->base;
+    return &m->base;
+}
+
+enum lam_code merge_iter_new(struct cursor_iter **sources, size_t count,
+                             struct cursor_iter **it_out, struct lam_error *err) {
+    size_t bytes = merge_iter_bytes(count);
+    void *at = count == 1 ? NULL : mem_alloc(bytes);
+    if (!at && count != 1) {
+        free_sources(sources, count);
+        return mem_fail(err, bytes);
+    }
+    *it_out = merge_iter_init(at, sources, count);
+    if (at)
+        (*it_out)->embedded = false;
     return LAM_OK;
 }

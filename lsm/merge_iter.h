@@ -11,5 +11,8 @@
 /* Takes over the `count` iterators (not the array), also on failure. Returns owned. */
 MUST_CHECK enum lam_code merge_iter_new(struct cursor_iter **sources, size_t count,
                                         struct cursor_iter **it_out, struct lam_error *err);
+/* The same in `at`, which has merge_iter_bytes(count) and outlives it. */
+size_t merge_iter_bytes(size_t count);
+struct cursor_iter *merge_iter_init(void *at, struct cursor_iter **sources, size_t count);
 
 #endif

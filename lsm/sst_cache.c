@@ -136,15 +136,13 @@ enum lam_code sst_cache_get(struct sst_cache *c, struct file_meta *f, struct sst
                             struct lam_error *err) {
     if (c->env->ops->process_id(c->env) != c->process_id)
         return ERR(err, LAM_INVALID, "%s was opened by another process", c->dir);
-    mutex_lock(&c->mu);
-    struct sst *opened = f->sst, *extra = NULL;
-    if (opened) {
+    struct epoch_reader *r = epoch_enter(c->epochs);
+    struct sst *opened = sst_cache_peek(f), *extra = NULL;
+    if (opened)
         *sst_out = sst_ref(opened);
-        atomic_store_explicit(&f->sst_used, true, memory_order_relaxed);
-        mutex_unlock(&c->mu);
+    epoch_leave(c->epochs, r);
+    if (opened)
         return LAM_OK;
-    }
-    mutex_unlock(&c->mu);
     TRY(open_file(c, f, &opened, err));
     mutex_lock(&c->mu);
     struct sst_cache_list *l = cache_list(c);

@@ -63,6 +63,11 @@ static enum lam_code cache_load(struct sst_iter *it, uint32_t i) {
     return LAM_OK;
 }
 
+static void free_key(struct sst_iter *it) {
+    if (it->key != it->key_room)
+        mem_free(it->key);
+}
+
 /* Makes room for the longest key of the block and puts the common prefix there. */
 static enum lam_code prepare_key(struct sst_iter *it) {
     const struct block_view *v = &it->view;
@@ -73,7 +78,7 @@ static enum lam_code prepare_key(struct sst_iter *it) {
         uint8_t *key = mem_alloc(room);
         if (!key)
             return mem_fail(&it->base.error, room);
-        mem_free(it->key);
+        free_key(it);
         it->key = key;
         it->key_capacity = room;
     }
@@ -131,6 +136,7 @@ static inline void stand_at(struct sst_iter *it, uint32_t position) {
 static bool begin(struct sst_iter *it) {
     it->base.valid = false;
     it->base.code = LAM_OK;
+    it->aim = SST_AIM_NONE;
     return it->sst && it->sst->index.count > 0;
 }
 
@@ -162,14 +168,47 @@ static void enter_prev(struct sst_iter *it) {
         stand_at(it, it->view.count - 1);
 }
 
+void sst_iter_aim(struct cursor_iter *base, struct lam_slice key, uint64_t sequence) {
+    struct sst_iter *it = from_base(base);
+    switch (it->aim) {
+    case SST_AIM_NONE:
+        if (!begin(it))
+            return;
+        it->aim_at = sst_index_find(&it->sst->index, key, sequence);
+        if (it->use_cache)
+            __builtin_prefetch(&it->sst->blocks[it->aim_at]);
+        it->aim = SST_AIM_INDEX;
+        break;
+    case SST_AIM_INDEX:
+        if (it->use_cache)
+            block_cache_prefetch(&it->sst->blocks[it->aim_at]);
+        it->aim = SST_AIM_BLOCK;
+        break;
+    case SST_AIM_BLOCK:
+        if (!enter_block(it, it->aim_at)) {
+            it->aim = SST_AIM_NONE;
+            return;
+        }
+        it->aim_at = block_view_lower_bound(&it->view, key, sequence);
+        if (it->aim_at < it->view.count)
+            block_view_fetch(&it->view, it->aim_at);
+        it->aim = SST_AIM_ENTRY;
+        break;
+    case SST_AIM_ENTRY:
+        break;
+    }
+}
+
 void sst_iter_seek(struct cursor_iter *base, struct lam_slice key, uint64_t sequence) {
     struct sst_iter *it = from_base(base);
-    if (!begin(it) || !enter_block(it, sst_index_find(&it->sst->index, key, sequence)))
-        return;
-    uint32_t i = block_view_lower_bound(&it->view, key, sequence);
-    if (i < it->view.count)
-        stand_at(it, i);
-    else
+    do
+        sst_iter_aim(base, key, sequence);
+    while (it->aim != SST_AIM_NONE && it->aim != SST_AIM_ENTRY);
+    bool arrived = it->aim == SST_AIM_ENTRY;
+    it->aim = SST_AIM_NONE;
+    if (arrived && it->aim_at < it->view.count)
+        stand_at(it, it->aim_at);
+    else if (arrived)
         enter_next(it);
 }
 
@@ -241,17 +280,20 @@ bool sst_iter_is_newest(const struct cursor_iter *base) {
     return !key_eq(e.suffix, it->suffix);
 }
 
-void sst_iter_init(struct sst_iter *it, bool fill_cache) {
-    memset(it, 0, sizeof *it);
+void sst_iter_init(struct sst_iter *it, const struct iter_ops *ops, bool fill_cache) {
+    cursor_iter_init(&it->base, ops);
+    memset((uint8_t *)it + sizeof it->base, 0,
+           offsetof(struct sst_iter, key_room) - sizeof it->base);
     it->fill_cache = fill_cache;
     it->block = NO_BLOCK;
+    it->key = it->key_room;
+    it->key_capacity = sizeof it->key_room;
 }
 
 void sst_iter_attach(struct sst_iter *it, struct sst *s) {
     leave_block(it);
     buf_reset(&it->window);
     it->window_start = 0;
-    sst_ref(s);
     sst_unref(it->sst);
     it->sst = s;
     it->use_cache = it->fill_cache && s->cache;
@@ -259,7 +301,7 @@ void sst_iter_attach(struct sst_iter *it, struct sst *s) {
 
 void sst_iter_fini(struct sst_iter *it) {
     leave_block(it);
-    mem_free(it->key);
+    free_key(it);
     buf_fini(&it->window);
     buf_fini(&it->scratch);
     sst_unref(it->sst);
@@ -273,6 +315,7 @@ static void iter_free(struct cursor_iter *base) {
 static const struct iter_ops sst_iter_ops = {
     .seek_first = sst_iter_seek_first,
     .seek_last = sst_iter_seek_last,
+    .aim = sst_iter_aim,
     .seek = sst_iter_seek,
     .seek_before = sst_iter_seek_before,
     .next = sst_iter_next,
@@ -287,9 +330,8 @@ enum lam_code sst_iter_new(struct sst *s, bool fill_cache, struct cursor_iter **
     struct sst_iter *it = mem_alloc(sizeof *it);
     if (!it)
         return mem_fail(err, sizeof *it);
-    sst_iter_init(it, fill_cache);
-    it->base.ops = &sst_iter_ops;
-    sst_iter_attach(it, s);
+    sst_iter_init(it, &sst_iter_ops, fill_cache);
+    sst_iter_attach(it, sst_ref(s));
     *it_out = &it->base;
     return LAM_OK;
 }

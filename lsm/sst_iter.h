@@ -7,6 +7,7 @@
 
 #include "lsm/sst_reader.h"
 
+enum sst_aim { SST_AIM_NONE, SST_AIM_INDEX, SST_AIM_BLOCK, SST_AIM_ENTRY };
 struct sst_iter {
     struct cursor_iter base;
     struct sst *sst;             /* one reference; NULL: none yet */
@@ -14,19 +15,21 @@ struct sst_iter {
     bool use_cache;              /* else `window` */
     uint32_t block;              /* current block or none */
     uint32_t position;           /* entry in it, when base.valid */
+    enum sst_aim aim;            /* how far a seek has got */
+    uint32_t aim_at;             /* where to: the block, then the entry in the current one */
     struct block_view view;      /* of the current block */
     struct lam_slice suffix;     /* of the current key, in the block */
     struct cached_block *pinned; /* current block, when it came through the cache */
-    uint8_t *key;                /* current block's prefix, then the current suffix; owned */
+    uint8_t *key; /* current block's prefix, then the current suffix; owned unless key_room */
     size_t key_capacity;
     struct buf window;     /* stored bytes of whole blocks, from window_start */
     uint64_t window_start; /* offset in the file */
     struct buf scratch;    /* current block decompressed, when it came through the window */
+    uint8_t key_room[64];  /* for `key`, if that is enough */
 };
 
-/* All-zero but for base.ops, which the user sets. */
-void sst_iter_init(struct sst_iter *it, bool fill_cache);
-/* Goes over to another file, of which it takes its own reference; it stands nowhere. */
+void sst_iter_init(struct sst_iter *it, const struct iter_ops *ops, bool fill_cache);
+/* Goes over to another file, of which it takes over a reference; it stands nowhere. */
 void sst_iter_attach(struct sst_iter *it, struct sst *s);
 /* Lets go of all but itself. */
 void sst_iter_fini(struct sst_iter *it);
@@ -34,6 +37,7 @@ void sst_iter_fini(struct sst_iter *it);
 /* The steps of struct iter_ops, within the one file. */
 void sst_iter_seek_first(struct cursor_iter *base);
 void sst_iter_seek_last(struct cursor_iter *base);
+void sst_iter_aim(struct cursor_iter *base, struct lam_slice key, uint64_t sequence);
 void sst_iter_seek(struct cursor_iter *base, struct lam_slice key, uint64_t sequence);
 void sst_iter_seek_before(struct cursor_iter *base, struct lam_slice key, uint64_t sequence);
 void sst_iter_next(struct cursor_iter *base);

@@ -272,6 +272,8 @@ static enum lam_code read_block(const struct sst *s, uint32_t i, struct cached_b
     }
     struct cached_block *result = plain ? plain : block;
     TRY_GOTO(decompress_and_parse(s, i, &stored, result->data, &result->view, err));
+    block_heads_make(&result->heads, &result->view);
+    result->view.heads = &result->heads;
     if (plain)
         cached_block_unref(block);
     *out = result;

@@ -232,8 +232,10 @@ static enum lam_code check_init(struct check *c, const lam_txn *txn, struct lam_
 /* Looks at all that is committed now. */
 static enum lam_code look(struct check *c, struct watched *w, struct lam_error *err) {
     struct read_state *state;
-    uint64_t upto;
-    TRY(db_read_begin(c->db, w->touched->partition, NULL, &state, &upto, err));
+    uint64_t sequence;
+    /* Before the state, which so has all that was committed up to there. */
+    uint64_t upto = db_published(c->db);
+    TRY(db_read_begin(c->db, w->touched->partition, NULL, &state, &sequence, err));
     read_state_unref(w->state);
     w->state = state;
     w->upto = upto;

@@ -222,13 +222,11 @@ START_TEST(merge_that_cannot_keep_its_place_ends_with_an_error) {
         ck_assert_int_eq(it->code, LAM_OK);
         it->ops->free(it);
     }
-    for (size_t nth = 1; nth <= 3; nth++) {
-        struct cursor_iter *list[] = {source(entries, 2), source(entries, 1)}, *it;
-        oom_arm_once(nth);
-        enum lam_code rc = merge_iter_new(list, 2, &it, &err); /* takes the sources either way */
-        ck_assert(oom_fired());
-        ck_code(rc, LAM_NO_MEMORY);
-    }
+    struct cursor_iter *list[] = {source(entries, 2), source(entries, 1)}, *it;
+    oom_arm_once(1);
+    enum lam_code rc = merge_iter_new(list, 2, &it, &err); /* takes the sources either way */
+    ck_assert(oom_fired());
+    ck_code(rc, LAM_NO_MEMORY);
 }
 END_TEST
 

@@ -202,8 +202,8 @@ static enum lam_code walk_bounded(uint64_t *hash) {
 START_TEST(scans_without_memory_stop_with_an_error) {
     start();
     ck_assert_uint_gt(sweep_reads(walk_forward), 10);
-    ck_assert_uint_gt(sweep_reads(walk_backward), 10);
-    ck_assert_uint_gt(sweep_reads(walk_bounded), 10);
+    ck_assert_uint_gt(sweep_reads(walk_backward), 3);
+    ck_assert_uint_gt(sweep_reads(walk_bounded), 3);
     stop();
 }
 END_TEST
