@@ -363,15 +363,15 @@ bool art_insert(struct art *t, const struct entry *e) {
 /* --- reading -------------------------------------------------------------------------------- */
 
 /* Skipped bytes are not looked at on the way down: the leaf has the whole key. */
-bool art_get(const struct art *t, struct lam_slice key, uint64_t snapshot, struct entry *out) {
-    uintptr_t link = art_load(&t->root);
-    while (link && !art_is_leaf(link)) {
-        const struct art_node *n = art_node_of(link);
-        if (key.size <= n->depth)
-            link = key.size == n->depth ? art_own_leaf(n) : 0;
-        else
-            link = art_child(n, key.data[n->depth]);
-    }
+/* The link below `n` on the way to `key`, or 0. */
+static uintptr_t link_towards(const struct art_node *n, struct lam_slice key) {
+    if (key.size <= n->depth)
+        return key.size == n->depth ? art_own_leaf(n) : 0;
+    return art_child(n, key.data[n->depth]);
+}
+
+/* What the way has led to: whether it is the key, with a version to see. */
+static bool read_leaf(uintptr_t link, struct lam_slice key, uint64_t snapshot, struct entry *out) {
     if (link == 0)
         return false;
     const struct art_leaf *l = art_leaf_of(link);
@@ -381,4 +381,51 @@ bool art_get(const struct art *t, struct lam_slice key, uint64_t snapshot, struc
     if (v)
         art_entry_of(l, v, out);
     return v != NULL;
+}
+
+bool art_get(const struct art *t, struct lam_slice key, uint64_t snapshot, struct entry *out) {
+    uintptr_t link = art_load(&t->root);
+    while (link && !art_is_leaf(link))
+        link = link_towards(art_node_of(link), key);
+    return read_leaf(link, key, snapshot, out);
+}
+
+/* Fetches what link_towards will look at past the node's beginning. */
+static void prefetch_place(const struct art_node *n, struct lam_slice key) {
+    if (n->type <= ART_16 || key.size <= n->depth)
+        return;
+    uint8_t byte = key.data[n->depth];
+    if (n->type == ART_48)
+        __builtin_prefetch((const void *)&((const struct art_48 *)n)->places[byte]);
+    else
+        __builtin_prefetch((const void *)&((const struct art_256 *)n)->links[byte]);
+}
+
+static bool is_inner(const struct art_ask *a) {
+    return a->link && !art_is_leaf(a->link);
+}
+
+/* All keys make a step before any makes the next, so that their cache misses overlap. */
+void art_get_many(const struct art *t, struct art_ask *asks, size_t n, uint64_t snapshot) {
+    uintptr_t root = art_load(&t->root);
+    for (size_t i = 0; i < n; i++)
+        asks[i].link = root;
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < n; i++)
+            if (is_inner(&asks[i]))
+                prefetch_place(art_node_of(asks[i].link), asks[i].key);
+        for (size_t i = 0; i < n; i++) {
+            struct art_ask *a = &asks[i];
+            if (!is_inner(a))
+                continue;
+            a->link = link_towards(art_node_of(a->link), a->key);
+            const char *at = (const char *)(a->link & ~(uintptr_t)1);
+            for (unsigned line = 0; a->link && line < 3; line++)
+                __builtin_prefetch(at + 64 * line);
+            more |= is_inner(a);
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        asks[i].found = read_leaf(asks[i].link, asks[i].key, snapshot, &asks[i].entry);
 }

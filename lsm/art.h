@@ -61,6 +61,14 @@ bool art_insert(struct art *t, const struct entry *e);
 
 /* Newest version of `key` with sequence <= `snapshot`; the slices live as long as the pool. */
 bool art_get(const struct art *t, struct lam_slice key, uint64_t snapshot, struct entry *out);
+/* The same for several keys side by side. */
+struct art_ask {
+    struct lam_slice key;
+    uintptr_t link;     /* how far it has got */
+    bool found;         /* the answer */
+    struct entry entry; /* if found */
+};
+void art_get_many(const struct art *t, struct art_ask *asks, size_t n, uint64_t snapshot);
 
 /* The nodes above where an iterator stands: the lowest ones in a ring. Higher ones are looked up
  * again when they are needed, so trees of any height are walked without allocation. */

@@ -93,6 +93,7 @@ void block_view_prefetch(const struct block_view *v, uint8_t tag) {
     const uint8_t *entry = v->entries + block_view_offset(v, (uint32_t)(at - v->tags));
     __builtin_prefetch(entry);
     __builtin_prefetch(entry + 64);
+    __builtin_prefetch(entry + 128);
 }
 
 bool block_view_find(const struct block_view *v, struct lam_slice key, uint8_t tag,

@@ -8,6 +8,7 @@
  * (D8). If a file or block is missing, it is done again outside, where it can read. */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "lsm/art.h"
 #include "lsm/db_impl.h"
 
 /* Filters whose lines are fetched ahead of their use. */
@@ -162,19 +163,39 @@ static enum lam_code give(const struct lookup *l, struct lam_value *value, struc
     return rc;
 }
 
-/* Counts a lookup once: one that has to be done again is counted then. */
-static void count(const struct lookup *l, struct epoch_reader *r) {
+/* Counts lookups once: those that have to be done again are counted then. */
+struct tally {
+    uint64_t gets;
+    uint64_t filter_checks;
+    uint64_t filter_negatives;
+};
+
+static void tally_add(struct tally *t, const struct lookup *l) {
     if (l->incomplete)
         return;
-    epoch_count(r, EPOCH_GETS, 1);
-    epoch_count(r, EPOCH_FILTER_CHECKS, l->filter_checks);
-    epoch_count(r, EPOCH_FILTER_NEGATIVES, l->filter_negatives);
-    struct read_counters *c = &l->partition->counters.read;
-    atomic_fetch_add_explicit(&c->gets, 1, memory_order_relaxed);
-    if (l->filter_checks == 0)
+    t->gets++;
+    t->filter_checks += l->filter_checks;
+    t->filter_negatives += l->filter_negatives;
+}
+
+static void tally_count(const struct tally *t, lam_partition *p, struct epoch_reader *r) {
+    if (t->gets == 0)
         return;
-    atomic_fetch_add_explicit(&c->filter_checks, l->filter_checks, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->filter_negatives, l->filter_negatives, memory_order_relaxed);
+    epoch_count(r, EPOCH_GETS, t->gets);
+    epoch_count(r, EPOCH_FILTER_CHECKS, t->filter_checks);
+    epoch_count(r, EPOCH_FILTER_NEGATIVES, t->filter_negatives);
+    struct read_counters *c = &p->counters.read;
+    atomic_fetch_add_explicit(&c->gets, t->gets, memory_order_relaxed);
+    if (t->filter_checks == 0)
+        return;
+    atomic_fetch_add_explicit(&c->filter_checks, t->filter_checks, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->filter_negatives, t->filter_negatives, memory_order_relaxed);
+}
+
+static void count(const struct lookup *l, struct epoch_reader *r) {
+    struct tally t = {0};
+    tally_add(&t, l);
+    tally_count(&t, l->partition, r);
 }
 
 /* Again, reading what is not in memory; `s` is held by a reference. */
@@ -349,33 +370,67 @@ static void keep_first(enum lam_code *first, enum lam_code rc, struct lam_error 
         *err = *cause;
 }
 
-/* Up to MULTI_KEYS keys. */
+/* Asks a memtable for all keys that are not found yet. */
+static void look_in_memtable_for(struct multi_get *g, size_t n, const struct memtable *m) {
+    struct art_ask asks[MULTI_KEYS];
+    struct multi *of[MULTI_KEYS];
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (g->items[i].done)
+            continue;
+        of[count] = &g->items[i];
+        asks[count++].key = g->items[i].l.key;
+    }
+    memtable_get_many(m, asks, count, g->sequence);
+    for (size_t i = 0; i < count; i++) {
+        const struct entry *e = &asks[i].entry;
+        of[i]->done = asks[i].found;
+        if (asks[i].found)
+            of[i]->l.found = (struct sst_found){true, e->kind, e->sequence, e->value};
+    }
+}
+
+/* Up to MULTI_KEYS keys, inside an epoch. */
+static void look_up_group(struct multi_get *g, const struct lam_slice *keys, size_t n,
+                          struct epoch_reader *r) {
+    const struct read_state *s = g->state;
+    for (size_t i = 0; i < n; i++) {
+        struct multi *m = &g->items[i];
+        *m = (struct multi){.l = {.db = g->db,
+                                  .reader = r,
+                                  .partition = g->partition,
+                                  .key = keys[i],
+                                  .sequence = g->sequence},
+                            .candidates = {.version = s->version}};
+        m->l.hidden = highest_hidden(s, keys[i], g->sequence);
+    }
+    if (s->active)
+        look_in_memtable_for(g, n, s->active);
+    for (uint32_t i = 0; i < s->sealed_count; i++)
+        look_in_memtable_for(g, n, s->sealed[i]);
+    for (size_t i = 0; i < n; i++)
+        if (!g->items[i].done)
+            g->items[i].l.hash = sst_key_hash(g->db->key_seed, keys[i]);
+    while (look_in_next_files(g->items, n))
+        continue;
+}
+
 static enum lam_code get_group(struct multi_get *g, const struct lam_slice *keys, size_t n,
                                struct lam_value *values, enum lam_code *codes,
                                struct lam_error *err) {
     enum lam_code first = LAM_OK;
     struct lam_error cause;
+    struct tally tally = {0};
     struct epoch_reader *r = epoch_enter(&g->db->epochs);
-    memset(g->items, 0, n * sizeof *g->items);
+    look_up_group(g, keys, n, r);
     for (size_t i = 0; i < n; i++) {
-        g->items[i].l = (struct lookup){.db = g->db,
-                                        .reader = r,
-                                        .partition = g->partition,
-                                        .key = keys[i],
-                                        .sequence = g->sequence};
-        look_in_memory(&g->items[i].l, g->state);
-        g->items[i].done = g->items[i].l.found.some;
-        g->items[i].candidates.version = g->state->version;
-    }
-    while (look_in_next_files(g->items, n))
-        continue;
-    for (size_t i = 0; i < n; i++) {
-        count(&g->items[i].l, r);
+        tally_add(&tally, &g->items[i].l);
         if (g->items[i].l.incomplete)
             continue;
         codes[i] = give(&g->items[i].l, &values[i], &cause);
         keep_first(&first, codes[i], err, &cause);
     }
+    tally_count(&tally, g->partition, r);
     epoch_leave(&g->db->epochs, r);
     for (size_t i = 0; i < n; i++) {
         if (!g->items[i].l.incomplete)

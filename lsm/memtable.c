@@ -209,6 +209,11 @@ bool memtable_get(const struct memtable *m, struct lam_slice key, uint64_t snaps
     return art_get(&m->entries, key, snapshot, out);
 }
 
+void memtable_get_many(const struct memtable *m, struct art_ask *asks, size_t n,
+                       uint64_t snapshot) {
+    art_get_many(&m->entries, asks, n, snapshot);
+}
+
 uint32_t memtable_range_count(const struct memtable *m) {
     return atomic_load_explicit(&m->range_count, memory_order_acquire);
 }

@@ -34,6 +34,9 @@ uint64_t memtable_passed(const struct memtable *m);
 /* Newest version of `key` with sequence <= `snapshot`; the slices live as long as the memtable. */
 bool memtable_get(const struct memtable *m, struct lam_slice key, uint64_t snapshot,
                   struct entry *out);
+/* The same for several keys: see art_get_many. */
+struct art_ask;
+void memtable_get_many(const struct memtable *m, struct art_ask *asks, size_t n, uint64_t snapshot);
 /* As range_set_cover, over the range tombstones so far. */
 uint64_t memtable_cover(const struct memtable *m, struct lam_slice key, uint64_t snapshot,
                         struct range_cover *out);

@@ -157,6 +157,20 @@ static void check_place(const struct twins *t, struct rng *rng, struct lam_slice
     ck_assert_int_eq(found, n && slice_eq(n->entry.key, key));
     if (found)
         check_entry(&e, &n->entry);
+    /* Beside a shorter key and a longer one, which are mostly not there. */
+    uint8_t longer[80] = {0};
+    size_t size = key.size < sizeof longer - 1 ? key.size : sizeof longer - 1;
+    if (size)
+        memcpy(longer, key.data, size);
+    struct art_ask asks[] = {{.key = lam_slice_of(longer, size + 1)},
+                             {.key = key},
+                             {.key = lam_slice_of(longer, size ? size - 1 : 0)}};
+    art_get_many(&t->art, asks, 3, sequence);
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(asks[i].found, art_get(&t->art, asks[i].key, sequence, &e));
+        if (asks[i].found)
+            check_entry(&asks[i].entry, &e);
+    }
     bool stands;
     if (rng_below(rng, 2)) {
         check_at(&it, stands = art_iter_seek(&it, key, sequence), n);
