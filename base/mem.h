@@ -11,6 +11,10 @@
 void *mem_alloc(size_t size) __attribute__((malloc));
 /* `count * size` zero bytes, overflow-checked; NULL if there are none. Returns owned. */
 void *mem_calloc(size_t count, size_t size) __attribute__((malloc));
+/* What is read at random all over goes into huge pages, where the system has them and the heap is
+ * the C library's: `size` bytes as of mem_alloc, aligned to MEM_HUGE_BYTES then. Returns owned. */
+#define MEM_HUGE_BYTES ((size_t)2 << 20)
+void *mem_alloc_huge(size_t size) __attribute__((malloc));
 /* Like realloc for a non-zero size: NULL leaves `ptr` as it was. */
 void *mem_realloc(void *ptr, size_t size);
 /* NULL is allowed. */

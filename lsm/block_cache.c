@@ -9,11 +9,13 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "lsm/slab.h"
 
-#define SHARDS_MAX      16u
-#define SHARD_BYTES_MIN (512u << 10) /* fewer shards rather than smaller ones */
-#define EVICT_BATCH     16u          /* blocks: one wait for readers serves so many */
-#define PASSED_MAX      64u          /* marked blocks passed over in one go */
+#define SHARDS_MAX       16u
+#define SHARD_BYTES_MIN  (512u << 10) /* fewer shards rather than smaller ones */
+#define EVICT_BATCH      16u          /* blocks: one wait for readers serves so many */
+#define SLABS_FROM_BYTES (32u << 20)
+#define PASSED_MAX       64u /* marked blocks passed over in one go */
 
 struct shard {
     struct mutex mu;
@@ -23,9 +25,11 @@ struct shard {
     } guarded_;
 };
 struct block_cache {
-    size_t shard_capacity;  /* bytes */
-    uint32_t shard_count;   /* power of two */
-    struct epochs *epochs;  /* borrowed */
+    size_t shard_capacity; /* bytes */
+    uint32_t shard_count;  /* power of two */
+    struct epochs *epochs; /* borrowed */
+    bool has_slabs;        /* it is so large that slabs which are not full do not matter */
+    struct slabs slabs;
     _Atomic size_t waiting; /* bytes taken out that wait for readers */
     struct shard shards[SHARDS_MAX];
 };
@@ -36,16 +40,20 @@ static inline shard_state *state(struct shard *s) {
     return &s->guarded_;
 }
 
-struct cached_block *cached_block_new(size_t size) {
+struct cached_block *cached_block_new(struct block_cache *c, size_t size) {
     size_t total;
+    struct slab *slab = NULL;
     if (!size_add(sizeof(struct cached_block), size, &total))
         return NULL;
-    struct cached_block *b = mem_alloc(total);
+    struct cached_block *b = c && c->has_slabs ? slabs_take(&c->slabs, &total, &slab) : NULL;
+    if (!b)
+        b = mem_alloc(total);
     if (!b)
         return NULL;
     memset(b, 0, sizeof *b);
     atomic_init(&b->references, 1);
     b->charge = total;
+    b->slab = slab;
     return b;
 }
 
@@ -55,7 +63,11 @@ void cached_block_unref(struct cached_block *b) {
     /* The last holder must see all that others did with the block before it frees it. */
     uint32_t before = atomic_fetch_sub_explicit(&b->references, 1, memory_order_acq_rel);
     LAM_ASSERT(before > 0);
-    if (before == 1)
+    if (before > 1)
+        return;
+    if (b->slab)
+        slab_give_back(b->slab, b);
+    else
         mem_free(b);
 }
 
@@ -69,6 +81,8 @@ enum lam_code block_cache_new(size_t capacity_bytes, struct epochs *epochs,
     while (c->shard_count > 1 && capacity_bytes / c->shard_count < SHARD_BYTES_MIN)
         c->shard_count /= 2;
     c->shard_capacity = capacity_bytes / c->shard_count;
+    c->has_slabs = capacity_bytes >= SLABS_FROM_BYTES;
+    slabs_init(&c->slabs);
     for (uint32_t i = 0; i < SHARDS_MAX; i++)
         mutex_init(&c->shards[i].mu, RANK_CACHE);
     *cache_out = c;
@@ -223,5 +237,6 @@ void block_cache_free(struct block_cache *c) {
         mutex_unlock(&s->mu);
         mutex_fini(&s->mu);
     }
+    slabs_fini(&c->slabs);
     mem_free(c);
 }

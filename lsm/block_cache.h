@@ -23,6 +23,7 @@ struct cached_block {
     _Atomic uint32_t references;
     _Atomic bool used;         /* hit since its last turn to go */
     size_t charge;             /* bytes of the allocation */
+    struct slab *slab;         /* what it is a piece of; NULL: of the heap */
     block_slot *slot;          /* where it hangs; with the links guarded by the shard's mutex */
     struct cached_block *next; /* in the shard's ring, in order of arrival */
     struct cached_block *prev;
@@ -31,8 +32,9 @@ struct cached_block {
     uint8_t data[];
 };
 
-/* A block with room for `size` bytes and one reference; NULL if there is no memory. */
-struct cached_block *cached_block_new(size_t size);
+/* A block with room for `size` bytes and one reference; NULL if there is no memory. The cache, if
+ * there is one, must outlive it. */
+struct cached_block *cached_block_new(struct block_cache *c, size_t size);
 void cached_block_unref(struct cached_block *b); /* NULL is allowed */
 
 /* The block in the slot, to be used inside the epoch only; NULL if none is there. What a search in

@@ -6,7 +6,8 @@
 #include "base/assert.h"
 
 #define POOL_FIRST_BYTES (1u << 10)
-#define POOL_LARGE_BYTES (1u << 20)
+/* With what a chunk has besides, a huge page. */
+#define POOL_LARGE_BYTES (MEM_HUGE_BYTES - 256)
 
 struct pool_chunk {
     struct pool_chunk *next;
@@ -38,7 +39,7 @@ enum lam_code pool_reserve(struct pool *p, size_t bytes, struct lam_error *err) 
     if (!size_add(size, sizeof(struct pool_chunk) + POOL_LINE + 7, &total))
         return mem_fail(err, size);
     size = (size + 7) & ~(size_t)7;
-    struct pool_chunk *c = mem_alloc(total);
+    struct pool_chunk *c = size < POOL_LARGE_BYTES ? mem_alloc(total) : mem_alloc_huge(total);
     if (!c)
         return mem_fail(err, total);
     c->next = p->chunks;
@@ -51,7 +52,7 @@ enum lam_code pool_reserve(struct pool *p, size_t bytes, struct lam_error *err) 
     end -= (uintptr_t)end % POOL_LINE;
     p->rooms[1] = (struct pool_room){end - size, end};
     p->bytes += total;
-    p->next_bytes = want < POOL_LARGE_BYTES ? want * 2 : POOL_LARGE_BYTES;
+    p->next_bytes = want < POOL_LARGE_BYTES / 2 ? want * 2 : POOL_LARGE_BYTES;
     return LAM_OK;
 }
 

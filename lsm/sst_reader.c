@@ -257,7 +257,7 @@ static enum lam_code read_block(const struct sst *s, uint32_t i, struct cached_b
                                 struct lam_error *err) {
     uint64_t offset = s->index.offsets[i];
     size_t size = (size_t)(s->index.offsets[i + 1] - offset);
-    struct cached_block *block = cached_block_new(size);
+    struct cached_block *block = cached_block_new(s->cache, size);
     struct cached_block *plain = NULL;
     if (!block)
         return mem_fail(err, size);
@@ -266,7 +266,7 @@ static enum lam_code read_block(const struct sst *s, uint32_t i, struct cached_b
     TRY_GOTO(env_file_read_exact(s->file, s->path, offset, block->data, size, err));
     TRY_GOTO(check_data(s, i, lam_slice_of(block->data, size), &stored, err));
     if (stored.compression != SST_PLAIN) {
-        plain = cached_block_new(stored.raw_bytes);
+        plain = cached_block_new(s->cache, stored.raw_bytes);
         if (!plain)
             TRY_GOTO(mem_fail(err, stored.raw_bytes));
     }

@@ -27,7 +27,7 @@ static void end(void) {
 
 /* A block of `size` bytes that says where it belongs. */
 static struct cached_block *block_of(size_t file, size_t i, size_t size) {
-    struct cached_block *b = cached_block_new(size);
+    struct cached_block *b = cached_block_new(cache, size);
     ck_assert_ptr_nonnull(b);
     memset(b->data, (int)(file + i), size);
     return b;

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Cutting slabs into pieces. */
+#include "lsm/slab.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#define HEADER_BYTES 64u
+
+struct free_piece {
+    struct free_piece *next;
+};
+struct slab {
+    struct slabs *owner;
+    struct slab *next; /* in the owner's list, while it has free pieces */
+    struct slab *prev;
+    struct free_piece *free; /* given back */
+    uint32_t piece;          /* bytes of each */
+    uint32_t cut;            /* pieces cut so far; what lies behind was never used */
+    uint32_t used;           /* pieces in use */
+};
+_Static_assert(sizeof(struct slab) <= HEADER_BYTES, "pieces stand on cache lines");
+
+static inline struct slabs_lists *lists(struct slabs *s) REQUIRES(&s->mu) {
+    return &s->guarded_;
+}
+
+void slabs_init(struct slabs *s) {
+    memset(s, 0, sizeof *s);
+    mutex_init(&s->mu, RANK_LEAF);
+}
+
+void slabs_fini(struct slabs *s) {
+    LAM_ASSERT(slabs_count(s) == 0);
+    mutex_fini(&s->mu);
+}
+
+size_t slabs_count(struct slabs *s) {
+    mutex_lock(&s->mu);
+    size_t count = lists(s)->count;
+    mutex_unlock(&s->mu);
+    return count;
+}
+
+static struct slab **list_of(struct slabs_lists *l, uint32_t piece) {
+    return &l->open[(piece - SLAB_LEAST) / SLAB_STEP];
+}
+
+static uint32_t pieces_of(const struct slab *slab) {
+    return (uint32_t)((MEM_HUGE_BYTES - HEADER_BYTES) / slab->piece);
+}
+
+static void link_slab(struct slabs_lists *l, struct slab *slab) {
+    struct slab **first = list_of(l, slab->piece);
+    slab->prev = NULL;
+    slab->next = *first;
+    if (*first)
+        (*first)->prev = slab;
+    *first = slab;
+}
+
+static void unlink_slab(struct slabs_lists *l, struct slab *slab) {
+    if (slab->prev)
+        slab->prev->next = slab->next;
+    else
+        *list_of(l, slab->piece) = slab->next;
+    if (slab->next)
+        slab->next->prev = slab->prev;
+}
+
+static struct slab *open_slab(struct slabs *s, uint32_t piece) {
+    struct slab *slab = mem_alloc_huge(MEM_HUGE_BYTES);
+    if (slab)
+        *slab = (struct slab){.owner = s, .piece = piece};
+    return slab;
+}
+
+static void *take_piece(struct slabs_lists *l, struct slab *slab) {
+    struct free_piece *p = slab->free;
+    if (p)
+        slab->free = p->next;
+    else
+        p = (struct free_piece *)((uint8_t *)slab + HEADER_BYTES +
+                                  (size_t)slab->piece * slab->cut++);
+    if (++slab->used == pieces_of(slab))
+        unlink_slab(l, slab);
+    return p;
+}
+
+void *slabs_take(struct slabs *s, size_t *size, struct slab **slab_out) {
+    if (*size <= SLAB_LEAST - SLAB_STEP || *size > SLAB_MOST)
+        return NULL;
+    uint32_t piece = (uint32_t)((*size + SLAB_STEP - 1) / SLAB_STEP * SLAB_STEP);
+    void *out = NULL;
+    mutex_lock(&s->mu);
+    struct slabs_lists *l = lists(s);
+    struct slab *slab = *list_of(l, piece);
+    if (!slab && (slab = open_slab(s, piece))) {
+        link_slab(l, slab);
+        l->count++;
+    }
+    if (slab) {
+        out = take_piece(l, slab);
+        *size = piece;
+        *slab_out = slab;
+    }
+    mutex_unlock(&s->mu);
+    return out;
+}
+
+void slab_give_back(struct slab *slab, void *piece) {
+    struct slabs *s = slab->owner;
+    mutex_lock(&s->mu);
+    struct slabs_lists *l = lists(s);
+    LAM_ASSERT(slab->used > 0);
+    if (slab->used == pieces_of(slab))
+        link_slab(l, slab);
+    struct free_piece *p = piece;
+    p->next = slab->free;
+    slab->free = p;
+    bool empty = --slab->used == 0;
+    if (empty) {
+        unlink_slab(l, slab);
+        l->count--;
+    }
+    mutex_unlock(&s->mu);
+    if (empty)
+        mem_free(slab);
+}
