@@ -19,18 +19,20 @@
 typedef _Atomic(struct cached_block *) block_slot;
 struct cached_block {
     struct block_heads heads;
-    struct block_view view; /* of `data`; set with `heads` before the block is shared */
-    _Atomic uint32_t references;
-    _Atomic bool used;         /* hit since its last turn to go */
-    size_t charge;             /* bytes of the allocation */
     struct slab *slab;         /* what it is a piece of; NULL: of the heap */
     block_slot *slot;          /* where it hangs; with the links guarded by the shard's mutex */
     struct cached_block *next; /* in the shard's ring, in order of arrival */
     struct cached_block *prev;
     struct epoch_node waiting; /* for readers, after it was taken out */
     struct block_cache *cache; /* meanwhile: who counts its bytes */
+    /* From here to the offsets in the data is what a lookup reads: as few cache lines as may be. */
+    struct block_view view; /* of `data`; set with `heads` before the block is shared */
+    _Atomic uint32_t references;
+    _Atomic bool used; /* hit since its last turn to go */
+    size_t charge;     /* bytes of the allocation */
     uint8_t data[];
 };
+_Static_assert(offsetof(struct cached_block, view) % 64 == 0, "lines of a lookup");
 
 /* A block with room for `size` bytes and one reference; NULL if there is no memory. The cache, if
  * there is one, must outlive it. */

@@ -9,7 +9,7 @@
 
 #include "base/bytes.h"
 
-#define BLOCK_HEADS 64u
+#define BLOCK_HEADS 62u /* with what stands beside them, whole cache lines */
 struct block_view;
 struct block_heads {
     /* Four bytes after the common prefix, big-endian, zero-filled, less 2^31 so that their order is

@@ -107,7 +107,7 @@ bool block_view_find(const struct block_view *v, struct lam_slice key, uint8_t t
         if (!at)
             return false;
         block_view_entry(v, (uint32_t)(at - v->tags), out);
-        if (out->sequence <= sequence && slice_eq(out->suffix, suffix))
+        if (out->sequence <= sequence && key_eq(out->suffix, suffix))
             return true;
     }
     return false;

@@ -396,13 +396,19 @@ static void look_up_group(struct multi_get *g, const struct lam_slice *keys, siz
     const struct read_state *s = g->state;
     for (size_t i = 0; i < n; i++) {
         struct multi *m = &g->items[i];
-        *m = (struct multi){.l = {.db = g->db,
-                                  .reader = r,
-                                  .partition = g->partition,
-                                  .key = keys[i],
-                                  .sequence = g->sequence},
-                            .candidates = {.version = s->version}};
-        m->l.hidden = highest_hidden(s, keys[i], g->sequence);
+        struct lookup *l = &m->l;
+        l->db = g->db;
+        l->reader = r;
+        l->partition = g->partition;
+        l->key = keys[i];
+        l->sequence = g->sequence;
+        l->hidden = highest_hidden(s, keys[i], g->sequence);
+        l->found.some = false;
+        l->incomplete = false;
+        l->filter_checks = l->filter_negatives = 0;
+        m->candidates = (struct candidates){s->version, 0, 0};
+        m->sst = NULL;
+        m->done = false;
     }
     if (s->active)
         look_in_memtable_for(g, n, s->active);
