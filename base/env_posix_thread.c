@@ -4,10 +4,14 @@
  * stack of the mutexes it holds: rising rank is asserted at every lock, so an order that could
  * deadlock aborts on the first run that takes it, not on the first unlucky one. */
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -151,6 +155,23 @@ void cond_signal(struct cond *c) {
 
 void cond_broadcast(struct cond *c) {
     MUST(pthread_cond_broadcast(os_cond(c)));
+}
+
+static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
+                  const struct timespec *timeout) {
+    return syscall(SYS_futex, (void *)word, operation | FUTEX_PRIVATE_FLAG, value, timeout, NULL,
+                   0);
+}
+
+/* A refused wait (the value has changed, a signal came, the time is over) is one without reason. */
+void word_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_us) {
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_us / 1000000),
+                               .tv_nsec = (long)(timeout_us % 1000000) * 1000};
+    (void)futex(word, FUTEX_WAIT, seen, timeout_us == UINT64_MAX ? NULL : &timeout);
+}
+
+void word_wake_all(_Atomic uint32_t *word) {
+    (void)futex(word, FUTEX_WAKE, INT_MAX, NULL);
 }
 
 struct start {

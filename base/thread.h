@@ -79,6 +79,12 @@ bool cond_wait_for(struct cond *c, struct mutex *m, uint64_t timeout_us) REQUIRE
 void cond_signal(struct cond *c);
 void cond_broadcast(struct cond *c);
 
+/* Sleeping on a word, for waiters who can tell by it without a mutex. Returns when `*word` is not
+ * `seen`, at a wake, after the timeout (UINT64_MAX: never), or without reason. Who changes the word
+ * wakes after it. */
+void word_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_us);
+void word_wake_all(_Atomic uint32_t *word);
+
 /* Starts a joinable thread with all signals blocked. For executors and tests; the layers above use
  * lam_env's submit. */
 struct thread {

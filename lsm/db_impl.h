@@ -213,10 +213,12 @@ struct db_sync {
                                      references */
     size_t count;
     size_t capacity;
-    bool running;             /* a leader is syncing, or waits for others to join */
-    uint32_t joined;          /* callers who came since the last sync began */
-    uint32_t group;           /* callers whom that sync was for */
-    uint64_t round_ns;        /* time it took */
+    bool running;      /* a leader is syncing */
+    uint64_t target;   /* sequence up to which that makes durable */
+    uint32_t joined;   /* callers whom the next round is for */
+    uint32_t group;    /* callers whom the round is for that runs; then, how many are about */
+    uint64_t round_ns; /* time the last round took */
+    uint64_t gather_until_ns; /* the next round begins by then; 0: nobody waits for it alone */
     uint64_t recyclable[2];   /* numbers of segment files to write over; 0: none */
     struct lam_error failure; /* sticky; code LAM_OK: none */
     uint64_t wal_syncs;
@@ -307,8 +309,7 @@ struct lam_db {
     struct cond idle; /* with `state`: a dump or compaction ended */
     struct db_state state_guarded_;
     struct mutex sync;
-    struct cond synced;   /* with `sync`: a leader is done */
-    struct cond gathered; /* with `sync`: as many joined as before */
+    _Atomic uint32_t rounds; /* of syncs that ended; raised under `sync`, slept on without it */
     struct db_sync sync_guarded_;
     struct mutex idle_files;
     struct db_idle_files idle_files_guarded_;

@@ -158,8 +158,6 @@ static void init_locks(lam_db *db) {
     cond_init(&db->opened);
     cond_init(&db->room);
     cond_init(&db->idle);
-    cond_init(&db->synced);
-    cond_init(&db->gathered);
     epochs_init(&db->epochs);
 }
 
@@ -175,8 +173,6 @@ static void fini_locks(lam_db *db) {
     cond_fini(&db->opened);
     cond_fini(&db->room);
     cond_fini(&db->idle);
-    cond_fini(&db->synced);
-    cond_fini(&db->gathered);
     epochs_fini(&db->epochs);
 }
 

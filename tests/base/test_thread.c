@@ -81,6 +81,27 @@ START_TEST(cond_wait_for_tells_a_timeout) {
 }
 END_TEST
 
+static _Atomic uint32_t word;
+
+static void raise_word(void *arg) {
+    (void)arg;
+    atomic_store(&word, 1);
+    word_wake_all(&word);
+}
+
+START_TEST(word_wakes_all_who_sleep_on_its_value) {
+    atomic_store(&word, 0);
+    struct thread t;
+    ck_ok(thread_start(&t, raise_word, NULL, &err), &err);
+    while (atomic_load(&word) == 0)
+        word_wait(&word, 0, UINT64_MAX);
+    thread_join(&t);
+    word_wait(&word, 0, UINT64_MAX); /* another value: no sleep */
+    word_wait(&word, 1, 1000);       /* ends by the timeout */
+    ck_assert_uint_eq(atomic_load(&word), 1);
+}
+END_TEST
+
 static void note_self_and_mask(void *arg) {
     uint64_t *out = arg;
     sigset_t mask;
@@ -145,5 +166,6 @@ START_TEST(debug_builds_abort_on_a_rank_that_does_not_rise) {
 END_TEST
 
 TEST_MAIN("base/thread", mutex_serialises_threads, cond_wakes_its_waiter,
-          cond_wait_for_tells_a_timeout, threads_block_signals_and_have_their_own_number,
+          cond_wait_for_tells_a_timeout, word_wakes_all_who_sleep_on_its_value,
+          threads_block_signals_and_have_their_own_number,
           debug_builds_abort_on_a_rank_that_does_not_rise)

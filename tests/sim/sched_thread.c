@@ -5,13 +5,17 @@
  * condition has no state in a run, since threads know what they wait for. Ranks are asserted in
  * every build. */
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "tests/sim/sched_impl.h"
@@ -171,6 +175,39 @@ void cond_broadcast(struct cond *c) {
         sim_signal(c, true);
     else
         MUST(pthread_cond_broadcast(os_cond(c)));
+}
+
+/* --- words ---------------------------------------------------------------------------------- */
+
+static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
+                  const struct timespec *timeout) {
+    return syscall(SYS_futex, (void *)word, operation | FUTEX_PRIVATE_FLAG, value, timeout, NULL,
+                   0);
+}
+
+/* In a run the word's address stands for a condition: nothing can happen between the look at it and
+ * the sleep. */
+void word_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_us) {
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_us / 1000000),
+                               .tv_nsec = (long)(timeout_us % 1000000) * 1000};
+    bool for_ever = timeout_us == UINT64_MAX;
+    if (!sim_self()) {
+        (void)futex(word, FUTEX_WAIT, seen, for_ever ? NULL : &timeout);
+        return;
+    }
+    struct mutex own = {.rank = RANK_LEAF};
+    sim_lock(&own);
+    if (atomic_load(word) == seen)
+        sim_wait((struct cond *)(void *)word, &own,
+                 for_ever ? SIM_NEVER : sched_now_ns() + timeout_us * 1000);
+    sim_unlock(&own);
+}
+
+void word_wake_all(_Atomic uint32_t *word) {
+    if (sim_self())
+        sim_signal((struct cond *)(void *)word, true);
+    else
+        (void)futex(word, FUTEX_WAKE, INT_MAX, NULL);
 }
 
 /* --- threads -------------------------------------------------------------------------------- */
