@@ -2,6 +2,7 @@
  *
  * Manifests as lines of text. */
 #include <inttypes.h>
+#include <stdarg.h>
 
 #include "base/arena.h"
 #include "lamina/inspect.h"
@@ -16,125 +17,126 @@ struct telling {
     struct buf line;
     uint64_t edit;
     bool ended;
+    enum lam_code code; /* of the first word that had no room; ends the telling */
+    struct lam_error *err;
 };
 
 /* --- words ---------------------------------------------------------------------------------- */
 
-static enum lam_code put_bytes(struct buf *out, struct lam_slice bytes, struct lam_error *err) {
-    for (size_t i = 0; i < bytes.size; i++) {
-        uint8_t b = bytes.data[i];
-        if (b > 0x20 && b < 0x7f && b != '\\')
-            TRY(buf_append_u8(out, b, err));
-        else
-            TRY(buf_append_format(out, err, "\\x%02x", b));
-    }
-    return LAM_OK;
+static void __attribute__((format(printf, 2, 3))) add(struct telling *t, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    if (t->code == LAM_OK)
+        t->code = buf_append_vformat(&t->line, t->err, format, args);
+    va_end(args);
 }
 
-static enum lam_code begin(struct telling *t, const char *what, struct lam_error *err) {
+static void begin(struct telling *t, const char *what) {
     buf_reset(&t->line);
-    return buf_append_format(&t->line, err, "edit %" PRIu64 " %s", t->edit, what);
+    add(t, "edit %" PRIu64 " %s", t->edit, what);
 }
 
-static enum lam_code number(struct telling *t, const char *name, uint64_t value,
-                            struct lam_error *err) {
-    return buf_append_format(&t->line, err, " %s=%" PRIu64, name, value);
+static void number(struct telling *t, const char *name, uint64_t value) {
+    add(t, " %s=%" PRIu64, name, value);
 }
 
-static enum lam_code bytes(struct telling *t, const char *name, struct lam_slice value,
-                           struct lam_error *err) {
-    TRY(buf_append_format(&t->line, err, " %s=", name));
-    return put_bytes(&t->line, value, err);
+static void bytes(struct telling *t, const char *name, struct lam_slice value) {
+    add(t, " %s=", name);
+    for (size_t i = 0; i < value.size; i++) {
+        uint8_t b = value.data[i];
+        add(t, b > 0x20 && b < 0x7f && b != '\\' ? "%c" : "\\x%02x", b);
+    }
 }
 
-static enum lam_code end(struct telling *t, struct lam_error *err) {
+static void end(struct telling *t) {
     const char *text;
-    TRY(buf_cstr(&t->line, &text, err));
+    if (t->code == LAM_OK)
+        t->code = buf_cstr(&t->line, &text, t->err);
+    if (t->code != LAM_OK)
+        return;
     t->ended = !t->fn(t->arg, text);
     /* What stops the reading is an error; inspect_log takes it back. */
-    return t->ended ? ERR(NULL, LAM_BUSY, "ended") : LAM_OK;
+    if (t->ended)
+        t->code = ERR(NULL, LAM_BUSY, "ended");
 }
 
-static enum lam_code tell_number(struct telling *t, const char *what, uint64_t value,
-                                 struct lam_error *err) {
-    TRY(begin(t, what, err));
-    TRY(buf_append_format(&t->line, err, "=%" PRIu64, value));
-    return end(t, err);
+static void tell_number(struct telling *t, const char *what, uint64_t value) {
+    begin(t, what);
+    add(t, "=%" PRIu64, value);
+    end(t);
 }
 
 /* --- parts of an edit ----------------------------------------------------------------------- */
 
-static enum lam_code tell_created(struct telling *t, const struct manifest_partition *p,
-                                  struct lam_error *err) {
-    TRY(begin(t, "create", err));
-    TRY(number(t, "partition", p->number, err));
-    TRY(bytes(t, "name", p->name, err));
-    TRY(number(t, "compression", (uint64_t)p->options.compression, err));
-    TRY(number(t, "ttl_seconds", p->options.ttl_seconds, err));
-    return end(t, err);
+static void tell_created(struct telling *t, const struct manifest_partition *p) {
+    begin(t, "create");
+    number(t, "partition", p->number);
+    bytes(t, "name", p->name);
+    number(t, "compression", (uint64_t)p->options.compression);
+    number(t, "ttl_seconds", p->options.ttl_seconds);
+    end(t);
 }
 
-static enum lam_code tell_added(struct telling *t, const struct manifest_file *f,
-                                struct lam_error *err) {
-    TRY(begin(t, "add", err));
-    TRY(number(t, "partition", f->partition, err));
-    TRY(number(t, "level", f->level, err));
-    TRY(number(t, "file", f->number, err));
-    TRY(number(t, "bytes", f->size_bytes, err));
-    TRY(bytes(t, "smallest", f->smallest, err));
-    TRY(bytes(t, "largest", f->largest, err));
-    TRY(number(t, "open", f->largest_open, err));
-    TRY(number(t, "entries", f->properties.entries, err));
-    TRY(number(t, "deletes", f->properties.deletes, err));
-    TRY(number(t, "range_deletes", f->properties.range_tombstones, err));
-    TRY(number(t, "sequence_min", f->properties.sequence_min, err));
-    TRY(number(t, "sequence_max", f->properties.sequence_max, err));
-    return end(t, err);
+static void tell_added(struct telling *t, const struct manifest_file *f) {
+    begin(t, "add");
+    number(t, "partition", f->partition);
+    number(t, "level", f->level);
+    number(t, "file", f->number);
+    number(t, "bytes", f->size_bytes);
+    bytes(t, "smallest", f->smallest);
+    bytes(t, "largest", f->largest);
+    number(t, "open", f->largest_open);
+    number(t, "entries", f->properties.entries);
+    number(t, "deletes", f->properties.deletes);
+    number(t, "range_deletes", f->properties.range_tombstones);
+    number(t, "sequence_min", f->properties.sequence_min);
+    number(t, "sequence_max", f->properties.sequence_max);
+    end(t);
 }
 
-static enum lam_code tell_removed(struct telling *t, const struct manifest_removed *f,
-                                  struct lam_error *err) {
-    TRY(begin(t, "remove", err));
-    TRY(number(t, "partition", f->partition, err));
-    TRY(number(t, "level", f->level, err));
-    TRY(number(t, "file", f->number, err));
-    return end(t, err);
+static void tell_removed(struct telling *t, const struct manifest_removed *f) {
+    begin(t, "remove");
+    number(t, "partition", f->partition);
+    number(t, "level", f->level);
+    number(t, "file", f->number);
+    end(t);
 }
 
-static enum lam_code tell_wal(struct telling *t, const struct manifest_wal *w,
-                              struct lam_error *err) {
-    TRY(begin(t, w->end ? "seal" : "log", err));
-    TRY(number(t, "segment", w->number, err));
+static void tell_dropped(struct telling *t, uint64_t partition) {
+    begin(t, "drop");
+    number(t, "partition", partition);
+    end(t);
+}
+
+static void tell_wal(struct telling *t, const struct manifest_wal *w) {
+    begin(t, w->end ? "seal" : "log");
+    number(t, "segment", w->number);
     if (w->end)
-        TRY(number(t, "end", w->end, err));
-    return end(t, err);
+        number(t, "end", w->end);
+    end(t);
 }
 
-static enum lam_code tell_edit(struct telling *t, const struct manifest_edit *e,
-                               struct lam_error *err) {
+static void tell_edit(struct telling *t, const struct manifest_edit *e) {
     if (e->has_next_number)
-        TRY(tell_number(t, "next_number", e->next_number, err));
+        tell_number(t, "next_number", e->next_number);
     if (e->has_last_sequence)
-        TRY(tell_number(t, "last_sequence", e->last_sequence, err));
+        tell_number(t, "last_sequence", e->last_sequence);
     if (e->has_wal_floor)
-        TRY(tell_number(t, "wal_floor", e->wal_floor, err));
+        tell_number(t, "wal_floor", e->wal_floor);
     for (size_t i = 0; i < e->created_count; i++)
-        TRY(tell_created(t, &e->created[i], err));
-    for (size_t i = 0; i < e->dropped_count; i++) {
-        TRY(begin(t, "drop", err));
-        TRY(number(t, "partition", e->dropped[i], err));
-        TRY(end(t, err));
-    }
+        tell_created(t, &e->created[i]);
+    for (size_t i = 0; i < e->dropped_count; i++)
+        tell_dropped(t, e->dropped[i]);
     for (size_t i = 0; i < e->added_count; i++)
-        TRY(tell_added(t, &e->added[i], err));
+        tell_added(t, &e->added[i]);
     for (size_t i = 0; i < e->removed_count; i++)
-        TRY(tell_removed(t, &e->removed[i], err));
+        tell_removed(t, &e->removed[i]);
     for (size_t i = 0; i < e->wals_count; i++)
-        TRY(tell_wal(t, &e->wals[i], err));
-    if (!e->clean_close)
-        return LAM_OK;
-    TRY(begin(t, "close", err));
-    return end(t, err);
+        tell_wal(t, &e->wals[i]);
+    if (e->clean_close) {
+        begin(t, "close");
+        end(t);
+    }
 }
 
 static enum lam_code tell_record(void *arg, const struct log_record *record,
@@ -142,11 +144,13 @@ static enum lam_code tell_record(void *arg, const struct log_record *record,
     struct telling *t = arg;
     struct manifest_edit edit;
     t->edit = record->sequence;
+    t->err = err;
     arena_reset(&t->arena);
     enum lam_code rc = manifest_edit_decode(payload, &t->arena, &edit, err);
     if (rc != LAM_OK)
         return error_context(err, rc, "%s: offset %" PRIu64, t->path, record->offset);
-    return tell_edit(t, &edit, err);
+    tell_edit(t, &edit);
+    return t->code;
 }
 
 enum lam_code lam_inspect_manifest(const char *path, lam_env *env, lam_line_fn fn, void *arg,

@@ -46,7 +46,7 @@ void db_set_idle_files(lam_db *db, void (*fn)(void *arg), void *arg);
 
 /* A file that a layer above keeps below the database directory, and never changes. */
 struct db_outer_file {
-    const char *name;     /* path below the database directory */
+    const char *name;     /* path below the database directory, in a folder there */
     uint64_t size;        /* in bytes; 0: not known */
     uint64_t fingerprint; /* differs between files that had this name; 0: not known */
     bool optional;        /* needed by older states only, and may be gone */

@@ -8,9 +8,9 @@
 
 #include "base/env.h"
 #include "lamina/backup.h"
+#include "lsm/copy.h"
 #include "lsm/lsm.h"
-#include "tests/support/env_fault.h"
-#include "tests/support/test.h"
+#include "tests/support/sweep.h"
 
 #define S(text) lam_slice_str(text)
 #define DIR     "/db"
@@ -46,12 +46,10 @@ USED void close_db(void) {
     ck_ok(try_close(), &err);
 }
 
-/* Makes the database in `mem` and leaves it open. */
-USED void start(void) {
-    struct lam_options o = {.manual_background = true, .memory_budget = 4u << 20};
+/* Makes the database in an environment and leaves it open. */
+USED void fill(lam_env *env) {
+    struct lam_options o = {.env = env, .manual_background = true, .memory_budget = 4u << 20};
     lam_partition *dropped;
-    ck_ok(lam_env_mem_new(&mem, &err), &err);
-    o.env = mem;
     ck_ok(lam_db_open(DIR, &o, &db, &err), &err);
     ck_ok(lam_partition_create(db, "p", NULL, &p, &err), &err);
     ck_ok(lam_partition_create(db, "dropped", NULL, &dropped, &err), &err);
@@ -73,7 +71,72 @@ USED void start(void) {
     ck_ok(lam_write(db, NULL, b, NULL, &err), &err);
     lam_batch_free(b);
 }
+USED void start(void) {
+    ck_ok(lam_env_mem_new(&mem, &err), &err);
+    fill(mem);
+}
 #define START_SHOWS "p:b=2 c=only in the log q:a=q1 z=last "
+
+/* Files of a layer above: in folders of their own, one as long as a run of a copy, one named twice,
+ * one that is gone. */
+static const struct db_outer_file outer_files[] = {
+    {"cold/a/b/two", COPY_RUN_BYTES, 5, false},
+    {"cold/a/one", 100, 7, false},
+    {"cold/a/one", 100, 7, true},
+    {"cold/gone", 9, 9, true},
+    {"cold/unknown", 0, 0, false},
+    {"colder/three", 3, 3, false},
+};
+#define OUTER_COUNT (sizeof outer_files / sizeof *outer_files)
+
+USED enum lam_code list_outer(void *arg, db_outer_file_fn fn, void *fn_arg, struct lam_error *e) {
+    (void)arg;
+    for (size_t i = OUTER_COUNT; i-- > 0;)
+        TRY(fn(fn_arg, &outer_files[i], e));
+    return LAM_OK;
+}
+static const struct db_outer_files outer = {list_outer, NULL};
+
+USED struct lam_slice outer_bytes(const struct db_outer_file *f) {
+    static uint8_t bytes[COPY_RUN_BYTES];
+    memset(bytes, (int)strlen(f->name), sizeof bytes);
+    return lam_slice_of(bytes, f->size ? f->size : 50);
+}
+USED const char *outer_path(const char *dir, const struct db_outer_file *f) {
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", dir, f->name);
+    return path;
+}
+USED void make_outer(lam_env *env) {
+    ck_ok(env_dir_create_all(env, DIR "/cold/a/b", &err), &err);
+    ck_ok(env_dir_create_all(env, DIR "/colder", &err), &err);
+    for (size_t i = 0; i < OUTER_COUNT; i++)
+        if (strcmp(outer_files[i].name, "cold/gone") != 0)
+            ck_ok(env_write_file(env, outer_path(DIR, &outer_files[i]),
+                                 outer_bytes(&outer_files[i]), &err),
+                  &err);
+}
+USED void check_outer(lam_env *env, const char *dir) {
+    for (size_t i = 0; i < OUTER_COUNT; i++) {
+        struct buf got = {0};
+        if (strcmp(outer_files[i].name, "cold/gone") == 0)
+            continue;
+        const char *path = outer_path(dir, &outer_files[i]);
+        ck_ok(env_read_file(env, path, 1u << 20, &got, &err), &err);
+        ck_assert_msg(slice_eq(buf_slice(&got), outer_bytes(&outer_files[i])), "%s", path);
+        buf_fini(&got);
+    }
+}
+
+/* For sweeps: a database in order, a change of it that no reader sees. */
+USED void make_db(lam_env *env) {
+    fill(env);
+    make_outer(env);
+    close_db();
+}
+USED enum lam_code use_db(void) {
+    return lam_db_dump(db, NULL);
+}
 
 /* All rows of an open database as text; static storage. */
 USED const char *rows_of(lam_db *of) {

@@ -4,9 +4,11 @@
 #include "lsm/backup_dir.h"
 #include "tests/lsm/copies.h"
 
+static bool with_outer;
+
 static enum lam_code backup(uint64_t *id_out) {
     memset(&err, 0, sizeof err);
-    return db_backup(db, BACKUPS, NULL, NULL, NULL, id_out, &err);
+    return db_backup(db, BACKUPS, with_outer ? &outer : NULL, NULL, NULL, id_out, &err);
 }
 static enum lam_code restore(lam_env *env, uint64_t id, const char *target) {
     memset(&err, 0, sizeof err);
@@ -397,124 +399,138 @@ END_TEST
 
 /* --- failures and crashes --------------------------------------------------------------------- */
 
-/* Two backups, the second beside the first. */
-static enum lam_code second_backup(lam_env *env) {
+static size_t kept; /* backups that no failure takes */
+
+/* Each backup that is listed is whole, the database is as it was, and another backup can be made
+ * and restored. */
+static void check_backups(lam_env *env, enum lam_code was, bool opened) {
+    (void)opened;
+    ck_assert_str_eq(rows_of(db), START_SHOWS);
+    listed_count = 0;
+    enum lam_code rc = lam_backup_list(BACKUPS, env, note, &listed_count, &err);
+    if (rc == LAM_NOT_FOUND && was != LAM_OK && kept == 0)
+        return;
+    ck_ok(rc, &err);
+    ck_assert_uint_ge(listed_count, kept);
+    for (size_t i = 0; i < listed_count; i++)
+        sweep_ok(&(struct sweep){.err = &err},
+                 lam_backup_verify(BACKUPS, env, listed[i].id, NULL, NULL, &err), "verify");
+    if (is_there(env, COPY)) {
+        ck_assert_str_eq(shown_by(env, COPY, true), START_SHOWS);
+        check_outer(env, COPY);
+    }
+    if (was != LAM_OK || is_there(env, "/again"))
+        return;
+    ck_ok(backup(NULL), &err);
+    ck_ok(restore(env, 0, "/again"), &err);
+    ck_assert_str_eq(shown_by(env, "/again", true), START_SHOWS);
+}
+
+static enum lam_code back_up(lam_env *env) {
     (void)env;
     return backup(NULL);
 }
 static enum lam_code make_restore(lam_env *env) {
     return restore(env, 1, COPY);
 }
+static enum lam_code restore_unless_there(lam_env *env) {
+    return is_there(env, COPY) ? LAM_OK : make_restore(env);
+}
 static enum lam_code delete_first(lam_env *env) {
     memset(&err, 0, sizeof err);
     return lam_backup_delete(BACKUPS, env, 1, &err);
 }
-
-/* Whatever happened: each backup that is listed is whole, the database is as it was, and what was
- * asked for can be done. */
-static void check_after(lam_env *env, enum lam_code (*run)(lam_env *)) {
-    list(env);
-    ck_assert_uint_ge(listed_count, run == delete_first ? 1 : run == make_restore ? 2 : 1);
-    for (size_t i = 0; i < listed_count; i++)
-        ck_ok(lam_backup_verify(BACKUPS, env, listed[i].id, NULL, NULL, &err), &err);
-    ck_assert_str_eq(rows_of(db), START_SHOWS);
-    if (is_there(env, COPY))
-        ck_assert_str_eq(shown_by(env, COPY, true), START_SHOWS);
-    if (run == delete_first) {
-        enum lam_code rc = delete_first(env);
-        ck_assert_msg(rc == LAM_OK || rc == LAM_NOT_FOUND, "%s", err.message);
-    }
-    ck_ok(backup(NULL), &err);
-    ck_ok(restore(env, 0, "/again"), &err);
-    ck_assert_str_eq(shown_by(env, "/again", true), START_SHOWS);
+static enum lam_code delete_if_there(lam_env *env) {
+    enum lam_code rc = delete_first(env);
+    return rc == LAM_NOT_FOUND ? LAM_OK : rc;
+}
+static enum lam_code purge_others(lam_env *env) {
+    memset(&err, 0, sizeof err);
+    return lam_backup_purge(BACKUPS, env, 1, &err);
 }
 
-static void prepare(enum lam_code (*run)(lam_env *)) {
-    start();
+static void make_none(lam_env *env) {
+    with_outer = true;
+    make_db(env);
+}
+static void make_one(lam_env *env) {
+    make_none(env);
+    ck_ok(open_in(env), &err);
     ck_ok(backup(NULL), &err);
     ck_ok(lam_db_compact(db, NULL, &err), &err);
-    if (run != second_backup)
-        ck_ok(backup(NULL), &err);
+    close_db();
+}
+static void make_two(lam_env *env) {
+    make_one(env);
+    ck_ok(open_in(env), &err);
+    ck_ok(backup(NULL), &err);
     close_db();
 }
 
-static void fail_each(enum lam_code (*run)(lam_env *), enum lam_code code, bool sticky) {
-    for (uint64_t nth = 1;; nth++) {
-        prepare(run);
-        lam_env *env = env_fault_new(mem);
-        ck_ok(open_in(env), &err);
-        env_fault_arm(env, FAULT_ALL, nth, code, sticky);
-        enum lam_code rc = run(env);
-        bool fired = env_fault_fired(env) > 0;
-        env_fault_arm(env, 0, 0, LAM_OK, false);
-        ck_assert(rc == LAM_OK || (fired && err.message[0]));
-        if (run != make_restore && lam_db_dump(db, NULL) != LAM_OK) {
-            IGNORE(try_close(), "it says what could not be written");
-            ck_ok(open_in(env), &err);
-        }
-        check_after(env, run);
-        close_db();
-        env_fault_free(env);
-        lam_env_mem_free(mem);
-        if (!fired)
-            return;
+#define SWEEP(prepare, what, what_again)                                                           \
+    {                                                                                              \
+        .make = prepare, .open = open_in, .call = what, .again = what_again,                       \
+        .check = check_backups, .use = use_db, .close = try_close, .dir = DIR, .err = &err         \
     }
-}
-
-static void crash_each(enum lam_code (*run)(lam_env *)) {
-    for (uint64_t nth = 1;; nth++) {
-        prepare(run);
-        lam_env *env = env_fault_new(mem), *image;
-        ck_ok(open_in(env), &err);
-        env_fault_arm(env, FAULT_MUTATE, nth, LAM_IO, true);
-        IGNORE(run(env), "the process is dead");
-        bool fired = env_fault_fired(env) > 0;
-        for (int mode = 0; mode < 3; mode++) {
-            lam_db *kept = db;
-            lam_partition *kept_p = p, *kept_q = q;
-            ck_ok(lam_env_mem_crash(mem, (enum lam_crash_mode)mode, nth, &image, &err), &err);
-            ck_ok(open_in(image), &err);
-            check_after(image, run);
-            close_db();
-            lam_env_mem_free(image);
-            db = kept;
-            p = kept_p;
-            q = kept_q;
-        }
-        env_fault_arm(env, 0, 0, LAM_OK, false);
-        IGNORE(try_close(), "after a failure it says so");
-        env_fault_free(env);
-        lam_env_mem_free(mem);
-        if (!fired)
-            return;
-    }
-}
+static const struct sweep first = SWEEP(make_none, back_up, NULL),
+                          second = SWEEP(make_one, back_up, NULL),
+                          restoring = SWEEP(make_two, make_restore, restore_unless_there),
+                          deleting = SWEEP(make_two, delete_first, delete_if_there),
+                          purging = SWEEP(make_two, purge_others, NULL);
 
 START_TEST(calls_that_fail_while_a_backup_is_made_harm_nothing) {
-    fail_each(second_backup, LAM_IO, false);
-    fail_each(second_backup, LAM_NO_SPACE, true);
+    ck_assert_uint_gt(sweep_failures(&first, &SWEEP_IO), 20);
+    ck_assert_uint_gt(sweep_failures(&first, &SWEEP_IO_ALL), 20);
+    kept = 1;
+    ck_assert_uint_gt(sweep_failures(&second, &SWEEP_IO), 20);
+    ck_assert_uint_gt(sweep_failures(&second, &SWEEP_SPACE_ALL), 10);
 }
 END_TEST
 START_TEST(calls_that_fail_while_one_is_restored_harm_nothing) {
-    fail_each(make_restore, LAM_IO, false);
-    fail_each(make_restore, LAM_NO_SPACE, true);
+    kept = 2;
+    ck_assert_uint_gt(sweep_failures(&restoring, &SWEEP_IO), 20);
+    ck_assert_uint_gt(sweep_failures(&restoring, &SWEEP_SPACE_ALL), 10);
 }
 END_TEST
 START_TEST(calls_that_fail_while_one_is_deleted_harm_nothing) {
-    fail_each(delete_first, LAM_IO, false);
-    fail_each(delete_first, LAM_IO, true);
+    kept = 1;
+    ck_assert_uint_gt(sweep_failures(&deleting, &SWEEP_IO), 10);
+    ck_assert_uint_gt(sweep_failures(&deleting, &SWEEP_IO_ALL), 10);
+    ck_assert_uint_gt(sweep_failures(&purging, &SWEEP_IO), 10);
+}
+END_TEST
+START_TEST(allocations_that_fail_harm_no_backup) {
+    ck_assert_uint_gt(sweep_failures(&first, &SWEEP_MEMORY), 50);
+    kept = 1;
+    ck_assert_uint_gt(sweep_failures(&second, &SWEEP_MEMORY), 50);
+    ck_assert_uint_gt(sweep_failures(&restoring, &SWEEP_MEMORY), 50);
+    ck_assert_uint_gt(sweep_failures(&deleting, &SWEEP_MEMORY), 10);
+    ck_assert_uint_gt(sweep_failures(&purging, &SWEEP_MEMORY), 10);
+}
+END_TEST
+/* What a disk gives once and wrongly gets into no backup, and out of none. */
+START_TEST(reads_that_lie_are_found) {
+    ck_assert_uint_gt(sweep_failures(&first, &SWEEP_FLIP), 5);
+    kept = 2;
+    ck_assert_uint_gt(sweep_failures(&restoring, &SWEEP_FLIP), 5);
+    kept = 1;
+    sweep_failures(&deleting, &SWEEP_FLIP);
 }
 END_TEST
 START_TEST(crashes_while_a_backup_is_made_leave_whole_ones) {
-    crash_each(second_backup);
+    sweep_crashes(&first, 3);
+    kept = 1;
+    sweep_crashes(&second, 3);
 }
 END_TEST
 START_TEST(crashes_while_one_is_restored_leave_a_database_or_none) {
-    crash_each(make_restore);
+    kept = 2;
+    sweep_crashes(&restoring, 3);
 }
 END_TEST
 START_TEST(crashes_while_one_is_deleted_leave_whole_ones) {
-    crash_each(delete_first);
+    kept = 1;
+    sweep_crashes(&deleting, 3);
 }
 END_TEST
 
@@ -531,7 +547,7 @@ TEST_MAIN("lsm/backup", backups_share_files_and_each_is_restored_as_it_was,
           descriptions_are_read_as_written_and_refused_when_changed,
           calls_that_fail_while_a_backup_is_made_harm_nothing,
           calls_that_fail_while_one_is_restored_harm_nothing,
-          calls_that_fail_while_one_is_deleted_harm_nothing,
-          crashes_while_a_backup_is_made_leave_whole_ones,
+          calls_that_fail_while_one_is_deleted_harm_nothing, allocations_that_fail_harm_no_backup,
+          reads_that_lie_are_found, crashes_while_a_backup_is_made_leave_whole_ones,
           crashes_while_one_is_restored_leave_a_database_or_none,
           crashes_while_one_is_deleted_leave_whole_ones)

@@ -9,9 +9,11 @@
 #include "lsm/filename.h"
 #include "tests/lsm/copies.h"
 
+static bool with_outer;
+
 static enum lam_code checkpoint(const char *path) {
     memset(&err, 0, sizeof err);
-    return db_checkpoint(db, path, NULL, &err);
+    return db_checkpoint(db, path, with_outer ? &outer : NULL, &err);
 }
 
 static void end(void) {
@@ -225,101 +227,58 @@ END_TEST
 
 /* --- failures and crashes --------------------------------------------------------------------- */
 
-/* One call fails, in turn: the checkpoint is there and whole, or not there; the source goes on, and
- * the next try succeeds. */
-static void fail_each(unsigned kinds, enum lam_code code, bool sticky) {
-    for (uint64_t nth = 1;; nth++) {
-        start();
-        close_db();
-        lam_env *env = env_fault_new(mem);
-        ck_ok(open_in(env), &err);
-        env_fault_arm(env, kinds, nth, code, sticky);
-        enum lam_code rc = checkpoint(COPY);
-        bool fired = env_fault_fired(env) > 0;
-        env_fault_arm(env, 0, 0, LAM_OK, false);
-        if (rc != LAM_OK) {
-            ck_assert(fired);
-            ck_assert(err.message[0]);
-            /* Its name is taken back, too, unless no call succeeds any more. */
-            ck_assert_msg(!is_there(mem, COPY) || sticky, "%s", err.message);
-        }
-        if (is_there(mem, COPY))
-            ck_assert_str_eq(shown_by(mem, COPY, true), START_SHOWS);
-        else
-            ck_assert(rc != LAM_OK);
-        ck_assert_str_eq(rows_of(db), START_SHOWS);
-        bool failed = lam_put(db, NULL, p, S("later"), S("x"), &err) == LAM_READ_ONLY;
-        if (failed) {
-            IGNORE(try_close(), "it says what could not be written");
-            ck_ok(open_in(env), &err);
-        }
-        if (!is_there(mem, COPY))
-            ck_ok(checkpoint(COPY), &err);
-        ck_ok(lam_check(COPY, mem, NULL, NULL, &err), &err);
-        ck_assert(!is_there(mem, COPY ".unfinished"));
-        close_db();
-        ck_ok(lam_check(DIR, mem, NULL, NULL, &err), &err);
-        env_fault_free(env);
-        lam_env_mem_free(mem);
-        if (!fired)
-            return;
+static bool name_may_stay; /* of a failed call: nothing could take it back */
+static uint64_t whole, none;
+
+static void check_copy(lam_env *env, enum lam_code was, bool opened) {
+    bool there = is_there(env, COPY);
+    (void)opened;
+    whole += there;
+    none += !there;
+    ck_assert_msg(there ? was == LAM_OK || name_may_stay : was != LAM_OK, "%s: %s", sweep_at,
+                  err.message);
+    if (there) {
+        ck_assert_str_eq(shown_by(env, COPY, true), START_SHOWS);
+        check_outer(env, COPY);
     }
+    ck_assert_str_eq(rows_of(db), START_SHOWS);
+    ck_assert(was != LAM_OK || !is_there(env, COPY ".unfinished"));
 }
+static enum lam_code copy_db(lam_env *env) {
+    (void)env;
+    with_outer = true;
+    return checkpoint(COPY);
+}
+static enum lam_code copy_unless_there(lam_env *env) {
+    return is_there(env, COPY) ? LAM_OK : checkpoint(COPY);
+}
+static const struct sweep copying = {.make = make_db,
+                                     .open = open_in,
+                                     .call = copy_db,
+                                     .again = copy_unless_there,
+                                     .check = check_copy,
+                                     .use = use_db,
+                                     .close = try_close,
+                                     .dir = DIR,
+                                     .err = &err};
 
-START_TEST(each_call_that_fails_once_leaves_a_whole_checkpoint_or_none) {
-    fail_each(FAULT_ALL, LAM_IO, false);
+START_TEST(each_call_that_fails_leaves_a_whole_checkpoint_or_none) {
+    ck_assert_uint_gt(sweep_failures(&copying, &SWEEP_IO), 50);
+    name_may_stay = true;
+    ck_assert_uint_gt(sweep_failures(&copying, &SWEEP_IO_ALL), 50);
+    ck_assert_uint_gt(sweep_failures(&copying, &SWEEP_SPACE_ALL), 20);
 }
 END_TEST
 
-START_TEST(each_call_that_fails_from_then_on_leaves_a_whole_checkpoint_or_none) {
-    fail_each(FAULT_ALL, LAM_IO, true);
-    fail_each(FAULT_MUTATE, LAM_NO_SPACE, true);
+START_TEST(each_allocation_that_fails_leaves_a_whole_checkpoint_or_none) {
+    ck_assert_uint_gt(sweep_failures(&copying, &SWEEP_MEMORY), 50);
 }
 END_TEST
 
-/* The machine stops before each change in turn. */
 START_TEST(crashes_leave_a_whole_checkpoint_or_one_that_is_made_again) {
-    uint64_t whole = 0, none = 0;
-    for (uint64_t nth = 1;; nth++) {
-        start();
-        close_db();
-        lam_env *env = env_fault_new(mem), *image;
-        ck_ok(open_in(env), &err);
-        env_fault_arm(env, FAULT_MUTATE, nth, LAM_IO, true);
-        IGNORE(checkpoint(COPY), "the process is dead");
-        bool fired = env_fault_fired(env) > 0;
-        for (int mode = 0; mode < 4; mode++) {
-            ck_ok(lam_env_mem_crash(mem, mode < 2 ? (enum lam_crash_mode)mode : LAM_CRASH_POWER_ANY,
-                                    nth * 10 + (uint64_t)mode, &image, &err),
-                  &err);
-            bool there = is_there(image, COPY);
-            whole += there;
-            none += !there;
-            ck_assert(there || fired);
-            if (there)
-                ck_assert_str_eq(shown_by(image, COPY, true), START_SHOWS);
-            lam_db *kept = db;
-            lam_partition *kept_p = p, *kept_q = q;
-            ck_ok(open_in(image), &err);
-            ck_assert_str_eq(rows_of(db), START_SHOWS);
-            if (!there)
-                ck_ok(checkpoint(COPY), &err);
-            ck_assert_str_eq(shown_by(image, COPY, false), START_SHOWS);
-            ck_assert(!is_there(image, COPY ".unfinished"));
-            close_db();
-            lam_env_mem_free(image);
-            db = kept;
-            p = kept_p;
-            q = kept_q;
-        }
-        env_fault_arm(env, 0, 0, LAM_OK, false);
-        IGNORE(try_close(), "after a failure it says so");
-        env_fault_free(env);
-        lam_env_mem_free(mem);
-        if (!fired)
-            break;
-    }
-    ck_assert_uint_ge(whole, 4);
+    name_may_stay = true;
+    ck_assert_uint_gt(sweep_crashes(&copying, 4), 50);
+    ck_assert_uint_gt(whole, none + 4);
     ck_assert_uint_gt(none, 50);
 }
 END_TEST
@@ -426,7 +385,7 @@ TEST_MAIN("lsm/checkpoint", checkpoint_holds_all_that_was_committed_before,
           what_an_unfinished_call_left_is_removed_and_nothing_else,
           files_are_copied_where_links_are_refused,
           files_of_the_system_are_linked_and_written_through_neither_name,
-          each_call_that_fails_once_leaves_a_whole_checkpoint_or_none,
-          each_call_that_fails_from_then_on_leaves_a_whole_checkpoint_or_none,
+          each_call_that_fails_leaves_a_whole_checkpoint_or_none,
+          each_allocation_that_fails_leaves_a_whole_checkpoint_or_none,
           crashes_leave_a_whole_checkpoint_or_one_that_is_made_again,
           checkpoints_under_writers_are_prefixes_over_all_partitions)

@@ -317,83 +317,64 @@ static enum lam_code ingest(void) {
     return rc;
 }
 
-static void fail_each(unsigned kinds, enum lam_code code, bool sticky) {
-    for (uint64_t nth = 1;; nth++) {
-        start();
-        close_db();
-        lam_env *env = env_fault_new(mem);
-        ck_ok(open_in(env), &err);
-        env_fault_arm(env, kinds, nth, code, sticky);
-        enum lam_code rc = ingest();
-        bool fired = env_fault_fired(env) > 0;
-        env_fault_arm(env, 0, 0, LAM_OK, false);
-        ck_assert(rc == LAM_OK || (fired && err.message[0]));
-        const char *shows = rows_of(db);
-        ck_assert_str_eq(shows, rc == LAM_OK ? AFTER : BEFORE);
-        bool unknown = rc == LAM_UNKNOWN_OUTCOME;
-        if (lam_db_dump(db, NULL) != LAM_OK) {
-            IGNORE(try_close(), "it says what could not be written");
-            ck_ok(open_in(env), &err);
-        }
-        shows = rows_of(db);
-        ck_assert_msg(!strcmp(shows, rc == LAM_OK ? AFTER : BEFORE) ||
-                          (unknown && !strcmp(shows, AFTER)),
-                      "%s", shows);
-        ck_ok(ingest(), &err);
-        ck_assert_str_eq(rows_of(db), AFTER);
-        close_db();
-        ck_ok(lam_check(DIR, mem, NULL, NULL, &err), &err);
-        env_fault_free(env);
-        lam_env_mem_free(mem);
-        if (!fired)
-            return;
-    }
+static enum lam_code ingest_in(lam_env *env) {
+    (void)env;
+    return ingest();
 }
+/* All rows or none; what a failed call has left open shows none. */
+static uint64_t with, without;
+static void check_rows(lam_env *env, enum lam_code was, bool opened) {
+    const char *shows = rows_of(db);
+    bool all = strcmp(shows, AFTER) == 0, unknown = was == LAM_UNKNOWN_OUTCOME && opened;
+    (void)env;
+    with += all;
+    without += !all;
+    ck_assert_msg(all || strcmp(shows, BEFORE) == 0, "%s: %s", sweep_at, shows);
+    ck_assert_msg(all ? was == LAM_OK || unknown : was != LAM_OK, "%s: %s", sweep_at, shows);
+}
+/* Reading alone shows it, too. */
+static void check_image(lam_env *image) {
+    const char *shows = shown_by(image, DIR, true);
+    ck_assert_msg(!strcmp(shows, AFTER) || !strcmp(shows, BEFORE), "%s: %s", sweep_at, shows);
+}
+static const struct sweep ingesting = {.make = make_db,
+                                       .open = open_in,
+                                       .call = ingest_in,
+                                       .check = check_rows,
+                                       .use = use_db,
+                                       .close = try_close,
+                                       .image = check_image,
+                                       .dir = DIR,
+                                       .err = &err};
 
 START_TEST(each_call_that_fails_leaves_all_rows_or_none) {
-    fail_each(FAULT_ALL, LAM_IO, false);
-    fail_each(FAULT_ALL, LAM_IO, true);
-    fail_each(FAULT_MUTATE, LAM_NO_SPACE, false);
+    ck_assert_uint_gt(sweep_failures(&ingesting, &SWEEP_IO), 10);
+    ck_assert_uint_gt(sweep_failures(&ingesting, &SWEEP_IO_ALL), 10);
+    ck_assert_uint_gt(sweep_failures(&ingesting, &SWEEP_SPACE), 5);
 }
 END_TEST
 
+START_TEST(each_allocation_that_fails_leaves_all_rows_or_none) {
+    ck_assert_uint_gt(sweep_failures(&ingesting, &SWEEP_MEMORY), 20);
+    ck_assert_uint_gt(sweep_failures(&ingesting, &SWEEP_MEMORY_ALL), 20);
+}
+END_TEST
+
+/* Memtables lie in the way, and what came before them is not synced. */
+static enum lam_code ingest_over_pending(lam_env *env) {
+    enum lam_code rc = lam_put(db, NULL, p, S("b"), S("2"), &err);
+    return rc == LAM_OK ? ingest_in(env) : rc;
+}
+
 START_TEST(crashes_leave_all_rows_or_none) {
-    uint64_t with = 0, without = 0;
-    for (uint64_t nth = 1;; nth++) {
-        start();
-        ck_ok(lam_sync(db, UINT64_MAX, &err), &err);
-        close_db();
-        lam_env *env = env_fault_new(mem), *image;
-        ck_ok(open_in(env), &err);
-        put(p, "e", "before");
-        env_fault_arm(env, FAULT_MUTATE, nth, LAM_IO, true);
-        enum lam_code rc = ingest();
-        bool fired = env_fault_fired(env) > 0;
-        for (int mode = 0; mode < 8; mode++) {
-            ck_ok(lam_env_mem_crash(mem, mode < 2 ? (enum lam_crash_mode)mode : LAM_CRASH_POWER_ANY,
-                                    nth * 10 + (uint64_t)mode, &image, &err),
-                  &err);
-            char first[4096];
-            snprintf(first, sizeof first, "%s", shown_by(image, DIR, true));
-            bool ingested = strstr(first, "d=ingested") != NULL;
-            with += ingested;
-            without += !ingested;
-            ck_assert(ingested || rc != LAM_OK);
-            ck_assert_int_eq(ingested, strstr(first, "b=ingested") != NULL);
-            /* A prefix: what came before it is there. */
-            ck_assert(!ingested || strstr(first, "e=before"));
-            ck_assert_str_eq(shown_by(image, DIR, false), first);
-            lam_env_mem_free(image);
-        }
-        env_fault_arm(env, 0, 0, LAM_OK, false);
-        IGNORE(try_close(), "after a failure it says so");
-        env_fault_free(env);
-        lam_env_mem_free(mem);
-        if (!fired)
-            break;
-    }
+    struct sweep over = ingesting;
+    over.call = ingest_over_pending;
+    sweep_crashes(&ingesting, 8);
+    sweep_crashes(&over, 4);
     ck_assert_uint_gt(with, 5);
     ck_assert_uint_gt(without, 5);
+    sweep_failures(&over, &SWEEP_IO);
+    sweep_failures(&over, &SWEEP_MEMORY);
 }
 END_TEST
 
@@ -479,6 +460,7 @@ TEST_MAIN("lsm/ingest", rows_appear_at_once_and_hide_what_was_before,
           copies_and_recovery_hold_what_was_ingested,
           transactions_conflict_with_what_was_ingested_since,
           ingests_among_other_writes_equal_a_sorted_array,
-          each_call_that_fails_leaves_all_rows_or_none, crashes_leave_all_rows_or_none,
+          each_call_that_fails_leaves_all_rows_or_none,
+          each_allocation_that_fails_leaves_all_rows_or_none, crashes_leave_all_rows_or_none,
           what_came_before_in_older_segments_survives_with_it,
           ingests_run_beside_writers_and_readers)

@@ -91,7 +91,11 @@ static enum lam_code file_close(lam_file *file, struct lam_error *err) {
 static enum lam_code file_read(lam_file *file, uint64_t offset, void *data, size_t size,
                                size_t *read_out, struct lam_error *err) {
     TRY(check(file->env, FAULT_READ, "read", NULL, err));
-    return env_file_read(file_of(file), offset, data, size, read_out, err);
+    bool flip = check(file->env, FAULT_FLIP, "read", NULL, NULL) != LAM_OK;
+    enum lam_code rc = env_file_read(file_of(file), offset, data, size, read_out, err);
+    if (flip && rc == LAM_OK && *read_out > 0)
+        ((uint8_t *)data)[*read_out / 2] ^= 4;
+    return rc;
 }
 
 static enum lam_code file_write(lam_file *file, uint64_t offset, const void *data, size_t size,

@@ -29,6 +29,7 @@ enum fault_kind {
     FAULT_MUTATE = FAULT_WRITE | FAULT_SYNC | FAULT_NAME,
     FAULT_ALL = 127,
     FAULT_TORN = 128, /* with FAULT_WRITE: the first failing write leaves its first half behind */
+    FAULT_FLIP = 256, /* file_read: does not fail, but one bit of what it gives is another */
 };
 
 /* Borrows `inner`. Returns owned; free with env_fault_free when no file of it is open. */
