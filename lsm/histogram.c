@@ -34,8 +34,8 @@ void histogram_record(struct histogram *h, uint64_t ns) {
 /* Middle of the bucket that holds the time of rank `rank` (from 1). */
 static uint64_t time_at(const uint64_t *counts, uint64_t rank, uint64_t max) {
     uint32_t i = 0;
-    for (uint64_t seen = counts[0]; seen < rank && i + 1 < HISTOGRAM_BUCKETS;)
-        seen += counts[++i];
+    for (uint64_t seen = counts[0]; seen < rank; seen += counts[++i])
+        LAM_ASSERT(i + 1 < HISTOGRAM_BUCKETS); /* `counts` are at least `rank` */
     uint64_t floor = histogram_floor(i);
     uint64_t width = i < 16 ? 1 : 1ull << (i / 8 - 1);
     uint64_t middle = floor + width / 2;

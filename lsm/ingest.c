@@ -153,11 +153,11 @@ static enum lam_code memtable_overlaps(struct memtable *m, const lam_ingest *g, 
 static enum lam_code is_in_memory(lam_db *db, const lam_ingest *g, bool *out, struct lam_error *err)
     REQUIRES(&db->commit) {
     mutex_lock(&db->state);
-    struct read_state *s = g->partition->state ? read_state_ref(g->partition->state) : NULL;
+    /* Nobody has begun to drop it, and `partitions` is held. */
+    LAM_ASSERT(g->partition->state);
+    struct read_state *s = read_state_ref(g->partition->state);
     mutex_unlock(&db->state);
     *out = false;
-    if (!s)
-        return ERR(err, LAM_NOT_FOUND, "partition \"%s\" is dropped", g->partition->name);
     enum lam_code rc = LAM_OK;
     if (s->active)
         rc = memtable_overlaps(s->active, g, out, err);

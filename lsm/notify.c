@@ -53,11 +53,10 @@ void notify_fini(struct notify *n) {
     mutex_fini(&n->mu);
 }
 
-/* The next free place with number and time set; NULL: there is none, or nobody listens. */
+/* The next free place with number and time set; NULL: there is none. */
 static struct notice *place_locked(struct notify *n, int64_t now_us) REQUIRES(n->mu) {
     struct notify_queue *q = queue(n);
-    if (!q->ring)
-        return NULL;
+    LAM_ASSERT(q->ring); /* somebody listens */
     q->number++;
     if (q->count == LAM_EVENT_QUEUE) {
         q->lost++;

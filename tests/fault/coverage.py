@@ -3,11 +3,13 @@
 """Branch coverage of a folder ("taken at least once", by gcov -b), as a gate.
 
     tests/fault/coverage.py fast|long [--folder lsm] [--seed HEX] [--jobs N] [--missing]
+                            [--only NAME ...] [--add]
 
 Compiles the folder with coverage, links its own tests and the harness's programs with it, runs them, and
 counts. `make coverage` sets the environment: CC, CFLAGS, LDLIBS, O (build directory of the mode), SIM_OBJ,
 FAULT_OBJ, LIBS. Branches of asserts are left out: that they are never taken is their point. --missing lists
-the lines with a branch that was not taken.
+the lines with a branch that was not taken. --add counts on top of the last run: with --only, what a test
+adds to it.
 """
 import argparse
 import collections
@@ -22,7 +24,10 @@ import subprocess
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from harness import ROOT, env, gate, read, words
+
 ASSERT = re.compile(r"\b(LAM_ASSERT|DEBUG_ASSERT|UNREACHABLE)\(")
 REQUIRED = {"fast": 90, "long": 95}
 
@@ -47,17 +52,6 @@ OTHER_TESTS = {
 }
 
 
-def env(name):
-    value = os.environ.get(name)
-    if not value:
-        sys.exit(f"coverage.py: {name} is not set; use `make coverage`")
-    return value
-
-
-def words(name):
-    return shlex.split(env(name))
-
-
 def must_run(command):
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if run.returncode:
@@ -65,21 +59,17 @@ def must_run(command):
     return run.stdout
 
 
-def read(path):
-    with open(os.path.join(ROOT, path)) as f:
-        return f.read()
-
-
 class Build:
     """The folder's archive with coverage, and programs that are linked with it."""
 
-    def __init__(self, folder, jobs):
+    def __init__(self, folder, jobs, add):
         self.folder, self.jobs = folder, jobs
         self.out = os.path.join(os.path.abspath(env("O")), "coverage")
-        shutil.rmtree(self.out, ignore_errors=True)
+        if not add:
+            shutil.rmtree(self.out, ignore_errors=True)
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             flags = ["-O0", "-U_FORTIFY_SOURCE", "--coverage", "-fprofile-update=atomic"]
-            objects = list(pool.map(lambda s: self.compile(s, flags), sources(f"{folder}/*.c")))
+            objects = list(pool.map(lambda s: self.compile_once(s, flags), sources(f"{folder}/*.c")))
         self.check = self.compile("tests/support/test.c", ["-O1"])
         archive = folder.replace("/", "_") + ".a"
         must_run(["ar", "rcs", os.path.join(self.out, archive), *objects])
@@ -91,6 +81,15 @@ class Build:
         os.makedirs(os.path.dirname(obj), exist_ok=True)
         must_run([*words("CC"), *words("CFLAGS"), *flags, "-c", source, "-o", obj])
         return obj
+
+    def compile_once(self, source, flags):
+        obj = os.path.join(self.out, "obj", source[:-2] + ".o")
+        if os.path.exists(obj) and os.path.getmtime(obj) > os.path.getmtime(os.path.join(ROOT, source)):
+            return obj
+        counts = obj[:-2] + ".gcda"
+        if os.path.exists(counts):
+            os.remove(counts)
+        return self.compile(source, flags)
 
     def link(self, name, objects, libraries):
         program = os.path.join(self.out, name)
@@ -156,13 +155,12 @@ def run_all(build, items):
 
 def assert_lines(path):
     lines, inside = set(), False
-    with open(os.path.join(ROOT, path)) as f:
-        for number, line in enumerate(f, 1):
-            inside = inside or ASSERT.search(line) is not None
-            if inside:
-                lines.add(number)
-            if inside and line.rstrip().endswith(";"):
-                inside = False
+    for number, line in enumerate(read(path).splitlines(), 1):
+        inside = inside or ASSERT.search(line) is not None
+        if inside:
+            lines.add(number)
+        if inside and line.rstrip().endswith(";"):
+            inside = False
     return lines
 
 
@@ -198,8 +196,7 @@ def report(taken, missing_too):
     for name in sorted(total, key=lambda n: hit[n] / total[n]):
         print(f"{name:32} {hit[name]:5} of {total[name]:5}  {100 * hit[name] / total[name]:5.1f} %")
     for name in sorted(missing) if missing_too else []:
-        with open(os.path.join(ROOT, name)) as f:
-            text = f.read().splitlines()
+        text = read(name).splitlines()
         for line in sorted(missing[name]):
             print(f"{name}:{line}: {text[line - 1].strip()}")
     return sum(total.values()), sum(hit.values())
@@ -213,17 +210,16 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--only", nargs="*", help="names of tests and programs, or parts of them")
     parser.add_argument("--missing", action="store_true")
+    parser.add_argument("--add", action="store_true", help="to the counts of the last run")
     args = parser.parse_args()
-    build = Build(args.folder, args.jobs)
+    build = Build(args.folder, args.jobs, args.add)
     work = work_of(args.tier, args.folder, args.seed)
     held = run_all(build, [w for w in work if not args.only or any(o in w for o in args.only)])
     branches, reached = report(count(build), args.missing)
     percent = 100 * reached / branches if branches else 0
-    required = REQUIRED[args.tier]
-    ok = held and percent >= required
     print(f"{args.folder}: {reached} of {branches} branches, {percent:.1f} %")
-    print(json.dumps({"gate": f"branch coverage of {args.folder}, per mille", "required": required * 10,
-                      "reached": int(percent * 10), "failed": 0 if held else 1, "seed": "0x0", "ok": ok}))
+    ok = gate(f"branch coverage of {args.folder}, per mille", REQUIRED[args.tier] * 10, int(percent * 10),
+              0 if held else 1, "0x0")
     sys.exit(0 if ok else 1)
 
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Backups: sharing, listing, removing, verifying, restoring; failures, crashes and damage. */
+#include "base/hash.h"
 #include "lsm/backup_dir.h"
 #include "tests/lsm/copies.h"
 
@@ -131,6 +132,11 @@ START_TEST(directories_of_others_and_bad_arguments_are_refused) {
     ck_code(lam_backup_delete(BACKUPS, mem, 0, &err), LAM_INVALID);
     ck_code(lam_backup_purge(BACKUPS, mem, 0, &err), LAM_INVALID);
     ck_code(lam_backup_restore(BACKUPS, mem, 0, "", NULL, NULL, &err), LAM_INVALID);
+    ck_code(lam_backup_restore(BACKUPS, mem, 0, NULL, NULL, NULL, &err), LAM_INVALID);
+    ck_code(lam_backup_restore("", mem, 0, COPY, NULL, NULL, &err), LAM_INVALID);
+    ck_code(lam_backup_verify("", mem, 0, NULL, NULL, &err), LAM_INVALID);
+    ck_code(lam_backup_delete("", mem, 1, &err), LAM_INVALID);
+    ck_code(lam_backup_purge("", mem, 1, &err), LAM_INVALID);
     ck_ok(backup(NULL), &err);
     struct lam_options o = {.env = mem};
     lam_db *other;
@@ -315,6 +321,150 @@ START_TEST(damage_of_the_source_is_found_when_it_is_backed_up) {
 }
 END_TEST
 
+/* --- what lies in a directory ----------------------------------------------------------------- */
+
+static struct buf bytes_of(const char *path) {
+    struct buf out = {0};
+    ck_ok(env_read_file(mem, path, 1u << 20, &out, &err), &err);
+    return out;
+}
+static void write_bytes(const char *path, struct lam_slice bytes) {
+    ck_ok(env_write_file(mem, path, bytes, &err), &err);
+}
+
+START_TEST(names_that_no_backup_has_are_passed_over) {
+    const char *others[] = {
+        "0000001.data", "000000.data", "000001.backup.old", "99999999999999999999999.data",
+        "12345.data",   "BACKUPS.tmp", "000009.backup.tmp", "18446744073709551616.backup"};
+    char path[80];
+    start();
+    ck_ok(mem->ops->dir_create(mem, "/blank", &err), &err);
+    write_bytes("/blank/BACKUPS.tmp", S("half"));
+    write_bytes("/blank/LOCK", S(""));
+    ck_ok(db_backup(db, "/blank", NULL, NULL, NULL, NULL, &err), &err);
+    ck_ok(mem->ops->dir_create(mem, "/data", &err), &err);
+    write_bytes("/data/000001.data", S("somebody's"));
+    ck_code(db_backup(db, "/data", NULL, NULL, NULL, NULL, &err), LAM_EXISTS);
+    ck_ok(backup(NULL), &err);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        snprintf(path, sizeof path, BACKUPS "/%s", others[i]);
+        write_bytes(path, S("other"));
+    }
+    ck_ok(env_file_remove(mem, BACKUPS "/LOCK", &err), &err);
+    list(mem); /* nothing may be written here */
+    ck_assert_uint_eq(listed_count, 1);
+    ck_ok(backup(NULL), &err);
+    ck_ok(lam_backup_purge(BACKUPS, mem, 1, &err), &err);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        snprintf(path, sizeof path, BACKUPS "/%s", others[i]);
+        ck_assert_msg(is_there(mem, path), "%s", path);
+    }
+    ck_ok(restore(mem, 0, COPY), &err);
+    end();
+}
+END_TEST
+
+START_TEST(roots_and_descriptions_of_others_are_refused) {
+    start();
+    ck_ok(backup(NULL), &err);
+    struct buf root = bytes_of(BACKUPS "/BACKUPS"), one = bytes_of(BACKUPS "/000001.backup");
+    /* A description under another's number. */
+    write_bytes(BACKUPS "/000007.backup", buf_slice(&one));
+    ck_code(lam_backup_list(BACKUPS, mem, note, &listed_count, &err), LAM_CORRUPT);
+    ck_contains(err.message, BACKUPS "/000007.backup: offset 0: describes another backup");
+    ck_ok(lam_backup_delete(BACKUPS, mem, 7, &err), &err);
+    /* Of a later version: nothing is removed that it may name. */
+    put_le32(one.data + 8, BACKUP_VERSION + 1);
+    put_le64(one.data + 72, hash_xxh3_pair(lam_slice_of(one.data, 72),
+                                           lam_slice_of(one.data + 80, one.size - 80), 0));
+    write_bytes(BACKUPS "/000003.backup", buf_slice(&one));
+    size_t files = files_of(mem, BACKUPS, ".data");
+    ck_code(restore(mem, 3, COPY), LAM_UNSUPPORTED);
+    ck_contains(err.message, "format version");
+    ck_ok(lam_db_compact(db, NULL, &err), &err);
+    ck_ok(backup(NULL), &err);
+    ck_ok(lam_backup_delete(BACKUPS, mem, 1, &err), &err);
+    ck_assert_uint_ge(files_of(mem, BACKUPS, ".data"), files);
+    ck_ok(lam_backup_delete(BACKUPS, mem, 3, &err), &err);
+    list(mem);
+    ck_assert_uint_eq(listed_count, 1);
+    /* The root: another length, another version. */
+    ck_ok(buf_append_zeros(&root, 1, &err), &err);
+    write_bytes(BACKUPS "/BACKUPS", buf_slice(&root));
+    ck_code(backup(NULL), LAM_CORRUPT);
+    write_bytes(BACKUPS "/BACKUPS", lam_slice_of(root.data, 39));
+    ck_code(backup(NULL), LAM_CORRUPT);
+    ck_contains(err.message, BACKUPS "/BACKUPS: offset 0");
+    for (int at = 8; at <= 12; at += 4) {
+        root.data[at]++;
+        put_le64(root.data + 32, hash_xxh3(root.data, 32, 0));
+        write_bytes(BACKUPS "/BACKUPS", lam_slice_of(root.data, 40));
+        ck_code(backup(NULL), LAM_UNSUPPORTED);
+        ck_code(lam_backup_list(BACKUPS, mem, note, &listed_count, &err), LAM_UNSUPPORTED);
+        root.data[at]--;
+    }
+    root.data[0]++;
+    put_le64(root.data + 32, hash_xxh3(root.data, 32, 0));
+    write_bytes(BACKUPS "/BACKUPS", lam_slice_of(root.data, 40));
+    ck_code(restore(mem, 0, COPY), LAM_CORRUPT);
+    buf_fini(&root);
+    buf_fini(&one);
+    end();
+}
+END_TEST
+
+/* --- files of layers above -------------------------------------------------------------------- */
+
+static struct db_outer_file told_file;
+static enum lam_code list_told(void *arg, db_outer_file_fn fn, void *fn_arg, struct lam_error *e) {
+    (void)arg;
+    return fn(fn_arg, &told_file, e);
+}
+static enum lam_code backup_with(const char *name, uint64_t size, uint64_t fingerprint) {
+    static const struct db_outer_files one = {list_told, NULL};
+    told_file = (struct db_outer_file){name, size, fingerprint, false};
+    memset(&err, 0, sizeof err);
+    return db_backup(db, BACKUPS, &one, NULL, NULL, NULL, &err);
+}
+
+START_TEST(outer_files_are_shared_while_nothing_says_that_they_differ) {
+    struct lam_options o = {.manual_background = true};
+    ck_ok(lam_env_mem_new(&mem, &err), &err);
+    o.env = mem;
+    ck_ok(lam_db_open(DIR, &o, &db, &err), &err);
+    p = q = NULL;
+    make_outer(mem);
+    ck_ok(backup(NULL), &err); /* of nothing */
+    ck_assert_uint_eq(files_of(mem, BACKUPS, ".data"), 0);
+    ck_ok(backup_with("cold/a/one", 100, 7), &err);
+    ck_ok(backup_with("cold/a/one", 100, 7), &err);
+    ck_assert_uint_eq(files_of(mem, BACKUPS, ".data"), 1);
+    ck_ok(backup_with("cold/a/one", 100, 8), &err); /* made anew under its name */
+    ck_ok(backup_with("cold/a/one", 100, 0), &err); /* not known */
+    ck_ok(backup_with("cold/a/one", 0, 7), &err);
+    ck_assert_uint_eq(files_of(mem, BACKUPS, ".data"), 4);
+    /* One that was cut is copied again. */
+    lam_file *f;
+    ck_ok(env_file_open(mem, BACKUPS "/000001.data", LAM_OPEN_WRITE, &f, &err), &err);
+    ck_ok(env_file_truncate(f, 50, &err), &err);
+    ck_ok(env_file_close(f, &err), &err);
+    ck_ok(backup_with("cold/a/one", 100, 7), &err);
+    ck_ok(lam_backup_verify(BACKUPS, mem, 0, NULL, NULL, &err), &err);
+    ck_code(lam_backup_verify(BACKUPS, mem, 2, NULL, NULL, &err), LAM_CORRUPT);
+    ck_contains(err.message, "000001.data: offset 50: not the bytes");
+    /* What is not as it is told makes no backup. */
+    ck_code(backup_with("cold/a/one", 101, 9), LAM_CORRUPT);
+    ck_contains(err.message, DIR "/cold/a/one: offset 100: 100 bytes, expected 101");
+    ck_code(backup_with("cold/none", 100, 9), LAM_CORRUPT);
+    ck_contains(err.message, DIR "/cold/none: offset 0: missing");
+    ck_code(backup_with("../out", 100, 9), LAM_UNSUPPORTED);
+    ck_contains(err.message, "../out");
+    list(mem);
+    ck_assert_uint_eq(listed_count, 7);
+    end();
+}
+END_TEST
+
 START_TEST(names_that_lead_out_are_no_names) {
     const char *bad[] = {"", "/a", "..", "../a", "a/../b", "a/..", "a/", "a//..", "a/b/"};
     const char *good[] = {"a", "a/b", "..a", "a..", "./a", "a/...", "cold/ns/t/batch-1.parquet"};
@@ -322,6 +472,11 @@ START_TEST(names_that_lead_out_are_no_names) {
         ck_assert_msg(!backup_name_is_safe(bad[i]), "%s", bad[i]);
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         ck_assert_msg(backup_name_is_safe(good[i]), "%s", good[i]);
+    static char name[BACKUP_NAME_MAX + 2];
+    memset(name, 'n', BACKUP_NAME_MAX);
+    ck_assert(backup_name_is_safe(name));
+    name[BACKUP_NAME_MAX] = 'n';
+    ck_assert(!backup_name_is_safe(name));
 }
 END_TEST
 
@@ -334,6 +489,9 @@ START_TEST(descriptions_are_read_as_written_and_refused_when_changed) {
                                   .largest = S("b"),
                                   .properties = {.entries = 1}};
     struct manifest_partition created = {.number = 2, .name = S("p")};
+    struct manifest_removed removed = {.partition = 2, .number = 3};
+    struct manifest_wal wal = {.number = 4};
+    uint64_t dropped = 1;
     struct backup_file files[] = {{"000007.sst", 1, 300, 5, 6}, {"cold/x", 2, 40, 7, 0}};
     struct backup_description d = {.id = 3,
                                    .created_us = -5,
@@ -352,7 +510,10 @@ START_TEST(descriptions_are_read_as_written_and_refused_when_changed) {
                                     .created = &created,
                                     .created_count = 1,
                                     .added = &added,
-                                    .added_count = 1};
+                                    .added_count = 1,
+                                    .removed = &removed,
+                                    .dropped = &dropped,
+                                    .wals = &wal};
     ck_ok(backup_encode(&d, &bytes, &err), &err);
     ck_ok(backup_decode(buf_slice(&bytes), "f", &arena, &got, &err), &err);
     ck_assert_uint_eq(got.count, 2);
@@ -379,6 +540,14 @@ START_TEST(descriptions_are_read_as_written_and_refused_when_changed) {
         {&d.edit.clean_close, 1, 1, "not a whole state"},
         {&d.edit.last_sequence, 8, 8, "not a whole state"},
         {&d.edit.next_number, 8, 1, "not a whole state"},
+        {&d.edit.has_next_number, 1, 0, "not a whole state"},
+        {&d.edit.has_last_sequence, 1, 0, "not a whole state"},
+        {&d.edit.has_wal_floor, 1, 0, "not a whole state"},
+        {&d.edit.removed_count, sizeof(size_t), 1, "not a whole state"},
+        {&d.edit.dropped_count, sizeof(size_t), 1, "not a whole state"},
+        {&d.edit.wals_count, sizeof(size_t), 1, "not a whole state"},
+        {&d.id, 8, 0, "no such header"},
+        {&added.number, 8, 6, "not as the edit says"},
         {&files[0].name, sizeof(char *), (uintptr_t) "ROOT", "none of a backup"},
         {&files[1].name, sizeof(char *), (uintptr_t) "000000/x", "out of order"},
     };
@@ -391,6 +560,55 @@ START_TEST(descriptions_are_read_as_written_and_refused_when_changed) {
         ck_code(backup_decode(buf_slice(&bytes), "f", &arena, &got, &err), LAM_CORRUPT);
         ck_contains(err.message, wrong[i].says);
         memcpy(wrong[i].at, kept, wrong[i].size);
+    }
+    /* Whole by its checksum, and never written. */
+    struct {
+        size_t at;
+        uint8_t with; /* xor */
+        const char *says;
+    } forged[] = {
+        {12, 1, "no such header"}, {64, 1, "no such header"}, {80, 0x7e, "offset 80"},
+        {81, 10, "offset 80"},     {81, 0x7f, "offset 80"},   {82, '0', "offset 80"},
+    };
+    buf_reset(&bytes);
+    ck_ok(backup_encode(&d, &bytes, &err), &err);
+    for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
+        struct buf copy = {0};
+        ck_ok(buf_append_slice(&copy, buf_slice(&bytes), &err), &err);
+        copy.data[forged[i].at] ^= forged[i].with;
+        put_le64(copy.data + 72, hash_xxh3_pair(lam_slice_of(copy.data, 72),
+                                                lam_slice_of(copy.data + 80, copy.size - 80), 0));
+        ck_code(backup_decode(buf_slice(&copy), "f", &arena, &got, &err), LAM_CORRUPT);
+        ck_contains(err.message, forged[i].says);
+        buf_fini(&copy);
+    }
+    /* Without memory: names of each length let another part need it. */
+    static char name[200];
+    files[1].name = name;
+    for (size_t n = 1; n < sizeof name; n++) {
+        memset(name, 'n', n);
+        for (size_t nth = 1;; nth++) {
+            struct buf out = {0};
+            oom_arm_once(nth);
+            enum lam_code rc = backup_encode(&d, &out, &err);
+            bool fired = oom_fired();
+            ck_assert_int_eq(rc, fired ? LAM_NO_MEMORY : LAM_OK);
+            buf_fini(&out);
+            if (!fired)
+                break;
+        }
+    }
+    buf_reset(&bytes);
+    ck_ok(backup_encode(&d, &bytes, &err), &err);
+    for (size_t nth = 1;; nth++) {
+        arena_fini(&arena);
+        memset(&arena, 0, sizeof arena);
+        oom_arm_once(nth);
+        enum lam_code rc = backup_decode(buf_slice(&bytes), "f", &arena, &got, &err);
+        bool fired = oom_fired();
+        ck_assert_int_eq(rc, fired ? LAM_NO_MEMORY : LAM_OK);
+        if (!fired)
+            break;
     }
     buf_fini(&bytes);
     arena_fini(&arena);
@@ -541,6 +759,8 @@ TEST_MAIN("lsm/backup", backups_share_files_and_each_is_restored_as_it_was,
           progress_comes_to_its_totals_and_may_end_the_call,
           damaged_file_of_a_backup_is_found_and_named_and_nothing_is_restored,
           damaged_description_hides_no_other_backup_and_frees_no_file,
+          names_that_no_backup_has_are_passed_over, roots_and_descriptions_of_others_are_refused,
+          outer_files_are_shared_while_nothing_says_that_they_differ,
           damage_of_the_source_is_found_when_it_is_backed_up,
           two_databases_that_make_one_directory_at_once_do_not_share_it,
           names_that_lead_out_are_no_names,

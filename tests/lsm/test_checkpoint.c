@@ -2,6 +2,7 @@
  *
  * Checkpoints: what they hold, that neither database disturbs the other, and that failures and
  * crashes leave a whole one or none. */
+#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -165,6 +166,7 @@ END_TEST
 /* --- links ------------------------------------------------------------------------------------ */
 
 static struct lam_env_ops unlinking_ops;
+static const struct lam_env_ops *unlinking_plain;
 static enum lam_code refuse_link(lam_env *env, const char *from, const char *to,
                                  struct lam_error *e) {
     (void)env;
@@ -180,6 +182,89 @@ START_TEST(files_are_copied_where_links_are_refused) {
     ck_ok(checkpoint(COPY), &err);
     mem->ops = ops;
     ck_assert_str_eq(shown_by(mem, COPY, false), START_SHOWS);
+    end();
+}
+END_TEST
+
+/* A process without a descriptor left gives up those that lie idle, and then copies. */
+static unsigned refusals;
+static enum lam_code link_without_files(lam_env *env, const char *from, const char *to,
+                                        struct lam_error *e) {
+    if (refusals == 0)
+        return unlinking_plain->path_link(env, from, to, e);
+    refusals--;
+    enum lam_code rc = ERR(e, LAM_BUSY, "linking %s to %s: too many open files", from, to);
+    e->os_errno = EMFILE;
+    return rc;
+}
+static enum lam_code keep_all(lam_env *env, const char *path, struct lam_error *e) {
+    (void)env;
+    return ERR(e, LAM_IO, "%s: nothing is removed here", path);
+}
+
+START_TEST(links_that_fail_are_tried_again_and_made_as_copies) {
+    start();
+    unlinking_plain = mem->ops;
+    unlinking_ops = *mem->ops;
+    unlinking_ops.path_link = link_without_files;
+    mem->ops = &unlinking_ops;
+    refusals = 1;
+    ck_ok(checkpoint(COPY), &err);
+    refusals = 2;
+    ck_ok(checkpoint("/second"), &err);
+    /* What the name of a link holds must go before the copy comes. */
+    refusals = 2;
+    unlinking_ops.file_remove = keep_all;
+    ck_code(checkpoint("/third"), LAM_IO);
+    ck_contains(err.message, "nothing is removed here");
+    mem->ops = unlinking_plain;
+    refusals = 0;
+    ck_assert_str_eq(shown_by(mem, COPY, false), START_SHOWS);
+    ck_assert_str_eq(shown_by(mem, "/second", false), START_SHOWS);
+    ck_assert(!is_there(mem, "/third"));
+    ck_ok(checkpoint("/third"), &err);
+    end();
+}
+END_TEST
+
+START_TEST(file_that_the_database_names_and_has_not_is_told) {
+    char path[64] = "";
+    start();
+    ck_ok(lam_db_dump(db, &err), &err);
+    for (unsigned n = 1; n < 60; n++) {
+        char at[64];
+        snprintf(at, sizeof at, DIR "/%06u.sst", n);
+        if (is_there(mem, at))
+            strcpy(path, at);
+    }
+    ck_ok(env_path_rename(mem, path, "/away", &err), &err);
+    ck_code(checkpoint(COPY), LAM_CORRUPT);
+    ck_contains(err.message, path);
+    ck_contains(err.message, "missing");
+    ck_assert(!is_there(mem, COPY) && !is_there(mem, COPY ".unfinished"));
+    ck_ok(env_path_rename(mem, "/away", path, &err), &err);
+    ck_ok(checkpoint(COPY), &err);
+    end();
+}
+END_TEST
+
+START_TEST(names_of_unfinished_ones_that_are_something_else_stay) {
+    start();
+    make_file(COPY ".unfinished");
+    ck_code(checkpoint(COPY), LAM_EXISTS);
+    ck_contains(err.message, COPY ".unfinished is there");
+    ck_code(checkpoint("/"), LAM_EXISTS);
+    /* Deeper than anything that a call makes. */
+    char deep[400] = "/deep.unfinished";
+    ck_ok(mem->ops->dir_create(mem, deep, &err), &err);
+    make_file("/deep.unfinished/UNFINISHED");
+    for (int i = 0; i < 70; i++) {
+        strcat(deep, "/d");
+        ck_ok(mem->ops->dir_create(mem, deep, &err), &err);
+    }
+    ck_code(checkpoint("/deep"), LAM_LIMIT);
+    ck_contains(err.message, "directories in each other");
+    ck_assert(is_there(mem, deep));
     end();
 }
 END_TEST
@@ -261,6 +346,24 @@ static const struct sweep copying = {.make = make_db,
                                      .close = try_close,
                                      .dir = DIR,
                                      .err = &err};
+
+/* A tree that an earlier call has left, removed before anything else. */
+static void make_leftover(lam_env *env) {
+    make_db(env);
+    ck_ok(env_dir_create_all(env, COPY ".unfinished/cold/a/b", &err), &err);
+    mem = env;
+    make_file(COPY ".unfinished/UNFINISHED");
+    make_file(COPY ".unfinished/cold/a/b/two");
+    make_file(COPY ".unfinished/ROOT");
+}
+
+START_TEST(each_call_that_fails_over_a_leftover_leaves_a_whole_checkpoint_or_none) {
+    struct sweep over = copying;
+    over.make = make_leftover;
+    ck_assert_uint_gt(sweep_failures(&over, &SWEEP_IO), 50);
+    ck_assert_uint_gt(sweep_failures(&over, &SWEEP_MEMORY), 50);
+}
+END_TEST
 
 START_TEST(each_call_that_fails_leaves_a_whole_checkpoint_or_none) {
     ck_assert_uint_gt(sweep_failures(&copying, &SWEEP_IO), 50);
@@ -385,7 +488,11 @@ TEST_MAIN("lsm/checkpoint", checkpoint_holds_all_that_was_committed_before,
           what_an_unfinished_call_left_is_removed_and_nothing_else,
           files_are_copied_where_links_are_refused,
           files_of_the_system_are_linked_and_written_through_neither_name,
+          links_that_fail_are_tried_again_and_made_as_copies,
+          file_that_the_database_names_and_has_not_is_told,
+          names_of_unfinished_ones_that_are_something_else_stay,
           each_call_that_fails_leaves_a_whole_checkpoint_or_none,
+          each_call_that_fails_over_a_leftover_leaves_a_whole_checkpoint_or_none,
           each_allocation_that_fails_leaves_a_whole_checkpoint_or_none,
           crashes_leave_a_whole_checkpoint_or_one_that_is_made_again,
           checkpoints_under_writers_are_prefixes_over_all_partitions)

@@ -100,6 +100,10 @@ START_TEST(keys_out_of_order_are_refused_by_the_number_of_their_row) {
     ck_code(lam_ingest_put(g, S("a"), S("2"), &err), LAM_INVALID);
     ck_code(lam_ingest_put(g, S(""), S("2"), &err), LAM_INVALID);
     ck_contains(err.message, "row 2");
+    ck_code(lam_ingest_put(g, S("n"), lam_slice_of("", (size_t)LAM_VALUE_MAX + 1), &err),
+            LAM_LIMIT);
+    ck_contains(err.message, "row 2: value of");
+    ck_code(lam_ingest_put(g, S("n"), lam_slice_of(NULL, 1), &err), LAM_INVALID);
     add(g, "n", "2");
     finish(g);
     ck_assert_str_eq(rows_of(db), "p:b=2 c=only in the log m=1 n=2 q:a=q1 z=last ");
@@ -297,6 +301,64 @@ START_TEST(ingests_among_other_writes_equal_a_sorted_array) {
 }
 END_TEST
 
+/* Another writer's put comes whenever an SST is made, so that memtables are always in the way. */
+static struct lam_env_ops busy_ops;
+static const struct lam_env_ops *plain_ops;
+static unsigned puts_left;
+static enum lam_code put_and_open(lam_env *env, const char *path, unsigned flags, lam_file **out,
+                                  struct lam_error *e) {
+    size_t n = strlen(path);
+    if ((flags & LAM_OPEN_CREATE) && n > 4 && strcmp(path + n - 4, ".sst") == 0 && puts_left > 0) {
+        puts_left--;
+        put(p, "b", "3");
+    }
+    return plain_ops->file_open(env, path, flags, out, e);
+}
+
+START_TEST(ingest_waits_for_writers_and_gives_up_in_the_end) {
+    for (int forever = 0; forever < 2; forever++) {
+        start();
+        plain_ops = mem->ops;
+        busy_ops = *plain_ops;
+        busy_ops.file_open = put_and_open;
+        lam_ingest *g = begin();
+        add(g, "b", "ingested");
+        put(p, "b", "3");
+        mem->ops = &busy_ops;
+        puts_left = forever ? 1000 : 5;
+        enum lam_code rc = lam_ingest_finish(g, NULL, &err);
+        mem->ops = plain_ops;
+        ck_code(rc, forever ? LAM_BUSY : LAM_OK);
+        if (forever)
+            ck_contains(err.message, "partition \"p\" is written to all the time");
+        ck_assert_str_eq(rows_of(db), forever ? "p:b=3 c=only in the log q:a=q1 z=last "
+                                              : "p:b=ingested c=only in the log q:a=q1 z=last ");
+        end();
+    }
+}
+END_TEST
+
+START_TEST(failed_ingest_takes_no_more_rows) {
+    start();
+    close_db();
+    lam_env *env = env_fault_new(mem);
+    ck_ok(open_in(env), &err);
+    lam_ingest *g = begin();
+    env_fault_arm(env, FAULT_MUTATE, 1, LAM_NO_SPACE, true);
+    ck_code(lam_ingest_put(g, S("b"), S("ingested"), &err), LAM_NO_SPACE);
+    env_fault_arm(env, 0, 0, LAM_OK, false);
+    ck_code(lam_ingest_put(g, S("c"), S("ingested"), &err), LAM_INVALID);
+    ck_contains(err.message, "an earlier call has failed");
+    ck_code(lam_ingest_finish(g, NULL, &err), LAM_INVALID);
+    ck_contains(err.message, "an earlier call has failed");
+    ck_assert_str_eq(rows_of(db), START_SHOWS);
+    ck_ok(lam_db_check(db, NULL, NULL, &err), &err);
+    close_db();
+    env_fault_free(env);
+    lam_env_mem_free(mem);
+}
+END_TEST
+
 /* --- failures and crashes --------------------------------------------------------------------- */
 
 #define BEFORE START_SHOWS
@@ -460,6 +522,7 @@ TEST_MAIN("lsm/ingest", rows_appear_at_once_and_hide_what_was_before,
           copies_and_recovery_hold_what_was_ingested,
           transactions_conflict_with_what_was_ingested_since,
           ingests_among_other_writes_equal_a_sorted_array,
+          ingest_waits_for_writers_and_gives_up_in_the_end, failed_ingest_takes_no_more_rows,
           each_call_that_fails_leaves_all_rows_or_none,
           each_allocation_that_fails_leaves_all_rows_or_none, crashes_leave_all_rows_or_none,
           what_came_before_in_older_segments_survives_with_it,

@@ -369,7 +369,10 @@ START_TEST(what_comes_between_the_looks_of_a_commit_is_found) {
         {NULL, put_z_and_dump},
         {NULL, put_z_and_dump, put_z_and_dump},
     };
-    for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
+    size_t count = sizeof scripts / sizeof scripts[0];
+    for (size_t n = 0; n < 2 * count; n++) {
+        size_t i = n % count;
+        bool by_range = n >= count;
         start();
         put("k", "old");
         ck_ok(lam_db_dump(db, &err), &err);
@@ -377,7 +380,10 @@ START_TEST(what_comes_between_the_looks_of_a_commit_is_found) {
         plain_process_id = ops.process_id;
         ops.process_id = interrupt;
         lam_txn *t = begin(false);
-        txn_put(t, "k", "mine");
+        if (by_range)
+            ck_ok(lam_txn_delete_range(t, part, S("j"), S("l"), &err), &err);
+        else
+            txn_put(t, "k", "mine");
         memcpy(meanwhile.at, scripts[i], sizeof scripts[i]);
         meanwhile.calls = 0;
         const struct lam_env_ops *before = mem->ops;
@@ -387,7 +393,7 @@ START_TEST(what_comes_between_the_looks_of_a_commit_is_found) {
         for (int j = 0; j < 3; j++)
             ck_assert(!meanwhile.at[j]); /* it came to that */
         ck_code(rc, i < 5 ? LAM_CONFLICT : LAM_OK);
-        ck_assert_str_eq(has(NULL, "k"), i < 5 ? "theirs" : "mine");
+        ck_assert_str_eq(has(NULL, "k"), i < 5 ? "theirs" : by_range ? "-" : "mine");
         stop();
     }
 }
@@ -546,6 +552,13 @@ static enum lam_code get(lam_txn *t, const char *key) {
     return rc;
 }
 
+static enum lam_code get_only(lam_txn *t, const char *key) {
+    struct lam_value v = {0};
+    enum lam_code rc = lam_txn_get(t, part, S(key), &v, &err);
+    lam_value_release(&v);
+    return rc;
+}
+
 START_TEST(every_allocation_of_a_transaction_may_fail) {
     start();
     char key[16];
@@ -565,6 +578,7 @@ START_TEST(every_allocation_of_a_transaction_may_fail) {
     for (int i = 0; i < 40; i++) {
         snprintf(key, sizeof key, "k%02d", i);
         PRESSED(get(t, key));
+        PRESSED(get_only(t, key));
         PRESSED(lam_txn_put(t, part, S(key), S("mine"), &err));
     }
     PRESSED(lam_txn_delete(t, other, S("q"), &err));

@@ -27,12 +27,13 @@ import json
 import os
 import random
 import re
-import shlex
 import subprocess
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from harness import ROOT, env, gate, read, words
 
 # What looks for a fault: name, folder and name of the program, arguments; {seed} is filled in.
 PROGRAMS = {
@@ -45,18 +46,6 @@ PROGRAMS = {
     "files": ("fault", "corrupt", "--sweep files --seed {seed}"),
     "corrupt": ("fault", "corrupt", "--seed {seed}"),
 }
-
-
-def env(name):
-    value = os.environ.get(name)
-    if not value:
-        sys.exit(f"mutate.py: {name} is not set; use `make test-bugs` or `make test-mutants`")
-    return value
-
-
-def read(path):
-    with open(os.path.join(ROOT, path)) as f:
-        return f.read()
 
 
 class Fault:
@@ -94,8 +83,8 @@ def build(fault, world, folder):
         if not os.path.exists(obj):
             with open(source, "w") as f:
                 f.write(text)
-            run = subprocess.run([*shlex.split(env("CC")), *shlex.split(env("CFLAGS")), "-w", "-O1", "-g0",
-                                  "-c", source, "-o", obj], cwd=ROOT, capture_output=True, text=True)
+            run = subprocess.run([*words("CC"), *words("CFLAGS"), "-w", "-O1", "-g0", "-c", source, "-o", obj],
+                                 cwd=ROOT, capture_output=True, text=True)
             if run.returncode:
                 return None, run.stderr
         objects.append(obj)
@@ -104,10 +93,10 @@ def build(fault, world, folder):
     if os.path.exists(program):
         return program, None
     front = f"{out}/obj/tests/{kind}/prog_{name}.o"
-    link = [*shlex.split(env("CC")), *shlex.split(env("CFLAGS")), "-o", program, front]
+    link = [*words("CC"), *words("CFLAGS"), "-o", program, front]
     if kind == "fault":
-        link += env("FAULT_OBJ").split()
-    link += env("SIM_OBJ").split() + objects + env("LIBS").split() + shlex.split(env("LDLIBS"))
+        link += words("FAULT_OBJ")
+    link += words("SIM_OBJ") + objects + words("LIBS") + words("LDLIBS")
     run = subprocess.run(link, cwd=ROOT, capture_output=True, text=True)
     return (program, None) if run.returncode == 0 else (None, run.stderr)
 
@@ -156,13 +145,6 @@ def hunt_all(faults, args):
                 subprocess.run(["rm", "-rf", own], check=True)
             results.append((f, verdict))
     return results
-
-
-def gate(name, required, reached, failed, seed):
-    ok = failed == 0 and reached >= required
-    print(json.dumps({"gate": name, "required": required, "reached": reached, "failed": failed,
-                      "seed": str(seed), "ok": ok}), flush=True)
-    return ok
 
 
 def run_bugs(args):
