@@ -85,7 +85,7 @@ static const struct db_outer_file outer_files[] = {
     {"cold/a/one", 100, 7, true},
     {"cold/gone", 9, 9, true},
     {"cold/unknown", 0, 0, false},
-    {"colder/three", 3, 3, false},
+    {"colder/only/by/three", 3, 3, false},
 };
 #define OUTER_COUNT (sizeof outer_files / sizeof *outer_files)
 
@@ -109,7 +109,10 @@ USED const char *outer_path(const char *dir, const struct db_outer_file *f) {
 }
 USED void make_outer(lam_env *env) {
     ck_ok(env_dir_create_all(env, DIR "/cold/a/b", &err), &err);
-    ck_ok(env_dir_create_all(env, DIR "/colder", &err), &err);
+    ck_ok(env_dir_create_all(env, DIR "/colder/only/by", &err), &err);
+    ck_ok(env_dir_sync(env, DIR "/colder/only", &err), &err);
+    ck_ok(env_dir_sync(env, DIR "/colder", &err), &err);
+    ck_ok(env_dir_sync(env, DIR, &err), &err);
     for (size_t i = 0; i < OUTER_COUNT; i++)
         if (strcmp(outer_files[i].name, "cold/gone") != 0)
             ck_ok(env_write_file(env, outer_path(DIR, &outer_files[i]),

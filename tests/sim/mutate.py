@@ -9,10 +9,11 @@
 `make test-bugs` and `make test-mutants` set the environment: CC, CFLAGS, LDLIBS, O (build directory of
 the mode), SIM_OBJ, FAULT_OBJ, LIBS.
 
-A .bug file says what is wrong, which programs look for it, and which text of which file becomes which:
+A .bug file says what is wrong, which programs look for it (a name of PROGRAMS, or a test that knows only
+its own folder), and which text of which file becomes which:
 
     about: ...
-    world: engine sql
+    world: engine sql tests/lsm/test_backup
     @@@ lsm/dump.c
     text that occurs once
     ===
@@ -74,9 +75,12 @@ def load_bug(path):
 
 def build(fault, world, folder):
     """Returns (program, None), or (None, compiler's output)."""
-    kind, name, _ = PROGRAMS[world]
-    objects = []
-    for where, text in fault.texts.items():
+    objects, out = [], env("O")
+    texts = dict(fault.texts)
+    is_test = world.startswith("tests/")
+    if is_test:
+        texts.update({source: read(source) for source in (world + ".c", "tests/support/test.c")})
+    for where, text in texts.items():
         source = os.path.join(folder, where)
         obj = source[:-2] + ".o"
         os.makedirs(os.path.dirname(source), exist_ok=True)
@@ -88,16 +92,21 @@ def build(fault, world, folder):
             if run.returncode:
                 return None, run.stderr
         objects.append(obj)
-    out = env("O")
+    if is_test:
+        name = os.path.basename(world)
+        objects += [f"{out}/obj/tests/support/{n}.o" for n in ("env_fault", "gate")]
+        check = subprocess.run(["pkg-config", "--libs", "check"], capture_output=True, text=True)
+        libraries = check.stdout.split()
+    else:
+        kind, name, _ = PROGRAMS[world]
+        objects = [f"{out}/obj/tests/{kind}/prog_{name}.o", *(words("FAULT_OBJ") if kind == "fault" else []),
+                   *words("SIM_OBJ"), *objects]
+        libraries = []
     program = os.path.join(folder, name)
     if os.path.exists(program):
         return program, None
-    front = f"{out}/obj/tests/{kind}/prog_{name}.o"
-    link = [*words("CC"), *words("CFLAGS"), "-o", program, front]
-    if kind == "fault":
-        link += words("FAULT_OBJ")
-    link += words("SIM_OBJ") + objects + words("LIBS") + words("LDLIBS")
-    run = subprocess.run(link, cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run([*words("CC"), *words("CFLAGS"), "-o", program, *objects, *words("LIBS"), *libraries,
+                          *words("LDLIBS")], cwd=ROOT, capture_output=True, text=True)
     return (program, None) if run.returncode == 0 else (None, run.stderr)
 
 
@@ -108,8 +117,8 @@ def hunt(fault, folder, seed, seconds):
         program, why = build(fault, world, folder)
         if not program:
             return "unbuilt", world, 0, why.strip().splitlines()[0] if why.strip() else "?"
-        args = PROGRAMS[world][2]
-        log = os.path.join(folder, world + ".log")
+        args = "" if world.startswith("tests/") else PROGRAMS[world][2]
+        log = os.path.join(folder, os.path.basename(world) + ".log")
         with open(log, "w") as out:
             try:
                 run = subprocess.run([program, *args.format(seed=seed).split()], cwd=ROOT, stdout=out,
@@ -119,7 +128,7 @@ def hunt(fault, folder, seed, seconds):
         with open(log, errors="replace") as f:
             lines = [l for l in f.read().splitlines() if l.strip()]
         # A gate that only missed its count proves nothing.
-        seen = run.returncode < 0 or any(json.loads(l)["failed"] for l in lines if l.startswith('{"gate"'))
+        seen = world.startswith("tests/") or run.returncode < 0 or any(json.loads(l)["failed"] for l in lines if l.startswith('{"gate"'))
         if run.returncode and seen:
             told = [l for l in lines if not l.startswith(("replay:", "{", " "))]
             return "found", world, time.monotonic() - begun, (told or ["no output"])[-1][:160]
