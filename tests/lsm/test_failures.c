@@ -83,7 +83,7 @@ static enum lam_code open_some(lam_env *env) {
 
 static enum lam_code compact_range(lam_env *env) {
     (void)env;
-    return lam_db_compact_range(db, p, S("a"), S("c"), &err);
+    return lam_db_compact_range(db, p, S("a"), S("c"), NULL, NULL, &err);
 }
 
 /* A key and a range that were read, a put, a delete and a deleted range, over two partitions. */
