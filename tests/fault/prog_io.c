@@ -19,13 +19,13 @@
 #include "tests/support/gate.h"
 
 enum gate { ONCE, STICKY, FSYNC, SHORT, LIE, QUOTA, GATES };
-static const char *const gate_names[GATES] = {
-    "every env call failed once",
-    "every env call failed from then on",
-    "every fsync failed (ext4, btrfs)",
-    "short transfers and torn writes",
-    "reads that lie",
-    "quota sweep",
+static struct sweep_gate gates[GATES] = {
+    {.name = "every env call failed once"},
+    {.name = "every env call failed from then on"},
+    {.name = "every fsync failed (ext4, btrfs)"},
+    {.name = "short transfers and torn writes"},
+    {.name = "reads that lie"},
+    {.name = "quota sweep"},
 };
 
 /* Of what the short run reaches, somewhat less; the long one reaches more. A workload that shrinks
@@ -43,9 +43,7 @@ static const uint64_t least[SCRIPT_PARTS][GATES] = {
 static const uint64_t least_sites[SCRIPT_PARTS] = {450, 500};
 
 static struct sweep_options asked;
-static struct { /* by gate, but `sites` */
-    uint64_t required[GATES], sites, reached[GATES], failed[GATES];
-} o;
+static uint64_t sites_least;
 
 /* Which sites a gate has met, by effect and code: the short run of SQL takes the first call of a
  * site where it does not take all. */
@@ -60,13 +58,12 @@ static bool is_first(uint32_t site, enum gate gate, enum simfs_effect effect, en
 }
 
 static void run(struct sweep *s, enum gate gate, struct sweep_case *c, bool first, bool all) {
-    uint64_t before = s->run;
+    uint64_t before = s->run, failures = s->failures;
     c->tail = asked.long_run ? SWEEP_STEPS_MAX : 1;
     c->care = asked.long_run || first ? SWEEP_WHOLLY : SWEEP_PLAINLY;
     bool skip = !(asked.long_run || first || all) || s->number % asked.stride != 0;
-    bool holds = sweep_case(s, c, skip);
-    o.reached[gate] += s->run - before;
-    o.failed[gate] += !holds;
+    sweep_case(s, c, skip);
+    sweep_tally(s, before, failures, &gates[gate]);
 }
 
 struct call {
@@ -136,8 +133,7 @@ static void fail_in_turn(struct sweep *s, unsigned step, unsigned kind) {
         .care = SWEEP_BRIEFLY,
     };
     sweep_ladder(s, &c, s->plan->step[step].counts[kind]);
-    o.reached[ONCE] += s->run - before;
-    o.failed[ONCE] += s->failures - failures;
+    sweep_tally(s, before, failures, &gates[ONCE]);
 }
 
 static void visit(void *arg, struct sweep *s, unsigned step) {
@@ -159,9 +155,9 @@ static void sweep_part(enum script_part part) {
                       .program = part == SCRIPT_ENGINE ? "io --part engine" : "io --part sql"};
     sweep_plan_make(&plan, part, asked.seed);
     for (int g = 0; g < GATES; g++)
-        o.required[g] += least[part][g];
-    if (least_sites[part] > o.sites)
-        o.sites = least_sites[part];
+        gates[g].required += least[part][g];
+    if (least_sites[part] > sites_least)
+        sites_least = least_sites[part];
     printf("%s: %u steps, %" PRIu64 " calls, %" PRIu64 " dumps, %" PRIu64 " compactions, %" PRIu64
            " moves\n",
            s.program, plan.steps, plan.env_calls, plan.done.dumps, plan.done.compactions,
@@ -171,20 +167,8 @@ static void sweep_part(enum script_part part) {
 }
 
 int main(int argc, char **argv) {
-    bool ok = true;
-    sweep_options_parse(&asked, argc, argv);
-    heap_install(0xA5);
-    sites_init();
+    sweep_begin(&asked, argc, argv);
     heap_set_lazy(true);
-    for (int part = 0; part < SCRIPT_PARTS; part++)
-        if (asked.part < 0 || asked.part == part)
-            sweep_part((enum script_part)part);
-    for (int g = 0; g < GATES; g++)
-        ok &= gate_report(gate_names[g], o.required[g], o.reached[g], o.failed[g], asked.seed);
-    struct sites_totals sites = sites_count(SITES_ENV);
-    uint64_t required = sites.reached > o.sites ? sites.reached : o.sites;
-    ok &= gate_report("call sites failed", required, sites.failed, 0, asked.seed);
-    if (sites.failed < sites.reached)
-        sites_print_missed(SITES_ENV);
-    return ok ? 0 : 1;
+    sweep_parts(&asked, sweep_part);
+    return sweep_report(&asked, gates, GATES, "call sites failed", SITES_ENV, sites_least) ? 0 : 1;
 }

@@ -17,9 +17,9 @@
 #include "tests/support/gate.h"
 
 enum gate { ONCE, STICKY, GATES };
-static const char *const gate_names[GATES] = {
-    "every allocation failed once",
-    "allocations failed for a while and for ever",
+static struct sweep_gate gates[GATES] = {
+    {.name = "every allocation failed once"},
+    {.name = "allocations failed for a while and for ever"},
 };
 
 /* Of what the short run reaches, somewhat less; the long one reaches more. A workload that shrinks
@@ -33,7 +33,6 @@ static const struct least {
 
 static struct sweep_options asked;
 static struct {
-    uint64_t required[GATES], reached[GATES], failed[GATES];
     uint64_t sites; /* required */
     uint64_t steps; /* the same */
     uint64_t fills, fills_differ;
@@ -43,7 +42,7 @@ static bool met[SITES_MAX];
 
 static void fail(struct sweep *s, enum gate gate, unsigned step, uint64_t nth, uint64_t count,
                  bool first, bool all) {
-    uint64_t before = s->run;
+    uint64_t before = s->run, failures = s->failures;
     struct sweep_case c = {
         .step = step,
         .what = SWEEP_HEAP,
@@ -54,17 +53,15 @@ static void fail(struct sweep *s, enum gate gate, unsigned step, uint64_t nth, u
         .power = asked.long_run && nth % 4 == 0,
     };
     bool skip = !(asked.long_run || first || all) || s->number % asked.stride != 0;
-    bool holds = sweep_case(s, &c, skip);
-    o.reached[gate] += s->run - before;
-    o.failed[gate] += !holds;
+    sweep_case(s, &c, skip);
+    sweep_tally(s, before, failures, &gates[gate]);
 }
 
 static void fail_in_turn(struct sweep *s, unsigned step) {
     uint64_t before = s->run, failures = s->failures;
     struct sweep_case c = {.step = step, .what = SWEEP_HEAP, .count = 1, .care = SWEEP_BRIEFLY};
     sweep_ladder(s, &c, s->plan->step[step].allocations);
-    o.reached[ONCE] += s->run - before;
-    o.failed[ONCE] += s->failures - failures;
+    sweep_tally(s, before, failures, &gates[ONCE]);
 }
 
 static void visit(void *arg, struct sweep *s, unsigned step) {
@@ -114,8 +111,8 @@ static void sweep_part(enum script_part part) {
     compare_fills(&plan);
     heap_set_lazy(true);
     const struct least *l = &least[part];
-    o.required[ONCE] += plan.allocations > l->allocations ? plan.allocations : l->allocations;
-    o.required[STICKY] += l->sticky;
+    gates[ONCE].required += plan.allocations > l->allocations ? plan.allocations : l->allocations;
+    gates[STICKY].required += l->sticky;
     if (l->sites > o.sites)
         o.sites = l->sites;
     o.steps += l->steps;
@@ -127,20 +124,9 @@ static void sweep_part(enum script_part part) {
 }
 
 int main(int argc, char **argv) {
-    sweep_options_parse(&asked, argc, argv);
-    heap_install(0xA5);
-    sites_init();
-    for (int part = 0; part < SCRIPT_PARTS; part++)
-        if (asked.part < 0 || asked.part == part)
-            sweep_part((enum script_part)part);
-    bool ok = true;
-    for (int g = 0; g < GATES; g++)
-        ok &= gate_report(gate_names[g], o.required[g], o.reached[g], o.failed[g], asked.seed);
-    struct sites_totals sites = sites_count(SITES_HEAP);
-    uint64_t required = sites.reached > o.sites ? sites.reached : o.sites;
-    ok &= gate_report("allocation sites failed", required, sites.failed, 0, asked.seed);
-    if (sites.failed < sites.reached)
-        sites_print_missed(SITES_HEAP);
+    sweep_begin(&asked, argc, argv);
+    sweep_parts(&asked, sweep_part);
+    bool ok = sweep_report(&asked, gates, GATES, "allocation sites failed", SITES_HEAP, o.sites);
     ok &=
         gate_report("files with other fresh memory", o.steps, o.fills, o.fills_differ, asked.seed);
     return ok ? 0 : 1;

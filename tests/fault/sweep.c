@@ -189,7 +189,7 @@ static uint64_t *shared_counter(void) {
 
 /* --- the run with cases --------------------------------------------------------------------- */
 
-void sweep_options_parse(struct sweep_options *o, int argc, char **argv) {
+static void parse(struct sweep_options *o, int argc, char **argv) {
     *o = (struct sweep_options){.part = -1, .seed = 1, .only = UINT64_MAX, .show = 10, .stride = 1};
     for (int i = 1; i < argc; i++) {
         bool more = i + 1 < argc;
@@ -212,6 +212,37 @@ void sweep_options_parse(struct sweep_options *o, int argc, char **argv) {
         else
             fprintf(stderr, "%s: %s is unknown\n", argv[0], argv[i]), exit(2);
     }
+}
+
+void sweep_begin(struct sweep_options *o, int argc, char **argv) {
+    parse(o, argc, argv);
+    heap_install(0xA5);
+    sites_init();
+}
+
+void sweep_parts(const struct sweep_options *o, void (*part)(enum script_part part)) {
+    for (int p = 0; p < SCRIPT_PARTS; p++)
+        if (o->part < 0 || o->part == p)
+            part((enum script_part)p);
+}
+
+void sweep_tally(const struct sweep *s, uint64_t run, uint64_t failures, struct sweep_gate *g) {
+    g->reached += s->run - run;
+    g->failed += s->failures - failures;
+}
+
+bool sweep_report(const struct sweep_options *o, const struct sweep_gate *gates, size_t count,
+                  const char *sites_name, enum sites_table table, uint64_t least) {
+    bool ok = true;
+    for (size_t i = 0; i < count; i++)
+        ok &= gate_report(gates[i].name, gates[i].required, gates[i].reached, gates[i].failed,
+                          o->seed);
+    struct sites_totals sites = sites_count(table);
+    ok &= gate_report(sites_name, sites.reached > least ? sites.reached : least, sites.failed, 0,
+                      o->seed);
+    if (sites.failed < sites.reached)
+        sites_print_missed(table);
+    return ok;
 }
 
 void sweep_run(struct sweep *s, const struct sweep_plan *plan, sweep_visitor visit, void *arg) {

@@ -78,8 +78,20 @@ struct sweep_options {
     uint64_t stride;         /* of the numbers every so many-th is run; 1 */
     const char *only_ladder; /* KIND 13: allocations; NULL: all */
 };
-/* Ends the process on a word that it does not know. */
-void sweep_options_parse(struct sweep_options *o, int argc, char **argv);
+/* Reads them, and makes ready for sweeps. Ends the process on a word that it does not know. */
+void sweep_begin(struct sweep_options *o, int argc, char **argv);
+/* `part` for each that is asked for. */
+void sweep_parts(const struct sweep_options *o, void (*part)(enum script_part part));
+
+/* What a program's trials are counted by. */
+struct sweep_gate {
+    const char *name;
+    uint64_t required, reached, failed;
+};
+/* Prints the gates and that of the call sites: all that were reached were failed, `least` at the
+ * least. Whether they hold. */
+bool sweep_report(const struct sweep_options *o, const struct sweep_gate *gates, size_t count,
+                  const char *sites_name, enum sites_table table, uint64_t least);
 
 struct sweep;
 
@@ -116,6 +128,8 @@ bool sweep_case(struct sweep *s, const struct sweep_case *c, bool skip);
  * next is tried in the same process, else in a fork. Cheaper than a case for each, and less exact:
  * what one try has opened the next finds open. Counts as a case each. */
 void sweep_ladder(struct sweep *s, const struct sweep_case *c, uint64_t count);
+/* Counts what has run and failed since there were so many. */
+void sweep_tally(const struct sweep *s, uint64_t run, uint64_t failures, struct sweep_gate *g);
 
 void sweep_world_init(struct sweep_world *w, enum script_part part, uint64_t seed);
 void sweep_world_fini(struct sweep_world *w);

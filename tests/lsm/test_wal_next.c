@@ -94,13 +94,15 @@ static lam_db *open_db(lam_env *env, lam_partition **p) {
     return db;
 }
 
-static void put(lam_db *db, lam_partition *p, unsigned number, size_t size) {
+static enum lam_code try_put(lam_db *db, lam_partition *p, unsigned number, size_t size) {
     static uint8_t value[2u << 20];
     char key[16];
     int n = snprintf(key, sizeof key, "%08u", number);
     memset(value, (int)(number % 251), size);
-    ck_ok(lam_put(db, NULL, p, lam_slice_of(key, (size_t)n), lam_slice_of(value, size), &err),
-          &err);
+    return lam_put(db, NULL, p, lam_slice_of(key, (size_t)n), lam_slice_of(value, size), &err);
+}
+static void put(lam_db *db, lam_partition *p, unsigned number, size_t size) {
+    ck_ok(try_put(db, p, number, size), &err);
 }
 
 static void put_many(lam_db *db, lam_partition *p, unsigned from, unsigned to) {
@@ -134,30 +136,35 @@ static void check_rows(lam_db *db, lam_partition *p, unsigned count) {
     ck_assert_uint_eq(n, count);
 }
 
+static void close_db(lam_db *db, lam_partition *p) {
+    lam_partition_release(p);
+    ck_ok(lam_db_close(db, &err), &err);
+}
+
+/* What lies in an environment opens with these rows, and is whole. */
+static void check_files(lam_env *env, unsigned count) {
+    lam_partition *p;
+    lam_db *db = open_db(env, &p);
+    check_rows(db, p, count);
+    ck_ok(lam_db_check(db, NULL, NULL, &err), &err);
+    close_db(db, p);
+}
+
 /* What a kill and what a power loss would leave opens with the same rows. */
 static void check_images(lam_env *env, lam_db *db, unsigned count) {
     ck_ok(lam_sync(db, UINT64_MAX, &err), &err);
     for (int mode = LAM_CRASH_PROCESS; mode <= LAM_CRASH_POWER; mode++) {
         lam_env *image;
-        lam_partition *p;
         ck_ok(lam_env_mem_crash(env, (enum lam_crash_mode)mode, 1, &image, &err), &err);
-        lam_db *copy = open_db(image, &p);
-        check_rows(copy, p, count);
-        ck_ok(lam_db_check(copy, NULL, NULL, &err), &err);
-        lam_partition_release(p);
-        ck_ok(lam_db_close(copy, &err), &err);
+        check_files(image, count);
         lam_env_mem_free(image);
     }
 }
 
 static void end(lam_env *env, lam_db *db, lam_partition *p, unsigned count) {
     check_images(env, db, count);
-    lam_partition_release(p);
-    ck_ok(lam_db_close(db, &err), &err);
-    db = open_db(env, &p);
-    check_rows(db, p, count);
-    lam_partition_release(p);
-    ck_ok(lam_db_close(db, &err), &err);
+    close_db(db, p);
+    check_files(env, count);
     lam_env_mem_free(env);
 }
 
@@ -225,13 +232,8 @@ START_TEST(failure_to_prepare_is_the_rolls_to_tell) {
     put(db, p, HALF, VALUE_BYTES);
     enum lam_code rc = LAM_OK;
     unsigned i = HALF + 1;
-    static uint8_t value[VALUE_BYTES];
     while (rc == LAM_OK && i < 200) {
-        char key[16];
-        int n = snprintf(key, sizeof key, "%08u", i);
-        memset(value, (int)(i % 251), sizeof value);
-        rc = lam_put(db, NULL, p, lam_slice_of(key, (size_t)n), lam_slice_of(value, sizeof value),
-                     &err);
+        rc = try_put(db, p, i, VALUE_BYTES);
         i += rc == LAM_OK;
     }
     ck_code(rc, LAM_NO_SPACE);
