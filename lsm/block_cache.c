@@ -25,11 +25,12 @@ struct shard {
     } guarded_;
 };
 struct block_cache {
-    size_t shard_capacity; /* bytes */
+    size_t shard_capacity; /* bytes, of which an equal part of `taken` is not for blocks */
     uint32_t shard_count;  /* power of two */
     struct epochs *epochs; /* borrowed */
     bool has_slabs;        /* it is so large that slabs which are not full do not matter */
     struct slabs slabs;
+    _Atomic size_t taken;   /* at most block_cache_most_taken; relaxed: stands for itself */
     _Atomic size_t waiting; /* bytes taken out that wait for readers */
     struct shard shards[SHARDS_MAX];
 };
@@ -87,6 +88,22 @@ enum lam_code block_cache_new(size_t capacity_bytes, struct epochs *epochs,
         mutex_init(&c->shards[i].mu, RANK_CACHE);
     *cache_out = c;
     return LAM_OK;
+}
+
+size_t block_cache_most_taken(size_t capacity_bytes) {
+    return capacity_bytes - capacity_bytes / 8;
+}
+
+void block_cache_set_taken(struct block_cache *c, size_t bytes) {
+    if (!c)
+        return;
+    size_t most = block_cache_most_taken(c->shard_capacity * c->shard_count);
+    atomic_store_explicit(&c->taken, bytes < most ? bytes : most, memory_order_relaxed);
+}
+
+static size_t room_of_shard(struct block_cache *c) {
+    return c->shard_capacity -
+           atomic_load_explicit(&c->taken, memory_order_relaxed) / c->shard_count;
 }
 
 static struct shard *shard_of(struct block_cache *c, const block_slot *slot) {
@@ -189,7 +206,7 @@ void block_cache_put(struct block_cache *c, block_slot *slot, struct cached_bloc
     mutex_lock(&s->mu);
     shard_state *st = state(s);
     if (!atomic_load_explicit(slot, memory_order_relaxed)) {
-        evicted = make_room(st, c->shard_capacity, block->charge);
+        evicted = make_room(st, room_of_shard(c), block->charge);
         block->slot = slot;
         ring_add(st, block);
         atomic_fetch_add_explicit(&block->references, 1, memory_order_relaxed);

@@ -193,12 +193,7 @@ static enum lam_code merge_entries(struct compaction *c, struct cursor_iter *mer
 }
 
 static void output_options(const struct compaction *c, struct sst_output_options *out) {
-    enum lam_compression compression = c->partition->options.compression
-                                           ? c->partition->options.compression
-                                           : c->db->options.compression;
     dump_output_options(c->db, c->partition, out);
-    if (compression == LAM_COMPRESSION_DEFAULT)
-        out->builder.lz4 = c->job.target == VERSION_LEVELS - 1;
     out->builder.written_us = INT64_MIN;
     for (int side = 0; side < 2; side++)
         for (size_t i = 0; i < c->job.inputs[side].count; i++)

@@ -46,8 +46,6 @@ enum lam_code db_copy_snapshots(lam_db *db, uint64_t **out, size_t *count_out,
 
 void db_pick_input(lam_db *db, const lam_partition *p, const struct version *v,
                    struct pick_input *out) {
-    enum lam_compression compression =
-        p->options.compression ? p->options.compression : db->options.compression;
     *out = (struct pick_input){
         .version = v,
         .oldest_snapshot = UINT64_MAX,
@@ -56,7 +54,7 @@ void db_pick_input(lam_db *db, const lam_partition *p, const struct version *v,
         .base_bytes = db->tuning.base_bytes,
         .file_bytes = db->tuning.base_bytes / 2,
         .passed_steps = db->tuning.passed_steps,
-        .bottom_differs = compression == LAM_COMPRESSION_DEFAULT,
+        .resting = atomic_load_explicit(&db->resting, memory_order_relaxed),
     };
     mutex_lock(&db->state);
     if (db_state(db)->snapshots)
@@ -102,6 +100,19 @@ void db_score_locked(lam_db *db, lam_partition *p, const struct db_score *score)
     }
     p->score = *score;
     db_pace_locked(db);
+}
+
+void db_rescore(lam_db *db, lam_partition *p) {
+    struct version *v = db_version_of(p);
+    struct db_score score;
+    if (!v)
+        return;
+    db_score_compute(db, p, v, &score);
+    mutex_lock(&db->state);
+    if (p->state && p->state->version == v)
+        db_score_locked(db, p, &score);
+    mutex_unlock(&db->state);
+    version_unref(v);
 }
 
 static uint64_t square(uint64_t x) {
@@ -174,6 +185,12 @@ void db_bg_dump_done(lam_db *db, enum lam_code code, const struct lam_error *err
     note_outcome(db, WORK_DUMP, code == LAM_OK);
     mutex_lock(&db->commit);
     struct db_commit *c = db_commit(db);
+    mutex_lock(&db->state);
+    bool resting = code == LAM_OK && c->active_count == 0 && db_state(db)->sealed_count == 0;
+    mutex_unlock(&db->state);
+    atomic_store_explicit(&db->resting, resting, memory_order_relaxed);
+    if (resting)
+        db_wal_rest_locked(db);
     c->dump_attempts++;
     memset(&c->dump_error, 0, sizeof c->dump_error);
     if (code != LAM_OK)

@@ -5,7 +5,6 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lsm/db_impl.h"
-#include "lsm/filename.h"
 
 static void free_sealed(struct db_state *s) {
     for (size_t i = 0; i < s->sealed_count; i++) {
@@ -95,29 +94,13 @@ static enum lam_code describe_log(lam_db *db, struct manifest_wal **out, size_t 
     return rc;
 }
 
-/* What is kept to be written over has no use in a closed database. */
-static void remove_recyclable(lam_db *db) {
-    struct buf path = {0};
-    const char *text;
-    uint64_t numbers[2];
-    mutex_lock(&db->sync);
-    memcpy(numbers, db_sync(db)->recyclable, sizeof numbers);
-    memset(db_sync(db)->recyclable, 0, sizeof numbers);
-    mutex_unlock(&db->sync);
-    for (int i = 0; i < 2; i++)
-        if (numbers[i] &&
-            filename_path(&path, db->path, FILE_WAL, numbers[i], &text, NULL) == LAM_OK)
-            IGNORE(env_file_remove(db->env, text, NULL), "an orphan goes at the next open");
-    buf_fini(&path);
-}
-
 static enum lam_code seal(lam_db *db, struct lam_error *err) {
     TRY(db_check_writable(db, err));
     if (log_bytes(db) > db->tuning.close_dump_bytes)
         TRY(db_dump_all(db, err));
     TRY(db_sync_to(db, db_published(db), err));
     gc_drain(&db->gc);
-    remove_recyclable(db);
+    db_wal_remove_recyclable(db);
     struct manifest_wal *wals;
     size_t count;
     TRY(describe_log(db, &wals, &count, err));

@@ -285,6 +285,7 @@ struct lam_db {
     _Atomic uint64_t room_at_ns;
     _Atomic uint32_t pace;    /* nanoseconds of delay per KiB written */
     _Atomic bool seal_wanted; /* db_seal_passed_locked has something to do */
+    _Atomic bool resting;     /* the last dump left nothing to dump; written under `commit` */
     _Atomic bool closing;     /* background work ends as soon as it can */
     _Atomic uint32_t retry;   /* kinds of background work that failed, for another try */
     _Atomic uint64_t cancels; /* calls of lam_db_compact_cancel */
@@ -448,6 +449,10 @@ MUST_CHECK enum lam_code db_wal_roll_locked(lam_db *db, uint64_t payload_bytes,
                                             struct lam_error *err) REQUIRES(&db->commit);
 /* Segments below `floor` are not needed any more: keeps some for recycling, removes the rest. */
 void db_wal_release(lam_db *db, uint64_t floor);
+/* Removes the files kept for recycling. */
+void db_wal_remove_recyclable(lam_db *db);
+/* Nothing is being written: gives back what the log has in reserve. */
+void db_wal_rest_locked(lam_db *db) REQUIRES(&db->commit);
 /* Waits until all up to `sequence` is durable; UNKNOWN_OUTCOME if that failed. */
 MUST_CHECK enum lam_code db_sync_to(lam_db *db, uint64_t sequence, struct lam_error *err);
 /* All commits up to `sequence` are durable by other means than the log. */
@@ -555,6 +560,8 @@ void db_score_compute(lam_db *db, const lam_partition *p, const struct version *
                       struct db_score *out);
 void db_score_locked(lam_db *db, lam_partition *p, const struct db_score *score)
     REQUIRES(&db->state);
+/* Does both, for a reason other than a change of its files. */
+void db_rescore(lam_db *db, lam_partition *p);
 /* The partition most in need of compaction, referenced; NULL: none is due. */
 lam_partition *db_most_due(lam_db *db);
 /* Looks at which files have expired, and sees to the next look (db_ttl.c). No lock held. */

@@ -35,17 +35,8 @@ void db_note_passed(lam_db *db, lam_partition *p, const struct read_state *s) {
         return;
     if (dump)
         atomic_store_explicit(&db->seal_wanted, true, memory_order_relaxed);
-    if (compact) {
-        struct version *v = db_version_of(p);
-        struct db_score score = {0};
-        if (v)
-            db_score_compute(db, p, v, &score);
-        mutex_lock(&db->state);
-        if (v && p->state && p->state->version == v)
-            db_score_locked(db, p, &score);
-        mutex_unlock(&db->state);
-        version_unref(v);
-    }
+    if (compact)
+        db_rescore(db, p);
     db_bg_tell(db);
 }
 

@@ -44,13 +44,8 @@ static int64_t rescore(lam_db *db) {
             continue;
         int64_t first = first_expiry(v, p->options.ttl_seconds);
         next = first < next ? first : next;
-        struct db_score score;
-        db_score_compute(db, p, v, &score);
-        mutex_lock(&db->state);
-        if (p->state && p->state->version == v)
-            db_score_locked(db, p, &score);
-        mutex_unlock(&db->state);
         version_unref(v);
+        db_rescore(db, p);
     }
     return next;
 }

@@ -8,6 +8,8 @@
 
 /* Room for the segment's header beside one record. */
 #define SEGMENT_SLACK 1024u
+/* Of a segment that nobody writes to an eighth stays reserved. */
+#define REST_SHARE 8u
 
 void db_segment_unref(struct db_segment *s) {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
@@ -236,4 +238,22 @@ void db_wal_release(lam_db *db, uint64_t floor) {
         db_segment_unref(segment);
     }
     buf_fini(&path);
+}
+
+void db_wal_remove_recyclable(lam_db *db) {
+    struct buf path = {0};
+    const char *text;
+    uint64_t number;
+    while ((number = take_recyclable(db)) != 0)
+        if (filename_path(&path, db->path, FILE_WAL, number, &text, NULL) == LAM_OK)
+            IGNORE(env_file_remove(db->env, text, NULL), "an orphan goes at the next open");
+    buf_fini(&path);
+}
+
+void db_wal_rest_locked(lam_db *db) {
+    struct db_segment *current = db_commit(db)->segment;
+    uint64_t rest = db->tuning.segment_bytes / REST_SHARE;
+    db_wal_remove_recyclable(db);
+    if (current && wal_writer_trim(current->writer, rest))
+        current->bytes = rest;
 }

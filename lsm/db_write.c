@@ -277,6 +277,7 @@ enum lam_code db_activate_locked(lam_db *db, lam_partition *p, struct lam_error 
     epoch_reclaim(&db->epochs);
     p->active = m;
     p->is_active = true;
+    atomic_store_explicit(&db->resting, false, memory_order_relaxed);
     c->active[c->active_count++] = db_partition_ref(p);
     c->active_bytes += memtable_bytes(m);
     return LAM_OK;

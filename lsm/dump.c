@@ -25,7 +25,7 @@ void dump_output_options(lam_db *db, const lam_partition *p, struct sst_output_o
     memcpy(out->builder.db_id, db->id, sizeof db->id);
     out->builder.block_bytes = db->options.block_bytes;
     out->builder.filter_bits_per_key = db->options.filter_bits_per_key;
-    out->builder.lz4 = compression == LAM_COMPRESSION_LZ4;
+    out->builder.lz4 = compression != LAM_COMPRESSION_NONE;
     out->builder.written_us = db_clock_us(db);
     out->partition = p->number;
     out->number = next_number;
@@ -279,6 +279,19 @@ static void end_dump(lam_db *db, bool dumped) {
     mutex_unlock(&db->state);
 }
 
+/* Lets go of a set that was dumped. Partitions whose files may have reason to be merged now that
+ * there is time are scored again. */
+static void sealed_set_end(lam_db *db, struct sealed_set *set) {
+    bool resting = atomic_load_explicit(&db->resting, memory_order_relaxed);
+    for (size_t i = 0; i < set->count; i++) {
+        if (resting)
+            db_rescore(db, set->items[i].partition);
+        db_partition_unref(set->items[i].partition);
+    }
+    mem_free(set->items);
+    mem_free(set);
+}
+
 enum lam_code dump_oldest(lam_db *db, bool *done_out, struct lam_error *err) {
     *done_out = false;
     struct sealed_set *set = begin_dump(db);
@@ -303,12 +316,8 @@ enum lam_code dump_oldest(lam_db *db, bool *done_out, struct lam_error *err) {
     notify_event(&db->notify, &event);
     end_dump(db, rc == LAM_OK);
     if (rc == LAM_OK) {
-        for (size_t i = 0; i < set->count; i++) {
+        for (size_t i = 0; i < set->count; i++)
             memtable_unref(set->items[i].memtable);
-            db_partition_unref(set->items[i].partition);
-        }
-        mem_free(set->items);
-        mem_free(set);
         *done_out = true;
     } else {
         cause.code = rc;
@@ -316,6 +325,8 @@ enum lam_code dump_oldest(lam_db *db, bool *done_out, struct lam_error *err) {
             *err = cause;
     }
     db_bg_dump_done(db, rc, &cause);
+    if (rc == LAM_OK)
+        sealed_set_end(db, set);
     notify_kick(&db->notify);
     return rc;
 }

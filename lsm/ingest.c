@@ -59,10 +59,6 @@ enum lam_code lam_ingest_new(lam_db *db, lam_partition *partition, lam_ingest **
         return mem_fail(err, sizeof *g);
     struct sst_output_options options;
     dump_output_options(db, partition, &options);
-    enum lam_compression compression =
-        partition->options.compression ? partition->options.compression : db->options.compression;
-    /* They mostly go to a last level. */
-    options.builder.lz4 = compression != LAM_COMPRESSION_NONE;
     db_handle_begin(db, DB_INGESTS);
     g->db = db;
     g->partition = db_partition_ref(partition);

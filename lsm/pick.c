@@ -209,7 +209,7 @@ static bool nothing_below(const struct version *v, uint32_t level, const struct 
 static bool can_move(const struct pick_input *in, const struct file_meta *f, uint32_t target) {
     if (overlap_bytes(&in->version->levels[target], f) > 0)
         return false;
-    if (target == BOTTOM && in->bottom_differs)
+    if (target == BOTTOM && in->joins)
         return false;
     bool has_tombstones = f->properties.deletes || f->properties.range_tombstones;
     if (has_tombstones && nothing_below(in->version, target, f))
@@ -332,12 +332,26 @@ static struct file_meta *find_wasteful(const struct pick_input *in, uint32_t *le
     return NULL;
 }
 
+/* Whether there is time to make the files above the last level less, and reason. */
+static bool is_loose(const struct pick_input *in) {
+    const struct version_level *levels = in->version->levels;
+    uint64_t between = 0;
+    for (uint32_t level = 1; level < BOTTOM; level++)
+        between += levels[level].bytes;
+    uint64_t above = levels[0].bytes + between / 2;
+    return in->resting && above > levels[BOTTOM].bytes / PICK_ABOVE &&
+           above > in->base_bytes / PICK_ABOVE;
+}
+
 static uint32_t worst_level(const struct pick_input *in, uint32_t base, const uint64_t *targets,
                             double *score_out) {
     uint32_t worst = 0;
+    bool all = is_loose(in);
     *score_out = 0;
     for (uint32_t level = 0; level < BOTTOM; level++) {
         double score = level_score(in, level, base, targets);
+        if (all && in->version->levels[level].count > 0 && score < 1)
+            score = 1;
         if (score > *score_out) {
             *score_out = score;
             worst = level;
@@ -421,8 +435,11 @@ enum lam_code pick_in_range(const struct pick_input *in, const struct pick_range
     memset(job, 0, sizeof *job);
     enum lam_code rc = choose_drops(in, job, err);
     struct file_meta *f = find_wanted(in, range, &level);
+    struct pick_input joining = *in;
+    joining.joins = true;
     if (rc == LAM_OK && job->kind == PICK_NONE && f)
-        rc = level == 0 ? choose_level0(in, base, job, err) : choose_file(in, level, f, job, err);
+        rc = level == 0 ? choose_level0(&joining, base, job, err)
+                        : choose_file(&joining, level, f, job, err);
     if (rc != LAM_OK)
         pick_job_fini(job);
     return rc;

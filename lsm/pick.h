@@ -18,6 +18,10 @@
  * the disk besides taking time. */
 #define PICK_STEP_BYTES 8u
 
+/* While nothing is written, level 0 and half of the levels between may be a sixteenth of the last
+ * level, as they are where levels are full, or of the base level's target. */
+#define PICK_ABOVE 16u
+
 struct pick_input {
     const struct version *version;
     uint64_t oldest_snapshot; /* of those open; UINT64_MAX: none is */
@@ -26,7 +30,8 @@ struct pick_input {
     uint64_t base_bytes;      /* target of the base level at most */
     uint64_t file_bytes;      /* size of an output file */
     uint64_t passed_steps;    /* db_tuning's */
-    bool bottom_differs;      /* files of the last level are stored differently (compressed) */
+    bool resting;             /* nothing is being written: there is time to save space */
+    bool joins;               /* small files are joined rather than moved to the last level */
 };
 
 enum pick_kind {

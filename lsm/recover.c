@@ -32,9 +32,10 @@ struct recovery {
 
 static enum lam_code make_parts(lam_db *db, struct lam_error *err) {
     TRY(version_apply(NULL, NULL, 0, NULL, 0, &db->empty_version, err));
-    TRY(block_cache_new((size_t)(db->options.memory_budget / 2), &db->epochs, &db->blocks, err));
+    size_t cached = (size_t)(db->options.memory_budget / 2);
+    TRY(block_cache_new(cached, &db->epochs, &db->blocks, err));
     sst_cache_init(&db->ssts, db->env, db->path, db->id, db->blocks, &db->epochs,
-                   db->options.open_files);
+                   db->options.open_files, block_cache_most_taken(cached));
     db->ssts.notify = &db->notify;
     gc_init(&db->gc, db->env, db->path);
     db->key_seed = sst_key_seed(db->id);

@@ -146,6 +146,11 @@ MUST_CHECK enum lam_code sst_verify(struct sst *s, const char *path, struct lam_
 /* `epochs` must outlive it. */
 MUST_CHECK enum lam_code block_cache_new(size_t capacity_bytes, struct epochs *epochs,
                                          struct block_cache **cache_out, struct lam_error *err);
+/* Of the capacity, `bytes` are taken by other things (of files: index, filter); an eighth stays for
+ * blocks whatever they take. A block that came before goes when the next one comes. */
+void block_cache_set_taken(struct block_cache *c, size_t bytes); /* NULL is allowed */
+/* Most that other things should take. */
+size_t block_cache_most_taken(size_t capacity_bytes);
 /* All ssts that use it are gone. */
 void block_cache_free(struct block_cache *c);
 struct block_cache_stats {

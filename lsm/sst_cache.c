@@ -14,7 +14,8 @@ static inline struct sst_cache_list *cache_list(struct sst_cache *c) REQUIRES(&c
 }
 
 void sst_cache_init(struct sst_cache *c, lam_env *env, const char *dir, const uint8_t *db_id,
-                    struct block_cache *blocks, struct epochs *epochs, size_t limit) {
+                    struct block_cache *blocks, struct epochs *epochs, size_t limit,
+                    size_t limit_bytes) {
     memset(c, 0, sizeof *c);
     c->env = env;
     c->dir = dir;
@@ -23,6 +24,7 @@ void sst_cache_init(struct sst_cache *c, lam_env *env, const char *dir, const ui
     c->blocks = blocks;
     c->epochs = epochs;
     c->limit = limit;
+    c->limit_bytes = limit_bytes;
     mutex_init(&c->mu, RANK_CACHE);
 }
 
@@ -31,6 +33,15 @@ void sst_cache_fini(struct sst_cache *c) {
     LAM_ASSERT(cache_list(c)->count == 0);
     mutex_unlock(&c->mu);
     mutex_fini(&c->mu);
+}
+
+/* What open files hold is taken from the blocks' share. */
+static void count_locked(struct sst_cache *c, struct file_meta *f, bool in) REQUIRES(&c->mu) {
+    struct sst_cache_list *l = cache_list(c);
+    size_t bytes = sst_memory(f->sst);
+    l->count = in ? l->count + 1 : l->count - 1;
+    l->bytes = in ? l->bytes + bytes : l->bytes - bytes;
+    block_cache_set_taken(c->blocks, l->bytes);
 }
 
 static void unlink_locked(struct sst_cache_list *l, struct file_meta *f) {
@@ -43,8 +54,6 @@ static void unlink_locked(struct sst_cache_list *l, struct file_meta *f) {
     else
         l->oldest = f->lru_prev;
     f->lru_prev = f->lru_next = NULL;
-    l->count--;
-    l->bytes -= sst_memory(f->sst);
 }
 
 static void link_locked(struct sst_cache_list *l, struct file_meta *f) {
@@ -55,8 +64,6 @@ static void link_locked(struct sst_cache_list *l, struct file_meta *f) {
     else
         l->oldest = f;
     l->newest = f;
-    l->count++;
-    l->bytes += sst_memory(f->sst);
 }
 
 /* Takes out the first that was not used since its last turn. */
@@ -73,14 +80,21 @@ static struct file_meta *take_victim(struct sst_cache_list *l) {
     return f;
 }
 
-/* Closes files until at most `keep` are open. */
+static bool is_over_locked(struct sst_cache *c, size_t keep) REQUIRES(&c->mu) {
+    const struct sst_cache_list *l = cache_list(c);
+    return l->count > keep || (l->bytes > c->limit_bytes && l->count > 1);
+}
+
+/* Closes files until at most `keep` are open, and they hold no more than they may. */
 static void evict_to(struct sst_cache *c, size_t keep) {
     for (;;) {
         struct sst *victim = NULL;
         mutex_lock(&c->mu);
-        struct sst_cache_list *l = cache_list(c);
-        if (l->count > keep)
-            victim = atomic_exchange(&take_victim(l)->sst, NULL);
+        if (is_over_locked(c, keep)) {
+            struct file_meta *f = take_victim(cache_list(c));
+            count_locked(c, f, false);
+            victim = atomic_exchange(&f->sst, NULL);
+        }
         mutex_unlock(&c->mu);
         if (!victim)
             break;
@@ -145,16 +159,16 @@ enum lam_code sst_cache_get(struct sst_cache *c, struct file_meta *f, struct sst
         return LAM_OK;
     TRY(open_file(c, f, &opened, err));
     mutex_lock(&c->mu);
-    struct sst_cache_list *l = cache_list(c);
     if (f->sst) {
         extra = opened;
     } else {
         f->sst = opened;
         atomic_store_explicit(&f->sst_used, true, memory_order_relaxed);
-        link_locked(l, f);
+        link_locked(cache_list(c), f);
+        count_locked(c, f, true);
     }
     *sst_out = sst_ref(f->sst);
-    bool full = l->count > c->limit;
+    bool full = is_over_locked(c, c->limit);
     mutex_unlock(&c->mu);
     sst_unref(extra);
     if (full)
@@ -164,8 +178,10 @@ enum lam_code sst_cache_get(struct sst_cache *c, struct file_meta *f, struct sst
 
 void sst_cache_forget(struct sst_cache *c, struct file_meta *f) {
     mutex_lock(&c->mu);
-    if (f->sst)
+    if (f->sst) {
         unlink_locked(cache_list(c), f);
+        count_locked(c, f, false);
+    }
     struct sst *s = atomic_exchange(&f->sst, NULL);
     mutex_unlock(&c->mu);
     sst_unref(s); /* who could find it through the file has left */

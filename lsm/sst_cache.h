@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Open SSTs, at most `limit` of them; those not used for long are closed first. When the process
+ * Open SSTs, at most `limit` of them, and no more than hold `limit_bytes`; those not used for long
+ * are closed first. What they hold is taken from the block cache's capacity. When the process
  * runs out of file descriptors half of them are closed and the open is tried again. The handle of a
  * file hangs at its file_meta, so a lookup inside an epoch (lsm/epoch.h) is one load. */
 #ifndef LAMINA_LSM_SST_CACHE_H
@@ -20,9 +21,10 @@ struct sst_cache {
     uint8_t db_id[16];
     struct block_cache *blocks; /* borrowed; may be NULL */
     struct epochs *epochs;      /* borrowed: of who uses sst_cache_peek */
-    size_t limit;
-    struct notify *notify; /* hears of descriptors that ran out; borrowed; NULL: nobody */
-    struct mutex mu;       /* RANK_CACHE */
+    size_t limit;               /* files */
+    size_t limit_bytes;         /* of memory that they hold, but for one */
+    struct notify *notify;      /* hears of descriptors that ran out; borrowed; NULL: nobody */
+    struct mutex mu;            /* RANK_CACHE */
     struct sst_cache_list {
         struct file_meta *newest; /* opened or found used last; linked by lru_next/lru_prev */
         struct file_meta *oldest;
@@ -32,7 +34,8 @@ struct sst_cache {
 };
 
 void sst_cache_init(struct sst_cache *c, lam_env *env, const char *dir, const uint8_t *db_id,
-                    struct block_cache *blocks, struct epochs *epochs, size_t limit);
+                    struct block_cache *blocks, struct epochs *epochs, size_t limit,
+                    size_t limit_bytes);
 /* All file_metas must be gone. */
 void sst_cache_fini(struct sst_cache *c);
 /* The open file, to be used inside the epoch only; NULL if it is not open. */

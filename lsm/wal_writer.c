@@ -121,6 +121,16 @@ bool wal_writer_fits(const struct wal_writer *w, uint64_t payload_bytes) {
     return left >= LOG_RECORD_BYTES && payload_bytes <= left - LOG_RECORD_BYTES;
 }
 
+bool wal_writer_trim(struct wal_writer *w, uint64_t bytes) {
+    if (wal_writer_end(w) > LOG_HEADER_BYTES || w->append_failed || bytes < LOG_HEADER_BYTES ||
+        bytes >= w->capacity)
+        return false;
+    w->capacity = bytes; /* also if it fails: there is no less than that */
+    if (env_file_truncate(w->file, bytes, NULL) == LAM_OK)
+        IGNORE(env_file_allocate(w->file, bytes, NULL), "no more is asked for than there is");
+    return true;
+}
+
 static enum lam_code write_small(struct wal_writer *w, struct log_record *record,
                                  struct lam_slice payload, struct lam_error *err) {
     if (payload.size > 0)

@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 enum lam_compression {
-    LAM_COMPRESSION_DEFAULT = 0, /* LZ4 in the last level, none above */
+    LAM_COMPRESSION_DEFAULT = 0, /* the database's; of the database: LZ4 */
     LAM_COMPRESSION_NONE = 1,
     LAM_COMPRESSION_LZ4 = 2, /* in every level */
 };

@@ -126,10 +126,39 @@ START_TEST(oldest_file_without_overlap_is_moved) {
     ck_assert(has(0, oldest));
     ck_assert_uint_eq(job.inputs[0].count, 1);
     ck_assert_uint_eq(job.target, 6);
-    /* Not where files are stored differently. */
-    in.bottom_differs = true;
+    done();
+}
+END_TEST
+
+START_TEST(at_rest_files_above_the_last_level_are_few) {
+    struct file_meta *a = file(0, 10, "b", "d"), *b = file(0, 11, "b", "d");
+    for (uint64_t i = 0; i < 5; i++)
+        file(6, 1 + i, (const char *[]){"a", "c", "e", "g", "i"}[i],
+             (const char *[]){"b", "d", "f", "h", "k"}[i]);
+    choose();
+    ck_assert_int_eq(job.kind, PICK_NONE);
+    in.resting = true;
     choose();
     ck_assert_int_eq(job.kind, PICK_MERGE);
+    ck_assert(has(0, a) && has(0, b));
+    /* What is little beside the base level's target stays. */
+    in.base_bytes = 40 * FILE_BYTES;
+    choose();
+    ck_assert_int_eq(job.kind, PICK_NONE);
+    done();
+}
+END_TEST
+
+START_TEST(at_rest_full_levels_between_stay) {
+    struct file_meta *between = file(5, 10, "b", "d");
+    between->size_bytes = 700;
+    in.base_bytes = 800;
+    for (uint64_t i = 0; i < 8; i++)
+        file(6, 1 + i, (const char *[]){"a", "c", "e", "g", "i", "l", "n", "p"}[i],
+             (const char *[]){"b", "d", "f", "h", "k", "m", "o", "q"}[i]);
+    in.resting = true;
+    choose();
+    ck_assert_int_eq(job.kind, PICK_NONE);
     done();
 }
 END_TEST
@@ -313,7 +342,7 @@ START_TEST(full_compaction_takes_every_level_down) {
     file(0, 40, "b", "b");
     file(6, 2, "x", "z");
     choose();
-    ck_assert_int_eq(job.kind, PICK_MOVE);
+    ck_assert_int_eq(job.kind, PICK_MERGE);
     ck_assert_uint_eq(job.level, 0);
     done();
     count = 0;
@@ -441,7 +470,8 @@ END_TEST
 TEST_MAIN("lsm/pick", nothing_is_due_in_a_small_tree,
           full_level_0_goes_to_the_last_level_with_what_it_overlaps,
           a_gap_between_inputs_takes_what_stands_in_it, level_0_job_is_bounded_and_takes_the_oldest,
-          oldest_file_without_overlap_is_moved, files_that_overlap_in_level_0_are_merged_not_moved,
+          oldest_file_without_overlap_is_moved, at_rest_files_above_the_last_level_are_few,
+          at_rest_full_levels_between_stay, files_that_overlap_in_level_0_are_merged_not_moved,
           a_file_with_tombstones_is_not_moved_to_where_they_could_go,
           targets_shrink_tenfold_up_to_the_base, too_large_level_gives_the_file_that_overlaps_least,
           level_0_does_not_pass_older_files_above_the_base,

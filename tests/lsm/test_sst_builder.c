@@ -204,7 +204,7 @@ static void make_files(size_t limit) {
     starved_ops.process_id = starved_process;
     starved = (struct lam_env){&starved_ops};
     epochs_init(&epochs);
-    sst_cache_init(&cache, &starved, DIR, db_id, NULL, &epochs, limit);
+    sst_cache_init(&cache, &starved, DIR, db_id, NULL, &epochs, limit, SIZE_MAX);
     for (uint64_t i = 0; i < FILES; i++) {
         struct buf path = {0};
         const char *text;

@@ -369,7 +369,7 @@ START_TEST(text_says_what_the_struct_says) {
     ck_assert_uint_eq(number_after(text, "level 0 files"), 1);
     ck_assert_uint_eq(number_after(text, "level 6 files"), 0);
     ck_assert_uint_eq(number_after(text, "latency get count"), s.get.count);
-    ck_contains(text, "\nwrite_amplification 2.");
+    ck_contains(text, "\nwrite_amplification 1.");
     ck_ok(lam_partition_stats_text(db, part, text, sizeof text, &size, &err), &err);
     ck_assert_uint_eq(size, strlen(text));
     ck_assert_uint_eq(number_after(text, "puts"), 300);
@@ -493,6 +493,39 @@ START_TEST(size_of_files_is_off_by_a_block_at_each_end_and_reads_no_data) {
 }
 END_TEST
 
+/* Indexes and filters that are as large as the blocks, and larger. */
+static void read_within_budget(int rows, uint32_t filter_bits, uint32_t block_bytes) {
+    opts = (struct lam_options){
+        .memory_budget = 4u << 20, .filter_bits_per_key = filter_bits, .block_bytes = block_bytes};
+    start();
+    uint64_t cached = opts.memory_budget / 2, most = 0, tables = 0;
+    put_numbers(part, 0, rows);
+    ck_ok(lam_db_compact(db, NULL, &err), &err);
+    for (int i = 0; i < 20000; i++) {
+        get_number(part, (int)((unsigned)i * 7919u % (unsigned)rows), true);
+        struct lam_stats s = stats();
+        ck_assert_uint_le(s.memory_bytes, opts.memory_budget);
+        most = s.cache_bytes + s.table_bytes > most ? s.cache_bytes + s.table_bytes : most;
+        tables = s.table_bytes > tables ? s.table_bytes : tables;
+        ck_assert_uint_gt(i < 100 ? 1 : s.cache_bytes, 0);
+    }
+    ck_assert_uint_gt(tables, cached / 8);
+    ck_assert_uint_gt(most, cached / 2);
+    ck_assert_uint_le(most, cached);
+    memset(&opts, 0, sizeof opts);
+    stop();
+}
+
+START_TEST(what_open_files_hold_is_taken_from_the_blocks) {
+    read_within_budget(60000, 32, 1024);
+}
+END_TEST
+
+START_TEST(files_that_hold_more_than_they_may_are_closed_in_turn) {
+    read_within_budget(150000, 64, 512);
+}
+END_TEST
+
 TEST_MAIN("lsm/stats", commits_are_counted_by_operation_and_byte,
           levels_and_amplification_follow_dump_and_compaction,
           reads_pass_filters_and_caches_as_counted, iterators_and_their_seeks_are_counted,
@@ -501,4 +534,6 @@ TEST_MAIN("lsm/stats", commits_are_counted_by_operation_and_byte,
           the_oldest_snapshot_is_told_with_its_age_and_what_it_pins,
           debt_is_what_level_zero_holds_past_its_files, text_says_what_the_struct_says,
           text_that_does_not_fit_is_cut_and_its_size_told, size_of_memtables_is_exact,
-          size_of_files_is_off_by_a_block_at_each_end_and_reads_no_data)
+          size_of_files_is_off_by_a_block_at_each_end_and_reads_no_data,
+          what_open_files_hold_is_taken_from_the_blocks,
+          files_that_hold_more_than_they_may_are_closed_in_turn)

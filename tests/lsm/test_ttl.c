@@ -337,7 +337,7 @@ START_TEST(each_level_is_compressed_as_its_partition_says) {
     start();
     check_levels(LAM_COMPRESSION_NONE, false, false);
     check_levels(LAM_COMPRESSION_LZ4, true, true);
-    check_levels(LAM_COMPRESSION_DEFAULT, false, true);
+    check_levels(LAM_COMPRESSION_DEFAULT, true, true);
     close_db();
     opts.compression = LAM_COMPRESSION_NONE; /* for those that do not say */
     open_db();

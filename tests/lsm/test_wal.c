@@ -137,6 +137,31 @@ START_TEST(segment_is_preallocated_and_durable_with_its_name) {
 }
 END_TEST
 
+START_TEST(trimmed_segment_gives_blocks_back_and_takes_what_is_left) {
+    env_start();
+    struct wal_writer *w = open_writer(WAL, NULL, 7);
+    lam_file *f;
+    uint64_t size;
+    ck_assert(!wal_writer_trim(w, WAL_SEGMENT_BYTES)); /* it has no more */
+    ck_assert(wal_writer_trim(w, 4096));
+    ck_ok(env_file_open(env, WAL, LAM_OPEN_READ, &f, &err), &err);
+    ck_ok(env_file_size(f, &size, &err), &err);
+    ck_assert_uint_eq(size, 4096);
+    ck_ok(env_file_close(f, &err), &err);
+    append(w, 1, 0, 100);
+    ck_assert(!wal_writer_trim(w, 2048)); /* nor one with records */
+    ck_assert(wal_writer_fits(w, 3000));
+    ck_assert(!wal_writer_fits(w, 4000));
+    append(w, 2, 0, 3000);
+    wal_writer_close(w);
+    struct seen s;
+    struct wal_read_result res;
+    ck_ok(read_path(WAL, 0, &s, &res), &err);
+    ck_assert_uint_eq(res.records, 2);
+    env_end();
+}
+END_TEST
+
 START_TEST(fits_counts_overhead_and_takes_one_large_record) {
     env_start();
     struct wal_writer *w;
@@ -495,6 +520,7 @@ START_TEST(failed_open_leaves_no_file) {
 END_TEST
 
 TEST_MAIN("lsm/wal", records_read_back_in_order, segment_is_preallocated_and_durable_with_its_name,
+          trimmed_segment_gives_blocks_back_and_takes_what_is_left,
           fits_counts_overhead_and_takes_one_large_record,
           torn_tail_at_every_byte_drops_only_the_last_record,
           flip_in_synced_part_is_corruption_and_in_unsynced_tail_is_torn,

@@ -269,8 +269,62 @@ START_TEST(prepared_segment_outlives_a_close_and_is_no_orphan) {
 }
 END_TEST
 
+struct reserve {
+    lam_env *env;
+    unsigned files;
+    uint64_t bytes;
+};
+
+static bool add_log(void *arg, const char *name) {
+    struct reserve *r = arg;
+    char path[64];
+    lam_file *f;
+    uint64_t size;
+    if (!is_log(name))
+        return true;
+    snprintf(path, sizeof path, DIR "/%s", name);
+    ck_ok(env_file_open(r->env, path, LAM_OPEN_READ, &f, &err), &err);
+    ck_ok(env_file_size(f, &size, &err), &err);
+    ck_ok(env_file_close(f, &err), &err);
+    r->files++;
+    r->bytes += size;
+    return true;
+}
+
+static struct reserve reserve_of(lam_env *env) {
+    struct reserve r = {.env = env};
+    ck_ok(env_dir_list(env, DIR, add_log, &r, &err), &err);
+    return r;
+}
+
+START_TEST(a_log_at_rest_gives_back_what_it_has_in_reserve) {
+    lam_env *env = start();
+    lam_partition *p;
+    lam_db *db = open_db(env, &p);
+    uint64_t whole = reserve_of(env).bytes;
+    unsigned n = 0;
+    for (int i = 0; i < 8; i++) { /* segments are released, and kept to be written over */
+        n = put_until_asked(db, p, n);
+        run_task();
+    }
+    ck_assert_uint_gt(reserve_of(env).bytes, 2 * whole);
+    ck_ok(lam_db_dump(db, &err), &err);
+    ck_assert_uint_eq(reserve_of(env).files, 1);
+    ck_assert_uint_lt(reserve_of(env).bytes, whole / 7);
+    check_images(env, db, n);
+    n = put_until_asked(db, p, n);
+    run_task();
+    put_many(db, p, n, n + HALF);
+    check_images(env, db, n + HALF);
+    lam_partition_release(p);
+    ck_ok(lam_db_close(db, &err), &err);
+    lam_env_mem_free(env);
+}
+END_TEST
+
 TEST_MAIN("lsm/wal_next", next_segment_is_made_ahead_and_the_roll_makes_none,
           each_segment_asks_once_for_the_next, roll_makes_its_own_when_the_task_is_late,
           failure_to_prepare_is_the_rolls_to_tell,
           record_larger_than_the_prepared_segment_keeps_the_order,
-          prepared_segment_outlives_a_close_and_is_no_orphan)
+          prepared_segment_outlives_a_close_and_is_no_orphan,
+          a_log_at_rest_gives_back_what_it_has_in_reserve)
