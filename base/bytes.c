@@ -11,11 +11,9 @@ static uint64_t fail(struct cursor *c) {
 }
 
 /* One byte is by far the most frequent length. */
-uint64_t cursor_varint(struct cursor *c) {
+uint64_t cursor_varint_long_(struct cursor *c) {
     if (c->failed)
         return 0;
-    if (c->at < c->end && *c->at < 0x80)
-        return *c->at++;
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 70 && c->at < c->end; shift += 7) {
         uint64_t byte = *c->at++;

@@ -111,7 +111,12 @@ static inline uint64_t cursor_le64(struct cursor *c) {
     return s.size ? get_le64(s.data) : 0;
 }
 /* LEB128 varint, at most 10 bytes, shortest form only; anything else fails the cursor. */
-uint64_t cursor_varint(struct cursor *c);
+uint64_t cursor_varint_long_(struct cursor *c);
+static inline uint64_t cursor_varint(struct cursor *c) {
+    if (!c->failed && c->at < c->end && *c->at < 0x80)
+        return *c->at++;
+    return cursor_varint_long_(c);
+}
 /* A varint that must fit 32 bits. */
 uint32_t cursor_varint32(struct cursor *c);
 /* A varint length followed by that many bytes. Valid as long as the buffer. */
