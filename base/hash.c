@@ -10,11 +10,19 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/simd.h"
 
-/* Runs up to this size are put together on the stack: cheaper than a streaming state. */
+/* Pairs up to this size are put together on the stack: cheaper than a streaming state. */
 #define PAIR_STACK_BYTES 240
 
+/* Vectors serve runs that are longer. */
+#define SHORT_BYTES 240
+
 uint64_t hash_xxh3(const void *data, size_t size, uint64_t seed) {
+#ifdef SIMD_HAS_AVX2
+    if (size > SHORT_BYTES && simd_use_avx2())
+        return simd_xxh3_avx2(data, size, seed);
+#endif
     return XXH3_64bits_withSeed(data, size, seed);
 }
 

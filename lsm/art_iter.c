@@ -39,7 +39,7 @@ static uintptr_t child_above(const struct art_node *n, int at, int *at_out) {
         const struct art_linear *l = (const struct art_linear *)n;
         uint64_t words[2];
         unsigned count = art_linear_bytes(l, words);
-        int lane = art_lane_above(words, count, at);
+        int lane = ART_LANE(art_lane_above, words, count, at);
         if (lane < 0)
             return 0;
         *at_out = (uint8_t)(words[lane / 8] >> (8 * (lane % 8)));
@@ -63,7 +63,7 @@ static uintptr_t child_below(const struct art_node *n, int at, int *at_out) {
         const struct art_linear *l = (const struct art_linear *)n;
         uint64_t words[2];
         unsigned count = art_linear_bytes(l, words);
-        int lane = art_lane_below(words, count, at);
+        int lane = ART_LANE(art_lane_below, words, count, at);
         if (lane < 0)
             return 0;
         *at_out = (uint8_t)(words[lane / 8] >> (8 * (lane % 8)));

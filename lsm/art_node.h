@@ -11,6 +11,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/simd.h"
 #include "lsm/art.h"
 
 #define ART_LINEAR_MAX 16
@@ -185,13 +186,9 @@ static inline int art_lane_below_sse2(const uint64_t words[2], unsigned count, i
     unsigned mask = (unsigned)_mm_movemask_epi8(_mm_and_si128(is, fits));
     return mask ? __builtin_ctz(mask) : -1;
 }
-#define art_lane       art_lane_sse2
-#define art_lane_above art_lane_above_sse2
-#define art_lane_below art_lane_below_sse2
+#define ART_LANE(fn, ...) (simd_use_sse2() ? fn##_sse2(__VA_ARGS__) : fn##_plain(__VA_ARGS__))
 #else
-#define art_lane       art_lane_plain
-#define art_lane_above art_lane_above_plain
-#define art_lane_below art_lane_below_plain
+#define ART_LANE(fn, ...) fn##_plain(__VA_ARGS__)
 #endif
 
 static inline const _Atomic(uintptr_t) *art_linear_links(const struct art_linear *n) {
@@ -216,7 +213,7 @@ static inline const _Atomic(uintptr_t) *art_place(const struct art_node *n, uint
         const struct art_linear *l = (const struct art_linear *)n;
         uint64_t words[2];
         unsigned count = art_linear_bytes(l, words);
-        int lane = art_lane(words, count, byte);
+        int lane = ART_LANE(art_lane, words, count, byte);
         return lane < 0 ? NULL : &art_linear_links(l)[lane];
     }
     if (n->type == ART_48) {

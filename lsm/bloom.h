@@ -7,8 +7,11 @@
 #define LAMINA_LSM_BLOOM_H
 
 #include "base/bytes.h"
+#include "base/simd.h"
 
 #define BLOOM_LINE_BYTES 64
+/* From bit to bit the lower half is multiplied by this; its highest nine bits are the bit. */
+#define BLOOM_STEP 0x9e3779b9u
 
 /* Lines for so many keys: at least one; saturates at UINT32_MAX. */
 uint32_t bloom_lines(uint64_t keys, uint32_t bits_per_key);
@@ -24,7 +27,7 @@ static inline void bloom_add(uint8_t *bits, uint32_t lines, uint32_t probes, uin
     uint8_t *line = bloom_line_(bits, lines, hash);
     uint32_t h = (uint32_t)hash;
     for (uint32_t i = 0; i < probes; i++) {
-        h *= 0x9e3779b9u;
+        h *= BLOOM_STEP;
         line[h >> 26] |= (uint8_t)(1u << ((h >> 23) & 7));
     }
 }
@@ -33,11 +36,21 @@ static inline void bloom_prefetch(const uint8_t *bits, uint32_t lines, uint64_t 
     __builtin_prefetch(bloom_line_((uint8_t *)bits, lines, hash));
 }
 
+#ifdef SIMD_HAS_AVX2
+#define BLOOM_VECTOR_PROBES 8
+/* At most BLOOM_VECTOR_PROBES bits of a line, all at once; only where simd_use_avx2(). */
+bool bloom_test_avx2(const uint8_t *line, uint32_t probes, uint32_t hash);
+#endif
+
 static inline bool bloom_test(const uint8_t *bits, uint32_t lines, uint32_t probes, uint64_t hash) {
     const uint8_t *line = bloom_line_((uint8_t *)bits, lines, hash);
     uint32_t h = (uint32_t)hash;
+#ifdef SIMD_HAS_AVX2
+    if (probes <= BLOOM_VECTOR_PROBES && simd_use_avx2())
+        return bloom_test_avx2(line, probes, h);
+#endif
     for (uint32_t i = 0; i < probes; i++) {
-        h *= 0x9e3779b9u;
+        h *= BLOOM_STEP;
         if (!(line[h >> 26] & (1u << ((h >> 23) & 7))))
             return false;
     }

@@ -2,6 +2,7 @@
 #include "base/hash.h"
 
 #include "base/rng.h"
+#include "base/simd.h"
 #include "tests/support/test.h"
 
 /* Values from the formats' published test vectors. */
@@ -86,6 +87,25 @@ START_TEST(pair_is_the_hash_of_both_in_one_run) {
 }
 END_TEST
 
+/* Past short and middle sizes, over stripes and blocks of XXH3 (64 and 1024 bytes). */
+START_TEST(hash_is_the_same_at_every_vector_level) {
+    struct rng rng;
+    rng_init(&rng, test_seed("hash_is_the_same_at_every_vector_level"));
+    static uint8_t data[20000];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)rng_next(&rng);
+    for (int round = 0; round < 20000; round++) {
+        size_t from = rng_below(&rng, 64);
+        size_t size = round < 3000 ? (size_t)round : rng_below(&rng, sizeof data - from);
+        uint64_t seed = rng_next(&rng);
+        simd_most_ = SIMD_PLAIN;
+        uint64_t plain = hash_xxh3(data + from, size, seed);
+        simd_most_ = SIMD_AVX2;
+        ck_assert_msg(hash_xxh3(data + from, size, seed) == plain, "%zu bytes", size);
+    }
+}
+END_TEST
+
 START_TEST(seed_and_order_matter) {
     ck_assert(hash_xxh3("a", 1, 1) != hash_xxh3("a", 1, 2));
     ck_assert(hash_mix(1, 2) != hash_mix(2, 1));
@@ -95,4 +115,4 @@ END_TEST
 
 TEST_MAIN("base/hash", known_values_are_met, sha256_meets_its_vectors,
           crc_agrees_with_its_definition_and_continues, pair_is_the_hash_of_both_in_one_run,
-          seed_and_order_matter)
+          hash_is_the_same_at_every_vector_level, seed_and_order_matter)

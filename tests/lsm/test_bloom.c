@@ -55,4 +55,28 @@ START_TEST(empty_filter_denies) {
 }
 END_TEST
 
-TEST_MAIN("lsm/bloom", keys_pass_and_few_others_do, sizes_follow_keys_and_bits, empty_filter_denies)
+/* Filters from thin to crowded, so that tests end at each bit. */
+START_TEST(a_filter_says_the_same_at_every_vector_level) {
+    uint8_t bits[3 * BLOOM_LINE_BYTES + 1];
+    for (uint32_t probes = 1; probes <= 16; probes++) {
+        uint64_t differ = 0, passed = 0;
+        for (uint64_t keys = 1; keys <= 256; keys *= 2) {
+            memset(bits, 0, sizeof bits);
+            for (uint64_t i = 0; i < keys; i++)
+                bloom_add(bits + 1, 3, probes, key_hash(i));
+            for (uint64_t i = 0; i < 5000; i++) {
+                simd_most_ = SIMD_PLAIN;
+                bool plain = bloom_test(bits + 1, 3, probes, key_hash(i));
+                simd_most_ = SIMD_AVX2;
+                differ += bloom_test(bits + 1, 3, probes, key_hash(i)) != plain;
+                passed += plain;
+            }
+        }
+        ck_assert_uint_eq(differ, 0);
+        ck_assert_uint_gt(passed, 500);
+    }
+}
+END_TEST
+
+TEST_MAIN("lsm/bloom", keys_pass_and_few_others_do, sizes_follow_keys_and_bits, empty_filter_denies,
+          a_filter_says_the_same_at_every_vector_level)

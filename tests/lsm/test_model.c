@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/simd.h"
 #include "lsm/lsm.h"
 #include "tests/support/test.h"
 
@@ -412,7 +413,7 @@ static void step(struct world *w) {
     }
 }
 
-static void run_world(struct world *w, int steps) {
+static void start_world(struct world *w) {
     w->options.env = w->env;
     w->options.memory_budget = 4u << 20;
     w->options.block_bytes = 1024;
@@ -421,10 +422,18 @@ static void run_world(struct world *w, int steps) {
     ck_ok(lam_db_open(w->path, &w->options, &w->db, &w->err), &w->err);
     for (int i = 0; i < PARTITIONS; i++)
         create_partition(w, i);
-    for (int i = 0; i < steps; i++)
-        step(w);
+}
+
+static void end_world(struct world *w) {
     check_everything(w);
     close_world(w);
+}
+
+static void run_world(struct world *w, int steps) {
+    start_world(w);
+    for (int i = 0; i < steps; i++)
+        step(w);
+    end_world(w);
 }
 
 START_TEST(engine_equals_model_on_mem_with_manual_background) {
@@ -464,6 +473,28 @@ START_TEST(engine_equals_model_over_several_levels) {
 }
 END_TEST
 
+/* What one level wrote the next one reads: checksums and filters are the same. */
+START_TEST(engine_equals_model_at_every_vector_level) {
+    struct world *w = calloc(1, sizeof *w);
+    rng_init(&w->rng, test_seed("model/mem/vectors"));
+    ck_ok(lam_env_mem_new(&w->env, &w->err), &w->err);
+    snprintf(w->path, sizeof w->path, "/db");
+    w->options.manual_background = true;
+    start_world(w);
+    for (int i = 0; i < 9000; i++) {
+        if (i % 500 == 0) {
+            check_everything(w);
+            simd_most_ = (enum simd_level)(i / 500 % (SIMD_AVX2 + 1));
+            check_everything(w);
+        }
+        step(w);
+    }
+    end_world(w);
+    lam_env_mem_free(w->env);
+    free(w);
+}
+END_TEST
+
 START_TEST(engine_equals_model_on_posix) {
     struct world *w = calloc(1, sizeof *w);
     rng_init(&w->rng, test_seed("model/posix"));
@@ -476,4 +507,4 @@ END_TEST
 
 TEST_MAIN("lsm/model", engine_equals_model_on_mem_with_manual_background,
           engine_equals_model_on_mem_with_threads, engine_equals_model_over_several_levels,
-          engine_equals_model_on_posix)
+          engine_equals_model_at_every_vector_level, engine_equals_model_on_posix)
