@@ -102,6 +102,7 @@ void group_recover(struct run *r);
 void group_partitions(struct run *r);
 void group_large(struct run *r);
 void group_cold(struct run *r);
+void group_limited(struct run *r);
 void group_sustained(struct run *r);
 void ycsb_rows(struct run *r);
 

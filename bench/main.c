@@ -47,6 +47,8 @@ static const struct group {
     {"partitions", "part_create part_open", group_partitions},
     {"large", "fill4k read4k scan4k fill64k read64k scan64k", group_large},
     {"cold", "cold_fill cold_read cold_scan", group_cold},
+    {"limited", "limited_fill limited_read limited_seek10 limited_scan limited_write",
+     group_limited},
     {"sustained", "sustained", group_sustained},
     {"sql",
      "sql-insert sql-insert-1000 sql-point-select hot-scan-sum flush-parquet cold-scan-sum "

@@ -318,3 +318,26 @@ void group_cold(struct run *r) {
     read_all(r, "cold_scan", false);
     run_close(r);
 }
+
+/* Data five times the memory, and as much page cache as memory. */
+void group_limited(struct run *r) {
+    struct meter m;
+    size_t data = r->config->n * (KEY_SIZE + r->value_size);
+    r->memory_bytes = data / COLD_TIMES > COLD_LEAST ? data / COLD_TIMES : COLD_LEAST;
+    int limiter = page_limit_begin(r->path, r->memory_bytes);
+    run_open(r, true);
+    load(r, "limited_fill", r->config->n, true);
+    if (r->ops->dump)
+        r->ops->dump(r->engine);
+    settle(r->config->fill_limit_ns);
+    run_close(r);
+    drop_page_cache(r->path);
+    run_open(r, false);
+    read_random(r, "limited_read", false);
+    read_seeks(r, "limited_seek10");
+    read_all(r, "limited_scan", false);
+    if (run_wants(r, "limited_write"))
+        overwrite(r, "limited_write", &m);
+    run_close(r);
+    page_limit_end(limiter);
+}

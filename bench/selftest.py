@@ -25,7 +25,7 @@ OPERATIONS = {
     "longiter_read": N // 2, "deleteseq": N // 2, "deleterange": N // 4, "scan_rangedeleted": N // 4,
     "fillsync8": 8 * N, "open": 5, "part_create": 99, "part_open": 100,
     "fill4k": 100, "read4k": 100, "scan4k": 100, "fill64k": 20, "read64k": 20, "scan64k": 20,
-    "cold_read": 100, "sustained": 2 * N, "sql-insert": N // 5, "sql-insert-1000": N - N // 5,
+    "cold_read": 100, "limited_seek10": N // 10, "sustained": 2 * N, "sql-insert": N // 5, "sql-insert-1000": N - N // 5,
     "sql-point-select": N // 5, "cold-point-select": N // 500 + 1,
 }
 # Rows whose size follows the draws of YCSB: a range.

@@ -4,12 +4,14 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -154,6 +156,66 @@ static int drop_entry(const char *path, const struct stat *st, int type, struct 
 
 void drop_page_cache(const char *path) {
     nftw(path, drop_entry, 16, FTW_PHYS);
+}
+
+/* --- a limited page cache --- */
+
+#define SYS_CACHESTAT 451 /* Linux 6.5 */
+#define DROP_BYTES    ((off_t)256 << 10)
+
+static uint64_t cached_bytes;
+static double drop_share;
+
+static int each_cached(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+    struct {
+        uint64_t from, size;
+    } all = {0, 0};
+    uint64_t pages[5]; /* cached, dirty, in writeback, evicted, evicted of late */
+    (void)ftw;
+    int fd = type == FTW_F ? open(path, O_RDONLY) : -1;
+    if (fd < 0)
+        return 0;
+    if (drop_share > 0) {
+        for (off_t at = 0; at < st->st_size; at += DROP_BYTES)
+            if (drand48() < drop_share)
+                posix_fadvise(fd, at, DROP_BYTES, POSIX_FADV_DONTNEED);
+    } else if (syscall(SYS_CACHESTAT, fd, &all, pages, 0) == 0) {
+        cached_bytes += pages[0] * (uint64_t)sysconf(_SC_PAGESIZE);
+    } else {
+        fatal("the size of the page cache is unknown: cachestat came with Linux 6.5");
+    }
+    close(fd);
+    return 0;
+}
+
+static void keep_limit(const char *path, size_t bytes) {
+    for (;; usleep(5000)) {
+        cached_bytes = 0;
+        drop_share = 0;
+        nftw(path, each_cached, 16, FTW_PHYS);
+        if (cached_bytes <= bytes)
+            continue;
+        drop_share = 1 - (double)bytes / (double)cached_bytes;
+        nftw(path, each_cached, 16, FTW_PHYS);
+    }
+}
+
+int page_limit_begin(const char *path, size_t bytes) {
+    pid_t pid = fork();
+    if (pid < 0)
+        fatal("cannot start another process");
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        keep_limit(path, bytes);
+    }
+    return pid;
+}
+
+void page_limit_end(int process) {
+    int status;
+    if (kill(process, SIGKILL) != 0 || waitpid(process, &status, 0) != process ||
+        !WIFSIGNALED(status))
+        fatal("the page cache was not limited all the time");
 }
 
 int run_self(const char *const *arguments) {

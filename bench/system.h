@@ -33,6 +33,12 @@ uint64_t disk_bytes(const char *path);
  * stay. */
 void drop_page_cache(const char *path);
 
+/* Keeps the page cache of a tree to about `bytes`, as a small machine would: another process looks
+ * each few milliseconds and drops pages at random. Pages that are mapped stay, dirty ones until
+ * they are written. Returns its id for page_limit_end. Called before there are threads. */
+int page_limit_begin(const char *path, size_t bytes);
+void page_limit_end(int process);
+
 /* Runs this program again with the given arguments (NULL at the end, without argv[0]) and waits;
  * returns its wait status. */
 int run_self(const char *const *arguments);
