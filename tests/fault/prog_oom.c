@@ -7,7 +7,8 @@
  *
  * The short run fails each allocation once (those of SQL statements in turn, until the statement
  * succeeds), and lets the first of each call site fail in all ways with everything looked at
- * afterwards. */
+ * afterwards. The long one looks at everything after each failure, and lets every eighth allocation
+ * fail in all ways and the workload go on to its end, where the others go on for some steps. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,21 +39,28 @@ static struct {
     uint64_t fills, fills_differ;
 } o;
 
+/* How far the workload goes on, and one in how many allocations is tried at length. */
+#define TAIL_SHORT 8u
+#define AT_LENGTH  8u
+
 static bool met[SITES_MAX];
 
 static void fail(struct sweep *s, enum gate gate, unsigned step, uint64_t nth, uint64_t count,
-                 bool first, bool all) {
+                 bool first, bool wanted) {
     uint64_t before = s->run, failures = s->failures;
+    bool at_length = asked.long_run && (first || (nth + step) % AT_LENGTH == 0);
     struct sweep_case c = {
         .step = step,
         .what = SWEEP_HEAP,
         .nth = nth,
         .count = count,
-        .tail = asked.long_run ? SWEEP_STEPS_MAX : 1,
+        .tail = at_length        ? SWEEP_STEPS_MAX
+                : asked.long_run ? TAIL_SHORT
+                                 : 1,
         .care = asked.long_run || first ? SWEEP_WHOLLY : SWEEP_BRIEFLY,
         .power = asked.long_run && nth % 4 == 0,
     };
-    bool skip = !(asked.long_run || first || all) || s->number % asked.stride != 0;
+    bool skip = !(first || at_length || wanted) || s->number % asked.stride != 0;
     sweep_case(s, &c, skip);
     sweep_tally(s, before, failures, &gates[gate]);
 }
@@ -75,7 +83,7 @@ static void visit(void *arg, struct sweep *s, unsigned step) {
         uint32_t site = p->heap_sites.ids[nth - 1] & (SITES_MAX - 1);
         bool first = !met[site];
         met[site] = true;
-        fail(s, ONCE, step, nth, 1, first, !in_turn && !slow);
+        fail(s, ONCE, step, nth, 1, first, asked.long_run || (!in_turn && !slow));
         fail(s, STICKY, step, nth, 40, first, false);
         fail(s, STICKY, step, nth, UINT64_MAX, first, false);
     }

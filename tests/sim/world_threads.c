@@ -149,7 +149,7 @@ static void draw_session(struct world *w) {
     w->batches = 2 + choose(c, 6);
     w->rounds = 1 + choose(c, 3);
     w->slow_syncs = choose(c, 2);
-    w->transactors = choose(c, TRANSACTORS_MAX + 1);
+    w->transactors = choose_one_in(c, 3) ? 1 + choose(c, TRANSACTORS_MAX) : 0;
     w->copy_failed = false;
     w->with_reader = choose(c, 4) > 0;
     w->with_holder = choose(c, 3) > 0;

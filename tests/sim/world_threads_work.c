@@ -540,7 +540,8 @@ static void run_upkeep(void *arg) {
             put_temp(w);
             break;
         case 14:
-            wt_checkpoint(w);
+            if (pick(w, 2))
+                wt_checkpoint(w);
             break;
         default:
             end_temp(w);
