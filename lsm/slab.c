@@ -33,6 +33,9 @@ void slabs_init(struct slabs *s) {
 
 void slabs_fini(struct slabs *s) {
     LAM_ASSERT(slabs_count(s) == 0);
+    mutex_lock(&s->mu);
+    mem_free(lists(s)->spare);
+    mutex_unlock(&s->mu);
     mutex_fini(&s->mu);
 }
 
@@ -69,8 +72,9 @@ static void unlink_slab(struct slabs_lists *l, struct slab *slab) {
         slab->next->prev = slab->prev;
 }
 
-static struct slab *open_slab(struct slabs *s, uint32_t piece) {
-    struct slab *slab = mem_alloc_huge(MEM_HUGE_BYTES);
+static struct slab *open_slab(struct slabs *s, struct slabs_lists *l, uint32_t piece) {
+    struct slab *slab = l->spare ? l->spare : mem_alloc_huge(MEM_HUGE_BYTES);
+    l->spare = NULL;
     if (slab)
         *slab = (struct slab){.owner = s, .piece = piece};
     return slab;
@@ -96,7 +100,7 @@ void *slabs_take(struct slabs *s, size_t *size, struct slab **slab_out) {
     mutex_lock(&s->mu);
     struct slabs_lists *l = lists(s);
     struct slab *slab = *list_of(l, piece);
-    if (!slab && (slab = open_slab(s, piece))) {
+    if (!slab && (slab = open_slab(s, l, piece))) {
         link_slab(l, slab);
         l->count++;
     }
@@ -119,12 +123,13 @@ void slab_give_back(struct slab *slab, void *piece) {
     struct free_piece *p = piece;
     p->next = slab->free;
     slab->free = p;
-    bool empty = --slab->used == 0;
-    if (empty) {
+    struct slab *gone = NULL;
+    if (--slab->used == 0) {
         unlink_slab(l, slab);
         l->count--;
+        gone = l->spare;
+        l->spare = slab;
     }
     mutex_unlock(&s->mu);
-    if (empty)
-        mem_free(slab);
+    mem_free(gone);
 }

@@ -3,7 +3,7 @@
  * Memory of cached blocks. Blocks are read at random, and in small pages each read would wait for
  * the translation of one or two addresses besides the bytes. So blocks of usual sizes are pieces of
  * slabs, a huge page each where the system has them (base/mem.h). All pieces of a slab have one
- * size; a slab goes back to the heap with its last piece. Any thread. */
+ * size; of those without a piece in use one is kept. Any thread. */
 #ifndef LAMINA_LSM_SLAB_H
 #define LAMINA_LSM_SLAB_H
 
@@ -19,7 +19,8 @@ struct slabs {
     struct mutex mu; /* RANK_LEAF */
     struct slabs_lists {
         struct slab *open[SLAB_CLASSES]; /* those with free pieces; doubly linked */
-        size_t count;                    /* slabs there are */
+        size_t count;                    /* slabs with pieces in use */
+        struct slab *spare; /* an empty one; else a lone piece would make and free one */
     } guarded_;
 };
 
@@ -30,7 +31,7 @@ void slabs_fini(struct slabs *s);
  * memory or the size is not a usual one. */
 void *slabs_take(struct slabs *s, size_t *size, struct slab **slab_out);
 void slab_give_back(struct slab *slab, void *piece);
-/* Slabs there are. */
+/* Slabs with pieces in use. */
 size_t slabs_count(struct slabs *s);
 
 #endif
