@@ -154,14 +154,6 @@ MUST_CHECK enum lam_code index_entry_row_key(const struct provider *p,
                                              struct lam_slice value, struct buf *out,
                                              struct lam_error *err);
 
-/* The first unique index in which another hot row than that of `own_key` (empty: none) holds the
- * values of this row; NULL if there is none. NULLs never conflict. */
-MUST_CHECK enum lam_code row_unique_conflict(struct provider *p, const lam_snapshot *snapshot,
-                                             struct lam_slice user, const struct value *values,
-                                             struct lam_slice own_key,
-                                             const struct table_index **conflict_out,
-                                             struct lam_error *err);
-
 /* --- ids ----------------------------------------------------------------------------------- */
 
 /* The next snowflake: strictly rising over all threads, restarts and clock changes. */
@@ -387,9 +379,6 @@ MUST_CHECK enum lam_code catalog_job_get(struct catalog *c, struct lam_slice id,
 MUST_CHECK enum lam_code catalog_job_find_live(struct catalog *c, struct lam_slice idempotency_key,
                                                struct arena *arena, struct job *out,
                                                struct lam_error *err);
-/* Removes jobs that ended before a time. */
-MUST_CHECK enum lam_code catalog_jobs_purge(struct catalog *c, int64_t before_us,
-                                            uint64_t *removed_out, struct lam_error *err);
 
 /* Whether the database has a catalog, without making one. */
 MUST_CHECK enum lam_code catalog_is_there(lam_db *db, bool *there_out, struct lam_error *err);

@@ -84,10 +84,6 @@ void entity_store_close(struct entity_store *s) {
     mem_free(s);
 }
 
-const struct entity_def *entity_store_def(const struct entity_store *s) {
-    return s->def;
-}
-
 /* Reads and decodes; the arena gets a copy of the bytes. */
 static enum lam_code get_record(struct entity_store *s, const lam_snapshot *snapshot,
                                 struct lam_slice key, struct arena *arena, struct value *record_out,

@@ -65,7 +65,6 @@ void entity_record_init(const struct entity_def *def, struct value *record);
 MUST_CHECK enum lam_code entity_store_open(lam_db *db, const struct entity_def *def,
                                            struct entity_store **store_out, struct lam_error *err);
 void entity_store_close(struct entity_store *s);
-const struct entity_def *entity_store_def(const struct entity_store *s);
 
 /* All of these keep the indexes in step in one batch, one writer of a store at a time, so
  * concurrent writers can't leave a stale entry. insert: EXISTS on a taken key or unique index (the

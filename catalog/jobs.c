@@ -208,8 +208,6 @@ struct job_list {
     struct arena *arena;
     struct job **jobs; /* owned array */
     size_t count, capacity;
-    bool live; /* wanted: those that may run; else those that ended before `before_us` */
-    int64_t before_us;
     enum lam_code rc;
     struct lam_error *err;
 };
@@ -217,9 +215,7 @@ struct job_list {
 static enum lam_code list_job(struct job_list *list, const struct value *record) {
     struct job job;
     TRY(from_record(record, list->arena, &job, list->err));
-    bool wanted = list->live ? job_status_is_live(job.status)
-                             : !job_status_is_live(job.status) && job.finished_us < list->before_us;
-    if (!wanted)
+    if (!job_status_is_live(job.status))
         return LAM_OK;
     struct job *copy = arena_dup(list->arena, &job, sizeof job);
     if (!copy)
@@ -233,12 +229,6 @@ static bool list_one(void *arg, const struct value *record) {
     struct job_list *list = arg;
     list->rc = list_job(list, record);
     return list->rc == LAM_OK;
-}
-
-static enum lam_code scan_jobs(struct catalog *c, struct job_list *list, struct lam_error *err) {
-    list->err = err;
-    TRY(entity_scan(c->stores[ENTITY_JOBS], NULL, NULL, 0, list_one, list, err));
-    return list->rc;
 }
 
 /* Live jobs through the index by status: a long history costs nothing at open. */
@@ -260,7 +250,7 @@ static enum lam_code scan_live_jobs(struct catalog *c, struct job_list *list,
 
 enum lam_code jobs_fail_interrupted(struct catalog *c, struct lam_error *err) {
     struct arena arena = {0};
-    struct job_list list = {.arena = &arena, .live = true};
+    struct job_list list = {.arena = &arena};
     static char message[] = "interrupted by a restart";
     enum lam_code rc = scan_live_jobs(c, &list, err);
     for (size_t i = 0; rc == LAM_OK && i < list.count; i++) {
@@ -272,29 +262,5 @@ enum lam_code jobs_fail_interrupted(struct catalog *c, struct lam_error *err) {
     }
     mem_free(list.jobs);
     arena_fini(&arena);
-    return rc;
-}
-
-enum lam_code catalog_jobs_purge(struct catalog *c, int64_t before_us, uint64_t *removed_out,
-                                 struct lam_error *err) {
-    struct arena arena = {0};
-    struct job_list list = {.arena = &arena, .before_us = before_us};
-    uint64_t removed = 0;
-    enum lam_code rc = scan_jobs(c, &list, err);
-    for (size_t i = 0; rc == LAM_OK && i < list.count; i++) {
-        struct value key = value_text(list.jobs[i]->id);
-        struct lam_error gone = {0};
-        rc = entity_delete(c->stores[ENTITY_JOBS], &key, LAM_DURABILITY_DEFAULT, &gone);
-        if (rc == LAM_OK)
-            removed++;
-        else if (rc == LAM_NOT_FOUND)
-            rc = LAM_OK; /* another purge was faster */
-        else if (err)
-            *err = gone;
-    }
-    mem_free(list.jobs);
-    arena_fini(&arena);
-    if (removed_out)
-        *removed_out = removed;
     return rc;
 }

@@ -311,22 +311,6 @@ enum lam_code key_get_value(struct cursor *c, struct coltype type, bool nullable
     return LAM_OK;
 }
 
-enum lam_code key_skip_value(struct cursor *c, enum lam_type type, bool nullable, bool descending,
-                             struct lam_error *err) {
-    bool is_null;
-    uint8_t mask = mask_of(descending);
-    TRY(get_marker(c, nullable, mask, &is_null, err));
-    if (is_null)
-        return LAM_OK;
-    if (coltype_is_variable(type)) {
-        struct lam_slice raw;
-        size_t escapes;
-        return scan_string(c, mask, &raw, &escapes, err);
-    }
-    cursor_bytes(c, part_width(type));
-    return c->failed ? corrupt(c, err, "part is cut") : LAM_OK;
-}
-
 enum lam_code key_get_u64(struct cursor *c, uint64_t *out, struct lam_error *err) {
     struct lam_slice part = cursor_bytes(c, 8);
     if (c->failed)

@@ -31,63 +31,14 @@ MUST_CHECK enum lam_code key_get_u64(struct cursor *c, uint64_t *out, struct lam
 MUST_CHECK enum lam_code key_get_u32(struct cursor *c, uint32_t *out, struct lam_error *err);
 MUST_CHECK enum lam_code key_get_string(struct cursor *c, struct arena *arena,
                                         struct lam_slice *out, struct lam_error *err);
-/* Moves over one part, checking its form only. */
-MUST_CHECK enum lam_code key_skip_value(struct cursor *c, enum lam_type type, bool nullable,
-                                        bool descending, struct lam_error *err);
 /* Makes `key` the smallest key after all that start with it: the end of a prefix range. Empties it
  * when there is no end (all FF). */
 void key_prefix_end(struct buf *key);
 
-/* Typed keys: distinct structs, so that the wrong one does not compile. Slices borrow. */
-struct namespace_id {
-    struct lam_slice name;
-};
-struct user_id {
-    struct lam_slice bytes;
-}; /* 1 to USER_ID_MAX bytes of UTF-8 without NUL */
-struct user_name {
-    struct lam_slice name;
-};
-struct storage_id {
-    struct lam_slice name;
-};
+/* A distinct struct, so that another number does not compile. */
 struct table_id {
     uint64_t number;
 }; /* never reused */
-struct table_schema_id {
-    struct table_id table;
-    uint32_t version;
-};
-struct job_id {
-    struct lam_slice text;
-}; /* "FL-..." */
-struct live_query_id {
-    uint64_t number;
-};
-struct row_id {
-    int64_t seq;
-};
-struct user_row_id {
-    struct user_id user;
-    struct row_id row;
-};
-
-#define TYPED_KEY(type)                                                                            \
-    MUST_CHECK enum lam_code type##_encode(struct type key, struct buf *out,                       \
-                                           struct lam_error *err);                                 \
-    MUST_CHECK enum lam_code type##_decode(struct lam_slice bytes, struct arena *arena,            \
-                                           struct type *out, struct lam_error *err)
-TYPED_KEY(namespace_id);
-TYPED_KEY(user_id);
-TYPED_KEY(user_name);
-TYPED_KEY(storage_id);
-TYPED_KEY(table_id);
-TYPED_KEY(table_schema_id);
-TYPED_KEY(job_id);
-TYPED_KEY(live_query_id);
-TYPED_KEY(row_id);
-TYPED_KEY(user_row_id);
-#undef TYPED_KEY
 
 /* Whether bytes may be a user id; INVALID says what is wrong (empty, too long, NUL, not UTF-8). */
 MUST_CHECK enum lam_code user_id_check(struct lam_slice bytes, struct lam_error *err);

@@ -404,48 +404,6 @@ enum lam_code row_append_columns(struct lam_slice row, const struct schema *writ
     return LAM_OK;
 }
 
-/* --- plans --- */
-
-enum lam_code row_plan_init(struct row_plan *plan, const struct schema *written,
-                            const struct schema *now, const uint32_t *column_ids, uint32_t count,
-                            struct lam_error *err) {
-    LAM_ASSERT(written->layout && now->layout);
-    *plan = (struct row_plan){.written = written, .count = count};
-    if (count == 0)
-        return LAM_OK;
-    plan->steps = mem_calloc(count, sizeof *plan->steps);
-    if (!plan->steps)
-        return mem_fail(err, count * sizeof *plan->steps);
-    for (uint32_t i = 0; i < count; i++) {
-        enum lam_code rc = step_to_id(&plan->steps[i], written, now, column_ids[i], err);
-        if (rc != LAM_OK) {
-            row_plan_fini(plan);
-            return rc;
-        }
-    }
-    return LAM_OK;
-}
-
-void row_plan_fini(struct row_plan *plan) {
-    mem_free(plan->steps);
-    *plan = (struct row_plan){0};
-}
-
-enum lam_code row_plan_append(const struct row_plan *plan, struct lam_slice row,
-                              struct column *columns, struct lam_error *err) {
-    TRY(open_row(row, plan->written, err));
-    for (uint32_t i = 0; i < plan->count; i++)
-        TRY(step_append(&plan->steps[i], plan->written, row, &columns[i], err));
-    return LAM_OK;
-}
-
-enum lam_code row_plan_value(const struct row_plan *plan, struct lam_slice row, uint32_t step,
-                             struct value *out, struct lam_error *err) {
-    LAM_ASSERT(step < plan->count);
-    TRY(open_row(row, plan->written, err));
-    return step_value(&plan->steps[step], plan->written, row, out, err);
-}
-
 /* --- keys and times --- */
 
 enum lam_code row_key(const struct schema *s, enum table_kind kind, struct lam_slice user,
@@ -460,12 +418,4 @@ enum lam_code row_key(const struct schema *s, enum table_kind kind, struct lam_s
 
 int64_t seq_time_us(int64_t seq) {
     return ((seq >> SEQ_TIME_SHIFT) + SEQ_EPOCH_MS) * 1000;
-}
-
-int64_t seq_from_time_us(int64_t us) {
-    if (us <= SEQ_EPOCH_MS * 1000)
-        return 0;
-    int64_t since = us - SEQ_EPOCH_MS * 1000;
-    int64_t ms = since / 1000 + (since % 1000 != 0);
-    return ms > SEQ_TIME_MS_MAX ? INT64_MAX : ms << SEQ_TIME_SHIFT;
 }

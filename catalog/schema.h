@@ -134,24 +134,6 @@ MUST_CHECK enum lam_code row_append_columns(struct lam_slice row, const struct s
                                             uint32_t count, struct column *columns,
                                             struct lam_error *err);
 
-/* Chosen columns of rows that were all written under one schema: the way from row to columns worked
- * out once, for scans. Borrows both schemas. One plan may serve many threads. */
-struct row_step;
-struct row_plan {
-    const struct schema *written;
-    uint32_t count;
-    struct row_step *steps; /* [count]; owned */
-};
-MUST_CHECK enum lam_code row_plan_init(struct row_plan *plan, const struct schema *written,
-                                       const struct schema *now, const uint32_t *column_ids,
-                                       uint32_t count, struct lam_error *err);
-void row_plan_fini(struct row_plan *plan);
-/* Like row_append_columns. CORRUPT if the row was not written under the plan's schema. */
-MUST_CHECK enum lam_code row_plan_append(const struct row_plan *plan, struct lam_slice row,
-                                         struct column *columns, struct lam_error *err);
-/* Value of chosen column `step` of a row; bytes borrow the row or the schema. */
-MUST_CHECK enum lam_code row_plan_value(const struct row_plan *plan, struct lam_slice row,
-                                        uint32_t step, struct value *out, struct lam_error *err);
 /* Type of a system column by id; false if it is none. */
 bool system_column_type(uint32_t column_id, struct coltype *type_out);
 
@@ -168,8 +150,5 @@ MUST_CHECK enum lam_code row_key(const struct schema *s, enum table_kind kind,
 
 /* Snowflake time: microseconds since 1970 of a _seq. */
 int64_t seq_time_us(int64_t seq);
-/* Smallest _seq whose time is at or after `us`: seq >= seq_from_time_us(us) just when
- * seq_time_us(seq) >= us. 0 for times before 2024, INT64_MAX past the last. */
-int64_t seq_from_time_us(int64_t us);
 
 #endif

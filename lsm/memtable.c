@@ -191,11 +191,6 @@ size_t memtable_bytes(const struct memtable *m) {
     return atomic_load_explicit(&m->bytes, memory_order_relaxed);
 }
 
-bool memtable_is_empty(const struct memtable *m) {
-    return atomic_load_explicit(&m->entry_count, memory_order_relaxed) == 0 &&
-           memtable_range_count(m) == 0;
-}
-
 uint32_t memtable_entries(const struct memtable *m) {
     return atomic_load_explicit(&m->entry_count, memory_order_relaxed);
 }

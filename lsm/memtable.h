@@ -26,7 +26,6 @@ void memtable_insert_range(struct memtable *m, const struct range_tombstone *t);
 
 /* Bytes of heap it holds. */
 size_t memtable_bytes(const struct memtable *m);
-bool memtable_is_empty(const struct memtable *m);
 /* Point entries. */
 uint32_t memtable_entries(const struct memtable *m);
 /* Entries that iterators of users stepped over, so far. */

@@ -48,7 +48,6 @@ MUST_CHECK enum lam_code sst_builder_add_range(struct sst_builder *b,
                                                struct lam_error *err);
 /* Bytes written and buffered so far: when to cut. */
 uint64_t sst_builder_size(const struct sst_builder *b);
-uint64_t sst_builder_entries(const struct sst_builder *b);
 /* What the manifest keeps of a file; key bounds include range tombstones (an endless one makes
  * `largest_open` true). */
 struct sst_summary {

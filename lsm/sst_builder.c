@@ -266,10 +266,6 @@ uint64_t sst_builder_size(const struct sst_builder *b) {
     return position(b) + block_builder_size(&b->block);
 }
 
-uint64_t sst_builder_entries(const struct sst_builder *b) {
-    return b->properties.entries;
-}
-
 void sst_summary_fini(struct sst_summary *s) {
     buf_fini(&s->smallest);
     buf_fini(&s->largest);

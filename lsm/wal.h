@@ -43,7 +43,6 @@ MUST_CHECK enum lam_code wal_writer_append(struct wal_writer *w, uint64_t sequen
 /* Makes all records appended so far durable; thread-safe against append by another thread. Works
  * after a failed append, never again after a failed sync (READ_ONLY). */
 MUST_CHECK enum lam_code wal_writer_sync(struct wal_writer *w, struct lam_error *err);
-uint64_t wal_writer_number(const struct wal_writer *w);
 /* End of the last record; with wal_writer_checksum (running hash over all record checksums) what a
  * seal records. */
 uint64_t wal_writer_end(const struct wal_writer *w);

@@ -205,10 +205,6 @@ enum lam_code wal_writer_sync(struct wal_writer *w, struct lam_error *err) {
     return LAM_OK;
 }
 
-uint64_t wal_writer_number(const struct wal_writer *w) {
-    return w->number;
-}
-
 uint64_t wal_writer_end(const struct wal_writer *w) {
     return atomic_load_explicit(&w->end, memory_order_acquire);
 }

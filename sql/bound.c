@@ -79,15 +79,6 @@ bool bound_comparison(const struct bound *b, uint32_t *column_out, enum expr_op 
     return false;
 }
 
-bool bound_in_constants(const struct bound *b, uint32_t *column_out,
-                        const struct value **values_out, uint32_t *count_out) {
-    if (b->kind != BOUND_IN || b->negated || !b->set || !bound_column(b->args[0], column_out))
-        return false;
-    *values_out = b->set->values;
-    *count_out = b->set->count;
-    return true;
-}
-
 enum lam_code bound_conjuncts(struct arena *arena, struct bound *b, struct bound ***parts_out,
                               uint32_t *count_out, struct lam_error *err) {
     bool several = b->kind == BOUND_AND;

@@ -108,9 +108,6 @@ bool bound_column(const struct bound *b, uint32_t *column_out);
  * are offered by bound_conjuncts as separate comparisons where that is exact. */
 bool bound_comparison(const struct bound *b, uint32_t *column_out, enum expr_op *op_out,
                       struct bound **other_out);
-/* If `b` is `column IN (constants)`, says so; NULLs among the constants are left out. */
-bool bound_in_constants(const struct bound *b, uint32_t *column_out,
-                        const struct value **values_out, uint32_t *count_out);
 /* Splits a predicate into its ANDed parts, into an arena array. */
 MUST_CHECK enum lam_code bound_conjuncts(struct arena *arena, struct bound *b,
                                          struct bound ***parts_out, uint32_t *count_out,

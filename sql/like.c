@@ -208,17 +208,6 @@ out:
     return rc;
 }
 
-struct lam_slice like_prefix(const struct like_pattern *p) {
-    const struct piece *first = &p->pieces[0];
-    if (p->fold)
-        return SLICE_EMPTY;
-    size_t n = 0;
-    uint8_t spare[4];
-    for (uint32_t i = 0; i < first->count && first->chars[i] != ANY_CHAR; i++)
-        n += utf8_put(spare, first->chars[i]);
-    return lam_slice_of(first->bytes, n);
-}
-
 /* --- matching --- */
 
 /* Whether the piece stands at *at; moves past it. */

@@ -27,8 +27,6 @@ void like_scratch_fini(struct like_scratch *s);
 MUST_CHECK enum lam_code like_match(const struct like_pattern *p, struct lam_slice text,
                                     struct like_scratch *scratch, bool *match_out,
                                     struct lam_error *err);
-/* The text that all matches start with (for LIKE 'abc%'); empty for ILIKE. */
-struct lam_slice like_prefix(const struct like_pattern *p);
 
 /* Appends `text` with each character folded to lower (upper) case: ASCII, Latin-1, Greek and
  * Cyrillic letters; others stay. */

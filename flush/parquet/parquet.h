@@ -111,8 +111,6 @@ MUST_CHECK enum lam_code parquet_writer_append(struct parquet_writer *w, const s
 /* Adds to the key-value metadata what is known only after the rows. Both are copied. */
 MUST_CHECK enum lam_code parquet_writer_add_pair(struct parquet_writer *w, struct lam_slice key,
                                                  struct lam_slice value, struct lam_error *err);
-/* Rows appended so far. */
-uint64_t parquet_writer_rows(const struct parquet_writer *w);
 /* Bytes of the file so far, without the rows still gathering. */
 uint64_t parquet_writer_bytes(const struct parquet_writer *w);
 /* Writes what is left, indexes and footer, frees the writer and hands the file over, open and not

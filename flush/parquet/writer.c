@@ -240,10 +240,6 @@ void parquet_writer_abort(struct parquet_writer *w) {
     writer_free(w);
 }
 
-uint64_t parquet_writer_rows(const struct parquet_writer *w) {
-    return w->rows;
-}
-
 uint64_t parquet_writer_bytes(const struct parquet_writer *w) {
     return w->offset;
 }

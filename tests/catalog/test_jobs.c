@@ -115,36 +115,5 @@ START_TEST(a_restart_fails_what_was_unfinished) {
 }
 END_TEST
 
-static bool count_job(void *arg, const struct value *record) {
-    (void)record;
-    ++*(int *)arg;
-    return true;
-}
-
-START_TEST(history_is_purged_by_age_and_live_jobs_stay) {
-    struct fixture f;
-    uint64_t removed = 0;
-    int left = 0;
-    fixture_open(&f);
-    for (int i = 0; i < 10; i++) {
-        struct job job = flush_job(NULL);
-        job.status = i < 8 ? JOB_COMPLETED : JOB_RUNNING;
-        job.finished_us = i < 8 ? 1000 + i : 0;
-        ck_ok(catalog_job_create(f.c, &job, &f.err), &f.err);
-    }
-    ck_ok(catalog_jobs_purge(f.c, 1005, &removed, &f.err), &f.err);
-    ck_assert_uint_eq(removed, 5);
-    struct buf prefix = {0};
-    ck_ok(key_put_string(&prefix, S("completed"), &f.err), &f.err);
-    ck_ok(entity_scan_index(catalog_entity(f.c, ENTITY_JOBS), NULL, "status_created_at",
-                            buf_slice(&prefix), count_job, &left, &f.err),
-          &f.err);
-    ck_assert_int_eq(left, 3);
-    buf_fini(&prefix);
-    fixture_close(&f);
-}
-END_TEST
-
 TEST_MAIN("catalog/jobs", jobs_come_back_whole, one_live_job_has_a_key_and_frees_it_at_its_end,
-          a_job_s_row_may_be_part_of_a_batch, a_restart_fails_what_was_unfinished,
-          history_is_purged_by_age_and_live_jobs_stay)
+          a_job_s_row_may_be_part_of_a_batch, a_restart_fails_what_was_unfinished)

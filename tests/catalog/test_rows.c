@@ -117,35 +117,6 @@ START_TEST(removing_takes_row_and_entries) {
 }
 END_TEST
 
-START_TEST(unique_conflicts_are_of_one_user_and_not_of_nulls) {
-    struct fixture f;
-    struct value row[3];
-    const struct table_index *conflict = NULL;
-    struct buf own = {0};
-    indexed_table(&f, TABLE_USER);
-    struct provider *p = get_table(&f, "t");
-    person(row, 1, "x", 1);
-    put_row(&f, p, "ann", row, false, NULL);
-    ck_ok(row_key(p->schema, p->kind, S("ann"), row, &own, &f.err), &f.err);
-    ck_ok(row_unique_conflict(p, NULL, S("ann"), row, buf_slice(&own), &conflict, &f.err), &f.err);
-    ck_assert_ptr_null(conflict);
-    person(row, 2, "x", 1);
-    ck_ok(row_unique_conflict(p, NULL, S("ann"), row, SLICE_EMPTY, &conflict, &f.err), &f.err);
-    ck_assert_ptr_nonnull(conflict);
-    ck_assert_str_eq(conflict->name, "by_name");
-    ck_ok(row_unique_conflict(p, NULL, S("bob"), row, SLICE_EMPTY, &conflict, &f.err), &f.err);
-    ck_assert_ptr_null(conflict);
-    person(row, 3, NULL, 1);
-    put_row(&f, p, "ann", row, false, NULL);
-    person(row, 4, NULL, 1);
-    ck_ok(row_unique_conflict(p, NULL, S("ann"), row, SLICE_EMPTY, &conflict, &f.err), &f.err);
-    ck_assert_ptr_null(conflict);
-    buf_fini(&own);
-    provider_unref(p);
-    fixture_close(&f);
-}
-END_TEST
-
 /* --- random changes against the entries they should leave --- */
 
 #define MODEL_KEYS 12
@@ -348,6 +319,6 @@ START_TEST(an_index_made_beside_writers_misses_no_row) {
 END_TEST
 
 TEST_MAIN("catalog/rows", a_commit_stamps_rows_in_order, entries_follow_update_delete_and_return,
-          removing_takes_row_and_entries, unique_conflicts_are_of_one_user_and_not_of_nulls,
-          indexes_agree_with_rows_after_random_changes, malformed_entries_are_corrupt,
-          defaults_have_the_column_s_type, an_index_made_beside_writers_misses_no_row)
+          removing_takes_row_and_entries, indexes_agree_with_rows_after_random_changes,
+          malformed_entries_are_corrupt, defaults_have_the_column_s_type,
+          an_index_made_beside_writers_misses_no_row)

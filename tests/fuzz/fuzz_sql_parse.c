@@ -6,6 +6,7 @@
 #include "sql/bound.h"
 #include "sql/table_options.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/sql/expr_print.h"
 
 static void check_print(const struct expr *e) {
     struct arena arena = {0};

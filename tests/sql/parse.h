@@ -5,6 +5,7 @@
 #define LAMINA_TESTS_SQL_PARSE_H
 
 #include "sql/ast.h"
+#include "tests/sql/expr_print.h"
 #include "tests/support/test.h"
 
 #define UNUSED __attribute__((unused))

@@ -149,23 +149,6 @@ START_TEST(hostile_patterns_take_linear_time) {
 }
 END_TEST
 
-START_TEST(the_fixed_beginning_is_told) {
-    const struct {
-        const char *pattern, *prefix;
-    } prefixes[] = {{"abc%", "abc"}, {"a\\%b%c", "a%b"}, {"a_c", "a"}, {"%a", ""}, {"abc", "abc"}};
-    for (size_t i = 0; i < 5; i++) {
-        struct arena arena = {0};
-        const struct like_pattern *p = NULL;
-        struct lam_error err = {0};
-        ck_ok(like_compile(lam_slice_str(prefixes[i].pattern), lam_slice_str("\\"), false, &arena,
-                           &p, &err),
-              &err);
-        ck_assert_msg(slice_eq_str(like_prefix(p), prefixes[i].prefix), "%s", prefixes[i].pattern);
-        arena_fini(&arena);
-    }
-}
-END_TEST
-
 TEST_MAIN("sql/like", patterns_match_as_in_sql, ilike_folds_case, the_escape_may_be_chosen_or_none,
           a_pattern_must_not_end_in_its_escape, random_patterns_agree_with_the_definition,
-          hostile_patterns_take_linear_time, the_fixed_beginning_is_told)
+          hostile_patterns_take_linear_time)

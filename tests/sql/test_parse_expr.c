@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sql/ast.h"
+#include "tests/sql/expr_print.h"
 #include "tests/support/test.h"
 
 /* The expression as it is printed, with what it prints to when parsed again checked to be the same;
