@@ -58,13 +58,11 @@ out:
 
 enum lam_code env_write_file(lam_env *env, const char *path, struct lam_slice content,
                              struct lam_error *err) {
-    struct buf temp = {0}, parent = {0};
-    const char *temp_path, *parent_path;
+    struct buf temp = {0};
+    const char *temp_path;
     enum lam_code rc;
     TRY_GOTO(buf_append_format(&temp, err, "%s.tmp", path));
     TRY_GOTO(buf_cstr(&temp, &temp_path, err));
-    TRY_GOTO(env_path_parent(&parent, path, err));
-    TRY_GOTO(buf_cstr(&parent, &parent_path, err));
     rc = write_synced(env, temp_path, content, err);
     if (rc == LAM_OK)
         rc = env_path_rename(env, temp_path, path, err);
@@ -72,10 +70,9 @@ enum lam_code env_write_file(lam_env *env, const char *path, struct lam_slice co
         IGNORE(env_file_remove(env, temp_path, NULL), "the next write replaces it anyway");
         goto out;
     }
-    rc = env_dir_sync(env, parent_path, err);
+    rc = env_parent_sync(env, path, err);
 out:
     buf_fini(&temp);
-    buf_fini(&parent);
     return rc;
 }
 
@@ -101,8 +98,7 @@ enum lam_code env_dir_create_all(lam_env *env, const char *path, struct lam_erro
     struct buf parent = {0};
     const char *parent_path;
     enum lam_code rc;
-    TRY_GOTO(env_path_parent(&parent, path, err));
-    TRY_GOTO(buf_cstr(&parent, &parent_path, err));
+    TRY_GOTO(env_path_parent(&parent, path, &parent_path, err));
     if (strcmp(parent_path, path) != 0)
         TRY_GOTO(env_dir_create_all(env, parent_path, err));
     rc = create_dir(env, path, err);
@@ -112,19 +108,42 @@ out:
 }
 
 enum lam_code env_path_join(struct buf *out, const char *dir, const char *name,
-                            struct lam_error *err) {
+                            const char **text_out, struct lam_error *err) {
     size_t length = strlen(dir);
     buf_reset(out);
     TRY(buf_append(out, dir, length, err));
     if (length > 0 && dir[length - 1] != '/')
         TRY(buf_append_u8(out, '/', err));
     TRY(buf_append_str(out, name, err));
-    /* Callers use the bytes as a C string: the NUL is there, not counted. */
-    const char *text;
-    return buf_cstr(out, &text, err);
+    return buf_cstr(out, text_out, err);
 }
 
-enum lam_code env_path_parent(struct buf *out, const char *path, struct lam_error *err) {
+enum lam_code env_parent_sync(lam_env *env, const char *path, struct lam_error *err) {
+    struct buf parent = {0};
+    const char *text;
+    enum lam_code rc = env_path_parent(&parent, path, &text, err);
+    if (rc == LAM_OK)
+        rc = env_dir_sync(env, text, err);
+    buf_fini(&parent);
+    return rc;
+}
+
+enum lam_code env_lock_in(lam_env *env, const char *dir, const char *name, bool only_if_there,
+                          lam_file_lock **lock_out, struct lam_error *err) {
+    struct buf path = {0};
+    const char *text;
+    enum lam_path_kind kind = LAM_PATH_FILE;
+    enum lam_code rc = env_path_join(&path, dir, name, &text, err);
+    if (rc == LAM_OK && only_if_there)
+        rc = env_path_kind(env, text, &kind, err);
+    if (rc == LAM_OK && kind != LAM_PATH_NONE)
+        rc = env->ops->file_lock(env, text, lock_out, err);
+    buf_fini(&path);
+    return rc;
+}
+
+enum lam_code env_path_parent(struct buf *out, const char *path, const char **text_out,
+                              struct lam_error *err) {
     size_t length = strlen(path);
     while (length > 1 && path[length - 1] == '/')
         length--;
@@ -134,6 +153,5 @@ enum lam_code env_path_parent(struct buf *out, const char *path, struct lam_erro
         length--;
     buf_reset(out);
     TRY(length > 0 ? buf_append(out, path, length, err) : buf_append_str(out, ".", err));
-    const char *text;
-    return buf_cstr(out, &text, err);
+    return buf_cstr(out, text_out, err);
 }

@@ -82,11 +82,18 @@ MUST_CHECK enum lam_code env_write_file(lam_env *env, const char *path, struct l
                                         struct lam_error *err);
 /* Makes `path` and its missing parents. None of their names is synced. */
 MUST_CHECK enum lam_code env_dir_create_all(lam_env *env, const char *path, struct lam_error *err);
-/* "<dir>/<name>" into `out` (emptied first). */
+/* "<dir>/<name>" into `out` (emptied first), whose text it gives. */
 MUST_CHECK enum lam_code env_path_join(struct buf *out, const char *dir, const char *name,
-                                       struct lam_error *err);
-/* Copies the directory part of `path` ("." if none) to `out` (emptied first). */
-MUST_CHECK enum lam_code env_path_parent(struct buf *out, const char *path, struct lam_error *err);
+                                       const char **text_out, struct lam_error *err);
+/* The directory part of `path` ("." if none), in the same way. */
+MUST_CHECK enum lam_code env_path_parent(struct buf *out, const char *path, const char **text_out,
+                                         struct lam_error *err);
+/* Makes the name `path` durable. */
+MUST_CHECK enum lam_code env_parent_sync(lam_env *env, const char *path, struct lam_error *err);
+/* Locks `dir`/`name`; `*lock_out` stays NULL if it need not be there and is not. */
+MUST_CHECK enum lam_code env_lock_in(lam_env *env, const char *dir, const char *name,
+                                     bool only_if_there, lam_file_lock **lock_out,
+                                     struct lam_error *err);
 
 /* Number of unsynced and synced operations an env_mem has seen; for tests that crash at each. */
 uint64_t env_mem_op_count(lam_env *env);

@@ -35,8 +35,7 @@ static enum lam_code add_once(struct path_list *l, const char *path, struct lam_
 static enum lam_code add_parent(struct removal *r, struct path_list *l, const char *path,
                                 struct lam_error *err) {
     const char *text;
-    TRY(env_path_parent(&r->path, path, err));
-    TRY(buf_cstr(&r->path, &text, err));
+    TRY(env_path_parent(&r->path, path, &text, err));
     return add_once(l, text, err);
 }
 
@@ -78,8 +77,7 @@ static enum lam_code remove_files(struct removal *r, struct lam_error *err) {
 static bool remove_name(struct flush *f, const char *folder, const char *name, bool is_file) {
     struct buf path = {0};
     const char *text;
-    bool removed = env_path_join(&path, folder, name, NULL) == LAM_OK &&
-                   buf_cstr(&path, &text, NULL) == LAM_OK &&
+    bool removed = env_path_join(&path, folder, name, &text, NULL) == LAM_OK &&
                    (is_file ? env_file_remove(f->env, text, NULL)
                             : f->env->ops->dir_remove(f->env, text, NULL)) == LAM_OK;
     buf_fini(&path);
@@ -134,9 +132,9 @@ static enum lam_code sync_folder(struct removal *r, const char *folder, struct l
         TRY_GOTO(env_path_kind(env, text, &kind, err));
         if (kind != LAM_PATH_NONE)
             break;
-        TRY_GOTO(env_path_parent(&r->path, text, err));
+        TRY_GOTO(env_path_parent(&r->path, text, &text, err));
         buf_reset(&at);
-        TRY_GOTO(buf_append_slice(&at, buf_slice(&r->path), err));
+        TRY_GOTO(buf_append_str(&at, text, err));
         TRY_GOTO(buf_cstr(&at, &text, err));
     }
     rc = env_dir_sync(env, text, err);

@@ -175,8 +175,7 @@ static enum lam_code note_parents(struct flush_job *job, const char *directory,
     size_t first = job->parent_count;
     enum lam_code rc = LAM_OK;
     while (strlen(at) > stop) {
-        TRY_GOTO(env_path_parent(&parent, at, err));
-        TRY_GOTO(buf_cstr(&parent, &text, err));
+        TRY_GOTO(env_path_parent(&parent, at, &text, err));
         /* The users of a table mostly share a parent: then all above it is noted too. */
         if (at == directory && job->last_parent && !strcmp(job->last_parent, text))
             break;
@@ -201,8 +200,7 @@ static enum lam_code make_directory(struct flush_job *job, const char *directory
     TRY(env_path_kind(env, directory, &kind, err));
     if (kind == LAM_PATH_DIRECTORY)
         return LAM_OK;
-    TRY_GOTO(env_path_parent(&parent, directory, err));
-    TRY_GOTO(buf_cstr(&parent, &text, err));
+    TRY_GOTO(env_path_parent(&parent, directory, &text, err));
     TRY_GOTO(env_path_kind(env, text, &kind, err));
     rc = kind == LAM_PATH_DIRECTORY ? env->ops->dir_create(env, directory, err)
                                     : env_dir_create_all(env, directory, err);

@@ -114,8 +114,7 @@ static enum lam_code sweep_entry(struct sweep *s, const char *directory, const c
     enum lam_path_kind kind;
     const char *full;
     enum lam_code rc = LAM_OK;
-    TRY_GOTO(env_path_join(&path, directory, name, err));
-    TRY_GOTO(buf_cstr(&path, &full, err));
+    TRY_GOTO(env_path_join(&path, directory, name, &full, err));
     if (env_path_kind(s->flush->env, full, &kind, NULL) != LAM_OK)
         goto out; /* what can't be looked at stays, as in sweep_directory */
     if (kind == LAM_PATH_FILE)

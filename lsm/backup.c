@@ -110,8 +110,7 @@ static enum lam_code copy_one(struct backup *b, const struct copy_file *from,
     const char *source_text, *target_text;
     struct copy_result written;
     enum lam_code rc;
-    TRY_GOTO(env_path_join(&source, b->db->path, from->name, err));
-    TRY_GOTO(buf_cstr(&source, &source_text, err));
+    TRY_GOTO(env_path_join(&source, b->db->path, from->name, &source_text, err));
     TRY_GOTO(backup_data_path(&b->dir, b->next_stored, &target, &target_text, err));
     TRY_GOTO(copy_file(b->db->env, source_text, target_text, &b->progress, &written, err));
     to->stored = b->next_stored++;

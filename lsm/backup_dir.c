@@ -47,8 +47,7 @@ static enum lam_code numbered_path(const struct backup_dir *d, uint64_t number, 
                                    struct buf *out, const char **text_out, struct lam_error *err) {
     char name[40];
     snprintf(name, sizeof name, "%06" PRIu64 ".%s", number, kind);
-    TRY(env_path_join(out, d->path, name, err));
-    return buf_cstr(out, text_out, err);
+    return env_path_join(out, d->path, name, text_out, err);
 }
 
 enum lam_code backup_data_path(const struct backup_dir *d, uint64_t stored, struct buf *out,
@@ -59,12 +58,6 @@ enum lam_code backup_data_path(const struct backup_dir *d, uint64_t stored, stru
 enum lam_code backup_path(const struct backup_dir *d, uint64_t id, struct buf *out,
                           const char **text_out, struct lam_error *err) {
     return numbered_path(d, id, "backup", out, text_out, err);
-}
-
-static enum lam_code named_path(const char *dir, const char *name, struct buf *out,
-                                const char **text_out, struct lam_error *err) {
-    TRY(env_path_join(out, dir, name, err));
-    return buf_cstr(out, text_out, err);
 }
 
 /* --- opening -------------------------------------------------------------------------------- */
@@ -122,25 +115,15 @@ static enum lam_code list(struct backup_dir *d, struct listing *l, struct lam_er
 /* Who only looks takes the lock if there is its file: a directory that can't be written may lack
  * it. */
 static enum lam_code take_lock(struct backup_dir *d, bool change, struct lam_error *err) {
-    struct buf path = {0};
-    const char *text;
-    enum lam_path_kind kind = LAM_PATH_FILE;
-    enum lam_code rc = named_path(d->path, LOCK_NAME, &path, &text, err);
-    if (rc == LAM_OK && !change)
-        rc = env_path_kind(d->env, text, &kind, err);
-    if (rc == LAM_OK && kind != LAM_PATH_NONE)
-        rc = d->env->ops->file_lock(d->env, text, &d->lock, err);
-    if (rc == LAM_BUSY)
-        rc = ERR(err, LAM_BUSY, "%s is in use by another call", d->path);
-    buf_fini(&path);
-    return rc;
+    enum lam_code rc = env_lock_in(d->env, d->path, LOCK_NAME, !change, &d->lock, err);
+    return rc == LAM_BUSY ? ERR(err, rc, "%s is in use by another call", d->path) : rc;
 }
 
 /* NOT_FOUND: there is no root. */
 static enum lam_code read_root(struct backup_dir *d, struct lam_error *err) {
     struct buf path = {0}, bytes = {0};
     const char *text;
-    enum lam_code rc = named_path(d->path, ROOT_NAME, &path, &text, err);
+    enum lam_code rc = env_path_join(&path, d->path, ROOT_NAME, &text, err);
     if (rc == LAM_OK)
         rc = env_read_file(d->env, text, BACKUP_ROOT_BYTES, &bytes, err);
     if (rc == LAM_LIMIT)
@@ -155,7 +138,7 @@ static enum lam_code read_root(struct backup_dir *d, struct lam_error *err) {
 static enum lam_code write_root(struct backup_dir *d, const uint8_t *db_id, struct lam_error *err) {
     struct buf path = {0}, bytes = {0};
     const char *text;
-    enum lam_code rc = named_path(d->path, ROOT_NAME, &path, &text, err);
+    enum lam_code rc = env_path_join(&path, d->path, ROOT_NAME, &text, err);
     if (rc == LAM_OK)
         rc = backup_root_encode(db_id, &bytes, err);
     if (rc == LAM_OK)
@@ -200,24 +183,14 @@ static enum lam_code check_blank(struct backup_dir *d, struct lam_error *err) {
 }
 
 static enum lam_code make_dir(struct backup_dir *d, struct lam_error *err) {
-    struct buf parent = {0};
-    const char *text;
     enum lam_path_kind kind;
     TRY(env_path_kind(d->env, d->path, &kind, err));
     if (kind != LAM_PATH_NONE && kind != LAM_PATH_DIRECTORY)
         return ERR(err, LAM_EXISTS, "%s is not a directory", d->path);
-    enum lam_code rc = LAM_OK;
     if (kind == LAM_PATH_NONE)
-        rc = d->env->ops->dir_create(d->env, d->path, err);
-    if (rc == LAM_OK)
-        rc = env_path_parent(&parent, d->path, err);
-    if (rc == LAM_OK)
-        rc = buf_cstr(&parent, &text, err);
+        TRY(d->env->ops->dir_create(d->env, d->path, err));
     /* Also of one that is there: its making may have been cut short. */
-    if (rc == LAM_OK)
-        rc = env_dir_sync(d->env, text, err);
-    buf_fini(&parent);
-    return rc;
+    return env_parent_sync(d->env, d->path, err);
 }
 
 enum lam_code backup_dir_make(struct backup_dir *d, lam_env *env, const char *path,

@@ -43,8 +43,7 @@ static enum lam_code place_files(const struct copy_state *c, struct copy_dirs *d
     const char *from_text, *to_text;
     enum lam_code rc = LAM_OK;
     for (size_t i = 0; i < c->count && rc == LAM_OK; i++) {
-        TRY_GOTO(env_path_join(&from, c->db->path, c->files[i].name, err));
-        TRY_GOTO(buf_cstr(&from, &from_text, err));
+        TRY_GOTO(env_path_join(&from, c->db->path, c->files[i].name, &from_text, err));
         TRY_GOTO(copy_dirs_enter(dirs, c->files[i].name, &to, &to_text, err));
         rc = place_file(c->db, from_text, to_text, err);
         if (rc == LAM_NOT_FOUND && c->files[i].optional)

@@ -421,7 +421,7 @@ static enum lam_code compact_partition(lam_db *db, lam_partition *p, struct comp
     return rc;
 }
 
-static void begin_turn(lam_db *db) {
+void compact_begin_turn(lam_db *db) {
     mutex_lock(&db->state);
     while (db_state(db)->compact_running)
         cond_wait(&db->idle, &db->state);
@@ -429,7 +429,7 @@ static void begin_turn(lam_db *db) {
     mutex_unlock(&db->state);
 }
 
-static void end_turn(lam_db *db) {
+void compact_end_turn(lam_db *db) {
     mutex_lock(&db->state);
     db_state(db)->compact_running = false;
     cond_broadcast(&db->idle);
@@ -439,7 +439,7 @@ static void end_turn(lam_db *db) {
 enum lam_code compact_due(lam_db *db, bool *done_out, struct lam_error *err) {
     *done_out = false;
     enum lam_code rc = LAM_OK;
-    begin_turn(db);
+    compact_begin_turn(db);
     lam_partition *p = db_most_due(db);
     if (p) {
         rc = compact_partition(db, p, NULL, done_out, err);
@@ -454,14 +454,14 @@ enum lam_code compact_due(lam_db *db, bool *done_out, struct lam_error *err) {
             rc = LAM_OK;
         db_partition_unref(p);
     }
-    end_turn(db);
+    compact_end_turn(db);
     return rc;
 }
 
 enum lam_code compact_range_step(lam_db *db, lam_partition *p, struct compact_range *range,
                                  bool *done_out, struct lam_error *err) {
-    begin_turn(db);
+    compact_begin_turn(db);
     enum lam_code rc = compact_partition(db, p, range, done_out, err);
-    end_turn(db);
+    compact_end_turn(db);
     return rc;
 }

@@ -85,7 +85,7 @@ static enum lam_code leave(struct copy_dirs *d, struct lam_slice next, struct la
 enum lam_code copy_dirs_enter(struct copy_dirs *d, const char *name, struct buf *path,
                               const char **text_out, struct lam_error *err) {
     const char *slash = strrchr(name, '/'), *text;
-    TRY(env_path_join(path, d->dir, name, err));
+    TRY(env_path_join(path, d->dir, name, text_out, err));
     struct lam_slice next = lam_slice_of(path->data, slash ? path->size - strlen(slash) : 0);
     TRY(leave(d, next, err));
     if (next.size > 0 && next.size != d->last.size) {
@@ -94,7 +94,7 @@ enum lam_code copy_dirs_enter(struct copy_dirs *d, const char *name, struct buf 
         TRY(buf_cstr(&d->last, &text, err));
         TRY(env_dir_create_all(d->env, text, err));
     }
-    return buf_cstr(path, text_out, err);
+    return LAM_OK;
 }
 
 enum lam_code copy_dirs_finish(struct copy_dirs *d, struct lam_error *err) {

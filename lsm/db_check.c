@@ -184,12 +184,6 @@ static enum lam_code check_closed(struct checking *c, struct lam_error *err) {
     return conclude(c, err);
 }
 
-static enum lam_code lock_path(const char *dir, struct buf *path, const char **text,
-                               struct lam_error *err) {
-    TRY(env_path_join(path, dir, "LOCK", err));
-    return buf_cstr(path, text, err);
-}
-
 enum lam_code lam_check(const char *path, lam_env *env, lam_check_fn fn, void *arg,
                         struct lam_error *err) {
     struct lam_check_options options = {.env = env, .finding = fn, .arg = arg};
@@ -209,8 +203,6 @@ enum lam_code lam_check_with(const char *path, const struct lam_check_options *o
                          .fn = o.finding,
                          .arg = o.arg,
                          .progress = {.fn = o.progress, .arg = o.arg}};
-    struct buf lock = {0};
-    const char *text = NULL;
     lam_file_lock *held = NULL;
     enum lam_path_kind kind = LAM_PATH_NONE;
     enum lam_code rc = env_path_kind(env, path, &kind, err);
@@ -219,18 +211,13 @@ enum lam_code lam_check_with(const char *path, const struct lam_check_options *o
     else if (rc == LAM_OK && kind != LAM_PATH_DIRECTORY)
         rc = ERR(err, LAM_INVALID, "%s is not a directory", path);
     if (rc == LAM_OK)
-        rc = lock_path(path, &lock, &text, err);
-    if (rc == LAM_OK)
-        rc = env_path_kind(env, text, &kind, err);
-    if (rc == LAM_OK && kind != LAM_PATH_NONE)
-        rc = env->ops->file_lock(env, text, &held, err);
+        rc = env_lock_in(env, path, "LOCK", true, &held, err);
     if (rc == LAM_BUSY)
         rc = ERR(err, LAM_BUSY, "%s is open already, here or in another process", path);
     if (rc == LAM_OK)
         rc = check_closed(&c, err);
     if (held)
         env->ops->file_unlock(held);
-    buf_fini(&lock);
     return rc;
 }
 

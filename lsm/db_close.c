@@ -76,24 +76,6 @@ static uint64_t log_bytes(lam_db *db) {
     return bytes;
 }
 
-static enum lam_code describe_log(lam_db *db, struct manifest_wal **out, size_t *count_out,
-                                  struct lam_error *err) {
-    enum lam_code rc = LAM_OK;
-    mutex_lock(&db->sync);
-    const struct db_sync *s = db_sync(db);
-    struct manifest_wal *wals = mem_calloc(s->count + 1, sizeof *wals);
-    if (!wals)
-        rc = mem_fail(err, (s->count + 1) * sizeof *wals);
-    for (size_t i = 0; wals && i < s->count; i++)
-        wals[i] =
-            (struct manifest_wal){s->segments[i]->number, wal_writer_end(s->segments[i]->writer),
-                                  wal_writer_checksum(s->segments[i]->writer)};
-    *out = wals;
-    *count_out = s->count;
-    mutex_unlock(&db->sync);
-    return rc;
-}
-
 static enum lam_code seal(lam_db *db, struct lam_error *err) {
     TRY(db_check_writable(db, err));
     if (log_bytes(db) > db->tuning.close_dump_bytes)
@@ -103,7 +85,7 @@ static enum lam_code seal(lam_db *db, struct lam_error *err) {
     db_wal_remove_recyclable(db);
     struct manifest_wal *wals;
     size_t count;
-    TRY(describe_log(db, &wals, &count, err));
+    TRY(db_wal_list(db, true, &wals, &count, err));
     struct manifest_edit edit = {
         .has_next_number = true,
         .next_number = atomic_load(&db->next_number),

@@ -365,8 +365,6 @@ MUST_CHECK enum lam_code db_not_done(lam_db *db, enum lam_code rc, struct lam_er
 /* NULL handles, a forked child, a partition of another database, a dropped partition. */
 MUST_CHECK enum lam_code db_check_partition(const lam_db *db, const lam_partition *p,
                                             const char *call, struct lam_error *err);
-/* Makes the name of the database's directory durable. */
-MUST_CHECK enum lam_code db_sync_parent(lam_db *db, struct lam_error *err);
 /* A number no file or partition has had. */
 uint64_t db_next_number(lam_db *db);
 static inline uint64_t db_published(lam_db *db) {
@@ -447,6 +445,9 @@ void db_wal_prepare(void *arg);
  * prepared one, if it is there and large enough. */
 MUST_CHECK enum lam_code db_wal_roll_locked(lam_db *db, uint64_t payload_bytes,
                                             struct lam_error *err) REQUIRES(&db->commit);
+/* The segments in use, with where they end if `ends`: then nobody may append. An owned array. */
+MUST_CHECK enum lam_code db_wal_list(lam_db *db, bool ends, struct manifest_wal **out,
+                                     size_t *count_out, struct lam_error *err);
 /* Segments below `floor` are not needed any more: keeps some for recycling, removes the rest. */
 void db_wal_release(lam_db *db, uint64_t floor);
 /* Removes the files kept for recycling. */
@@ -535,6 +536,9 @@ struct sst_output_options;
 void dump_output_options(lam_db *db, const lam_partition *p, struct sst_output_options *out);
 /* Seals and dumps everything committed before the call; what comes meanwhile is not waited for. */
 MUST_CHECK enum lam_code db_dump_all(lam_db *db, struct lam_error *err);
+/* One thread compacts at a time: waits for the turn, gives it back. */
+void compact_begin_turn(lam_db *db);
+void compact_end_turn(lam_db *db);
 /* Does the compaction most in need, if one is due. */
 MUST_CHECK enum lam_code compact_due(lam_db *db, bool *done_out, struct lam_error *err);
 /* A call of lam_db_compact_range. */

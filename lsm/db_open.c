@@ -102,18 +102,6 @@ void db_identity(const lam_db *db, uint8_t *id_out) {
 
 /* --- directory and lock --------------------------------------------------------------------- */
 
-enum lam_code db_sync_parent(lam_db *db, struct lam_error *err) {
-    struct buf parent = {0};
-    const char *text;
-    enum lam_code rc = env_path_parent(&parent, db->path, err);
-    if (rc == LAM_OK)
-        rc = buf_cstr(&parent, &text, err);
-    if (rc == LAM_OK)
-        rc = env_dir_sync(db->env, text, err);
-    buf_fini(&parent);
-    return rc;
-}
-
 static enum lam_code ensure_directory(lam_db *db, struct lam_error *err) {
     enum lam_path_kind kind;
     TRY(env_path_kind(db->env, db->path, &kind, err));
@@ -128,20 +116,10 @@ static enum lam_code ensure_directory(lam_db *db, struct lam_error *err) {
 }
 
 static enum lam_code take_lock(lam_db *db, struct lam_error *err) {
-    struct buf path = {0};
-    enum lam_path_kind kind = LAM_PATH_FILE;
-    const char *text;
-    enum lam_code rc = env_path_join(&path, db->path, "LOCK", err);
-    if (rc == LAM_OK)
-        rc = buf_cstr(&path, &text, err);
-    if (rc == LAM_OK && db->options.read_only)
-        rc = env_path_kind(db->env, text, &kind, err);
-    if (rc == LAM_OK && kind != LAM_PATH_NONE)
-        rc = db->env->ops->file_lock(db->env, text, &db->lock, err);
-    if (rc == LAM_BUSY)
-        rc = ERR(err, LAM_BUSY, "%s is open already, here or in another process", db->path);
-    buf_fini(&path);
-    return rc;
+    enum lam_code rc =
+        env_lock_in(db->env, db->path, "LOCK", db->options.read_only, &db->lock, err);
+    return rc == LAM_BUSY ? ERR(err, rc, "%s is open already, here or in another process", db->path)
+                          : rc;
 }
 
 /* --- life ----------------------------------------------------------------------------------- */

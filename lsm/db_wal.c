@@ -257,3 +257,25 @@ void db_wal_rest_locked(lam_db *db) {
     if (current && wal_writer_trim(current->writer, rest))
         current->bytes = rest;
 }
+
+enum lam_code db_wal_list(lam_db *db, bool ends, struct manifest_wal **out, size_t *count_out,
+                          struct lam_error *err) {
+    enum lam_code rc = LAM_OK;
+    mutex_lock(&db->sync);
+    const struct db_sync *s = db_sync(db);
+    struct manifest_wal *wals = mem_calloc(s->count + 1, sizeof *wals);
+    if (!wals)
+        rc = mem_fail(err, (s->count + 1) * sizeof *wals);
+    for (size_t i = 0; wals && i < s->count; i++) {
+        const struct db_segment *segment = s->segments[i];
+        wals[i].number = segment->number;
+        if (ends) {
+            wals[i].end = wal_writer_end(segment->writer);
+            wals[i].checksum = wal_writer_checksum(segment->writer);
+        }
+    }
+    *out = wals;
+    *count_out = s->count;
+    mutex_unlock(&db->sync);
+    return rc;
+}

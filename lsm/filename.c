@@ -94,6 +94,5 @@ enum lam_code filename_path(struct buf *out, const char *dir, enum file_type typ
                             const char **text_out, struct lam_error *err) {
     char name[FILENAME_MAX_BYTES];
     filename_make(type, number, name);
-    TRY(env_path_join(out, dir, name, err));
-    return buf_cstr(out, text_out, err);
+    return env_path_join(out, dir, name, text_out, err);
 }

@@ -268,21 +268,6 @@ static enum lam_code try_commit(lam_db *db, lam_ingest *g, bool *again_out, stru
     return rc;
 }
 
-static void hold_compactions(lam_db *db) {
-    mutex_lock(&db->state);
-    while (db_state(db)->compact_running)
-        cond_wait(&db->idle, &db->state);
-    db_state(db)->compact_running = true;
-    mutex_unlock(&db->state);
-}
-
-static void release_compactions(lam_db *db) {
-    mutex_lock(&db->state);
-    db_state(db)->compact_running = false;
-    cond_broadcast(&db->idle);
-    mutex_unlock(&db->state);
-}
-
 static enum lam_code publish(lam_db *db, lam_ingest *g, struct lam_error *err)
     REQUIRES(&db->partitions) {
     bool again = true;
@@ -292,9 +277,9 @@ static enum lam_code publish(lam_db *db, lam_ingest *g, struct lam_error *err)
             rc = db_not_done(db, db_dump_all(db, err), err);
         if (rc != LAM_OK)
             break;
-        hold_compactions(db);
+        compact_begin_turn(db);
         rc = try_commit(db, g, &again, err);
-        release_compactions(db);
+        compact_end_turn(db);
     }
     if (rc == LAM_OK && again)
         return ERR(err, LAM_BUSY, "partition \"%s\" is written to all the time where it ingests",

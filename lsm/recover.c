@@ -292,30 +292,13 @@ static enum lam_code open_segment(struct recovery *v, struct lam_error *err) {
     return rc;
 }
 
-/* Names of the segments in use, for the fresh manifest. */
-static enum lam_code segment_names(lam_db *db, struct manifest_wal **out, size_t *count_out,
-                                   struct lam_error *err) {
-    enum lam_code rc = LAM_OK;
-    mutex_lock(&db->sync);
-    const struct db_sync *s = db_sync(db);
-    struct manifest_wal *wals = mem_calloc(s->count + 1, sizeof *wals);
-    if (!wals)
-        rc = mem_fail(err, (s->count + 1) * sizeof *wals);
-    for (size_t i = 0; wals && i < s->count; i++)
-        wals[i].number = s->segments[i]->number;
-    *out = wals;
-    *count_out = s->count;
-    mutex_unlock(&db->sync);
-    return rc;
-}
-
 /* Makes the recovered state current: a fresh manifest over fresh files. */
 static enum lam_code publish_root(struct recovery *v, uint64_t dumped_sequence,
                                   struct lam_error *err) {
     lam_db *db = v->db;
     struct manifest_wal *wals;
     size_t count;
-    TRY(segment_names(db, &wals, &count, err));
+    TRY(db_wal_list(db, false, &wals, &count, err));
     LAM_ASSERT(count > 0);
     mutex_lock(&db->manifest);
     struct db_manifest *m = db_manifest(db);
@@ -368,9 +351,7 @@ static enum lam_code remove_old(struct recovery *v, struct lam_error *err) {
             continue;
         if (l->type == FILE_SST && bsearch(&l->number, live, live_count, sizeof *live, by_number))
             continue;
-        rc = env_path_join(&path, f->dir, l->name, err);
-        if (rc == LAM_OK)
-            rc = buf_cstr(&path, &text, err);
+        rc = env_path_join(&path, f->dir, l->name, &text, err);
         if (rc == LAM_OK)
             IGNORE(env_file_remove(f->env, text, NULL), "the next open tries again");
     }
@@ -442,7 +423,7 @@ static enum lam_code create(struct recovery *v, struct lam_error *err) {
     atomic_store(&db->next_number, 2); /* the first manifest is number 1 */
     TRY(make_parts(db, err));
     /* First of all, since nobody does it for a database that is there. */
-    TRY(db_sync_parent(db, err));
+    TRY(env_parent_sync(db->env, db->path, err));
     struct manifest_edit initial = {.has_next_number = true,
                                     .next_number = 2,
                                     .has_last_sequence = true,

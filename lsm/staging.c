@@ -68,9 +68,7 @@ static enum lam_code empty_dir(lam_env *env, const char *dir, const char *but, u
     for (size_t i = 0; i < names.count && rc == LAM_OK; i++) {
         if (but && strcmp(names.items[i], but) == 0)
             continue;
-        rc = env_path_join(&path, dir, names.items[i], err);
-        if (rc == LAM_OK)
-            rc = buf_cstr(&path, &text, err);
+        rc = env_path_join(&path, dir, names.items[i], &text, err);
         if (rc == LAM_OK)
             rc = remove_path(env, text, depth, err);
     }
@@ -135,17 +133,8 @@ static enum lam_code make_dir(struct staging *s, const char *temp, const uint8_t
 }
 
 static enum lam_code take_lock(struct staging *s, const char *temp, struct lam_error *err) {
-    struct buf path = {0};
-    const char *text;
-    enum lam_code rc = env_path_join(&path, temp, MARKER, err);
-    if (rc == LAM_OK)
-        rc = buf_cstr(&path, &text, err);
-    if (rc == LAM_OK)
-        rc = s->env->ops->file_lock(s->env, text, &s->lock, err);
-    if (rc == LAM_BUSY)
-        rc = ERR(err, LAM_BUSY, "%s is being made by another call", s->target);
-    buf_fini(&path);
-    return rc;
+    enum lam_code rc = env_lock_in(s->env, temp, MARKER, false, &s->lock, err);
+    return rc == LAM_BUSY ? ERR(err, rc, "%s is being made by another call", s->target) : rc;
 }
 
 /* The mark is durable before anything that it is for is made, or goes. */
@@ -185,26 +174,12 @@ enum lam_code staging_begin(struct staging *s, lam_env *env, const char *target,
 static enum lam_code remove_marker(struct staging *s, struct lam_error *err) {
     struct buf path = {0};
     const char *text;
-    enum lam_code rc = env_path_join(&path, s->dir, MARKER, err);
-    if (rc == LAM_OK)
-        rc = buf_cstr(&path, &text, err);
+    enum lam_code rc = env_path_join(&path, s->dir, MARKER, &text, err);
     if (rc == LAM_OK)
         rc = env_file_remove(s->env, text, err);
     if (rc == LAM_OK)
         rc = env_dir_sync(s->env, s->dir, err);
     buf_fini(&path);
-    return rc;
-}
-
-static enum lam_code sync_parent(struct staging *s, struct lam_error *err) {
-    struct buf parent = {0};
-    const char *text;
-    enum lam_code rc = env_path_parent(&parent, s->target, err);
-    if (rc == LAM_OK)
-        rc = buf_cstr(&parent, &text, err);
-    if (rc == LAM_OK)
-        rc = env_dir_sync(s->env, text, err);
-    buf_fini(&parent);
     return rc;
 }
 
@@ -214,7 +189,7 @@ enum lam_code staging_finish(struct staging *s, struct lam_error *err) {
     /* A directory is locked under its name, so it is not renamed before. */
     unlock(s);
     TRY(env_path_rename(s->env, s->dir, s->target, err));
-    enum lam_code rc = sync_parent(s, err);
+    enum lam_code rc = env_parent_sync(s->env, s->target, err);
     /* Nobody may rely on a name that a power loss takes away. */
     s->finished = rc == LAM_OK || env_path_rename(s->env, s->target, s->dir, NULL) != LAM_OK;
     return rc;

@@ -341,7 +341,7 @@ END_TEST
 
 /* etcd on Pebble: the parent directory was not synced when a snapshot was put in place, and after a
  * power loss the database opened as an empty one. Seen if the database directory's own name is not
- * made durable (db_sync_parent), or a missing ROOT beside other files means a new database. */
+ * made durable (env_parent_sync), or a missing ROOT beside other files means a new database. */
 START_TEST(h27_lost_root_or_directory_is_never_an_empty_database) {
     start(SIMFS_SUBSET, 64);
     commits(3, 1);
