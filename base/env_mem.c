@@ -258,9 +258,7 @@ static enum lam_code path_kind(lam_env *base, const char *path, enum lam_path_ki
     /* Nothing is at a path that leads through a missing directory or a file. */
     if (rc == LAM_OK || rc == LAM_NOT_FOUND || rc == LAM_INVALID)
         return LAM_OK;
-    if (err)
-        *err = own;
-    return rc;
+    return error_pass(err, rc, &own);
 }
 
 static bool contains(const struct inode *dir, const struct inode *n) {

@@ -402,11 +402,8 @@ static enum lam_code lock_file(struct lam_file_lock *l, const char *name, const 
         l->file = posix_open_regular(l->dir, name, path, O_RDONLY, NULL, &ignored);
         range.l_type = F_RDLCK;
     }
-    if (l->file < 0) {
-        if (err)
-            *err = local;
-        return code;
-    }
+    if (l->file < 0)
+        return error_pass(err, code, &local);
     if (fcntl(l->file, F_OFD_SETLK, &range) == 0)
         return LAM_OK;
     return errno == EAGAIN || errno == EACCES ? busy(path, err)

@@ -24,6 +24,15 @@ enum lam_code error_hint(struct lam_error *err, enum lam_code code, const char *
 enum lam_code error_context(struct lam_error *err, enum lam_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Hands on what an inner call, which returned `code`, said in `cause`; returns `code`. LAM_OK
+ * hands on nothing, so that an error of no importance leaves `err` as it was. */
+static inline enum lam_code error_pass(struct lam_error *err, enum lam_code code,
+                                       const struct lam_error *cause) {
+    if (code != LAM_OK && err)
+        *err = *cause;
+    return code;
+}
+
 /* The process or the system has no descriptor left. */
 bool error_is_out_of_files(const struct lam_error *err);
 

@@ -48,9 +48,7 @@ static enum lam_code open_or_make(struct catalog *c, const char *name, lam_parti
                    db_path(c->db));
     if (rc == LAM_NOT_FOUND)
         return lam_partition_create(c->db, name, NULL, out, err);
-    if (rc != LAM_OK && err)
-        *err = missing;
-    return rc;
+    return error_pass(err, rc, &missing);
 }
 
 static enum lam_code open_stores(struct catalog *c, struct lam_error *err) {

@@ -19,11 +19,7 @@ enum lam_code partition_discard(struct catalog *c, const char *name, struct lam_
     enum lam_code rc = lam_partition_open(c->db, name, &partition, &missing);
     if (rc == LAM_NOT_FOUND)
         return LAM_OK;
-    if (rc != LAM_OK) {
-        if (err)
-            *err = missing;
-        return rc;
-    }
+    TRY(error_pass(err, rc, &missing));
     rc = lam_partition_drop(c->db, partition, err);
     lam_partition_release(partition);
     return rc;
@@ -38,9 +34,7 @@ enum lam_code partition_make(struct catalog *c, const char *name,
         TRY(partition_discard(c, name, err));
         return lam_partition_create(c->db, name, options, out, err);
     }
-    if (rc != LAM_OK && err)
-        *err = exists;
-    return rc;
+    return error_pass(err, rc, &exists);
 }
 
 static enum lam_code make_partitions(struct provider *p, struct lam_error *err) {
@@ -138,9 +132,7 @@ static enum lam_code require_storage(struct catalog *c, const char *id, struct l
         return error_hint(err, rc, "create it first with CREATE STORAGE, or use \"%s\"",
                           STORAGE_BUILT_IN);
     }
-    if (rc != LAM_OK && err)
-        *err = missing;
-    return rc;
+    return error_pass(err, rc, &missing);
 }
 
 /* --- schema --- */

@@ -14,11 +14,8 @@ static enum lam_code open_partition(lam_db *db, const char *name, bool may_make,
     enum lam_code rc = lam_partition_open(db, name, out, &missing);
     if (rc == LAM_OK)
         return LAM_OK;
-    if (rc != LAM_NOT_FOUND) {
-        if (err)
-            *err = missing;
-        return rc;
-    }
+    if (rc != LAM_NOT_FOUND)
+        return error_pass(err, rc, &missing);
     if (!may_make)
         return ERR(err, LAM_CORRUPT, "partition %s is missing", name);
     if (db_is_read_only(db))
@@ -33,11 +30,8 @@ static enum lam_code store_open(struct entity_store *s, struct lam_error *err) {
     snprintf(name, sizeof name, "%s%s", prefix, s->def->name);
     struct lam_error ignored = {0};
     enum lam_code rc = lam_partition_open(s->db, name, &s->partition, &ignored);
-    if (rc != LAM_OK && rc != LAM_NOT_FOUND) {
-        if (err)
-            *err = ignored;
-        return rc;
-    }
+    if (rc != LAM_OK && rc != LAM_NOT_FOUND)
+        return error_pass(err, rc, &ignored);
     /* The indexes are made before the store's own partition: where that one is there, so are they,
      * and a crash in between is finished by the next open. */
     bool fresh = rc == LAM_NOT_FOUND;

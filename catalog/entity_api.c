@@ -123,9 +123,7 @@ static enum lam_code open_descriptions(lam_db *db, bool may_make, lam_partition 
     enum lam_code rc = lam_partition_open(db, DESCRIPTIONS, out, &missing);
     if (rc == LAM_NOT_FOUND && may_make)
         return lam_partition_create(db, DESCRIPTIONS, NULL, out, err);
-    if (rc != LAM_OK && err)
-        *err = missing;
-    return rc;
+    return error_pass(err, rc, &missing);
 }
 
 /* --- dropping --- */

@@ -28,11 +28,7 @@ static enum lam_code check_free(struct entity_store *s, uint32_t i, struct lam_s
     enum lam_code rc = lam_get(s->db, NULL, s->indexes[i], entry, &value, &missing);
     if (rc == LAM_NOT_FOUND)
         return LAM_OK;
-    if (rc != LAM_OK) {
-        if (err)
-            *err = missing;
-        return rc;
-    }
+    TRY(error_pass(err, rc, &missing));
     bool own = slice_eq(value.bytes, key);
     lam_value_release(&value);
     if (own)

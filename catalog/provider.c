@@ -171,9 +171,7 @@ static enum lam_code open_named(struct provider *p, const char *name, lam_partit
     if (rc == LAM_NOT_FOUND)
         return ERR(err, LAM_CORRUPT, "table %s.%s: its partition %s is missing", p->namespace_name,
                    p->name, name);
-    if (rc != LAM_OK && err)
-        *err = missing;
-    return rc;
+    return error_pass(err, rc, &missing);
 }
 
 enum lam_code provider_open_partitions(struct provider *p, struct lam_error *err) {

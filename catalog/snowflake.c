@@ -191,11 +191,8 @@ enum lam_code clock_open(struct catalog *c, struct lam_error *err) {
             return ERR(err, LAM_CORRUPT, "partition %s: key \"%s\" holds no time", PARTITION_META,
                        BOUND_KEY);
         bound_ms = (int64_t)stored;
-    } else if (rc != LAM_NOT_FOUND) {
-        if (err)
-            *err = missing;
-        return rc;
-    }
+    } else if (rc != LAM_NOT_FOUND)
+        return error_pass(err, rc, &missing);
     mutex_lock(&c->clock.mu);
     *last_of(&c->clock) = bound_ms << COUNTER_BITS | COUNTER_MASK;
     *bound_of(&c->clock) = bound_ms;

@@ -170,11 +170,8 @@ static enum lam_code create_locked(struct catalog *c, const struct user_spec *sp
     if (rc == LAM_OK)
         return ERR_SQL(err, "42710", 0, "user \"%.*s\" exists already", shown(spec->name),
                        spec->name.data);
-    if (rc != LAM_NOT_FOUND) {
-        if (err)
-            *err = ignored;
-        return rc;
-    }
+    if (rc != LAM_NOT_FOUND)
+        return error_pass(err, rc, &ignored);
     int64_t now = env_now_us(c->env);
     entity_record_init(entity_definition(ENTITY_USERS), record);
     record[USERS_USER_ID] = key;
@@ -226,11 +223,7 @@ static enum lam_code get_touchable(struct catalog *c, const struct actor *who,
     enum lam_code rc = get_user(c, name, arena, record, &missing);
     if (rc == LAM_NOT_FOUND)
         return user_missing(name, err);
-    if (rc != LAM_OK) {
-        if (err)
-            *err = missing;
-        return rc;
-    }
+    TRY(error_pass(err, rc, &missing));
     enum lam_role role = record_role(record);
     return access_may_touch_role(who->role, role) ? LAM_OK : refuse_role(who, role, err);
 }
@@ -308,11 +301,8 @@ enum lam_code catalog_drop_user(struct catalog *c, const struct actor *who, stru
     enum lam_code rc = drop_locked(c, who, name, &missing);
     mutex_unlock(&c->ddl);
     bool absent = rc == LAM_SQL && strcmp(missing.sqlstate, "42704") == 0;
-    if (rc != LAM_OK && !(absent && if_exists)) {
-        if (err)
-            *err = missing;
-        return rc;
-    }
+    if (rc != LAM_OK && !(absent && if_exists))
+        return error_pass(err, rc, &missing);
     if (dropped_out)
         *dropped_out = rc == LAM_OK;
     return LAM_OK;
@@ -387,11 +377,8 @@ enum lam_code catalog_verify_password(struct catalog *c, struct lam_slice name,
         hash[stored.size] = 0;
     }
     arena_fini(&arena);
-    if (rc != LAM_OK && rc != LAM_NOT_FOUND) {
-        if (err)
-            *err = missing;
-        return rc;
-    }
+    if (rc != LAM_OK && rc != LAM_NOT_FOUND)
+        return error_pass(err, rc, &missing);
     if (!has_hash) {
         waste_work(password);
         return refuse_login(name, err);

@@ -107,9 +107,7 @@ static enum lam_code open_file_or_evict(struct flush *f, struct table_id table,
         local = (struct lam_error){0};
         rc = open_file(f, table, s, out, &local);
     }
-    if (rc != LAM_OK && err)
-        *err = local;
-    return rc;
+    return error_pass(err, rc, &local);
 }
 
 enum lam_code cold_file_get(struct flush *f, struct table_id table, const struct segment *segment,

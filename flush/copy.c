@@ -101,11 +101,7 @@ static enum lam_code list_segments(struct listing *l, const struct provider *p,
     enum lam_code rc = lam_iter_new(l->db, NULL, p->segments, &it, &gone);
     if (rc == LAM_NOT_FOUND) /* dropped: its files are doomed */
         return LAM_OK;
-    if (rc != LAM_OK) {
-        if (err)
-            *err = gone;
-        return rc;
-    }
+    TRY(error_pass(err, rc, &gone));
     for (lam_iter_seek_first(it); lam_iter_valid(it); lam_iter_next(it))
         TRY_GOTO(list_segment(l, p, it, err));
     rc = lam_iter_status(it, err);

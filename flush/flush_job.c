@@ -316,9 +316,7 @@ static enum lam_code run_job(struct flush_job *job, const struct provider *p,
         forget_counts(job);
         if (!job->keep_files)
             fail_row(job, rc, &failed);
-        if (err)
-            *err = failed;
-        return rc;
+        return error_pass(err, rc, &failed);
     }
     out->status = none ? "skipped" : "completed";
     out->rows = job->rows;

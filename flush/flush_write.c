@@ -217,9 +217,7 @@ enum lam_code flush_sync_parents(struct flush_job *job, struct lam_error *err) {
         /* A folder that we may not read, above a storage, is none that we have made. */
         if (rc == LAM_OK || (rc == LAM_DENIED && !ours))
             continue;
-        if (err)
-            *err = local;
-        return rc;
+        return error_pass(err, rc, &local);
     }
     return LAM_OK;
 }

@@ -76,9 +76,7 @@ static enum lam_code row_of_entry(struct hot_scan *h, struct lam_slice *row_out,
     if (rc == LAM_NOT_FOUND)
         return ERR(err, LAM_CORRUPT, "partition %s: an entry leads to no row",
                    lam_partition_name(rq->index->partition));
-    if (err)
-        *err = missing;
-    return rc;
+    return error_pass(err, rc, &missing);
 }
 
 static enum lam_code append_row(struct hot_scan *h, struct lam_slice row, struct colbatch *batch,

@@ -16,11 +16,7 @@ static enum lam_code find_hot(struct provider *p, const lam_snapshot *snapshot,
         return ERR_SQL(err, "42P01", 0, "table %s.%s was dropped", p->namespace_name, p->name);
     if (rc == LAM_NOT_FOUND)
         return LAM_OK;
-    if (rc != LAM_OK) {
-        if (err)
-            *err = failed;
-        return rc;
-    }
+    TRY(error_pass(err, rc, &failed));
     struct row_header header;
     const struct schema *written;
     uint8_t *row = arena_dup(arena, value.bytes.data, value.bytes.size);

@@ -53,9 +53,7 @@ static enum lam_code find_shared(struct backup *b, struct lam_error *err) {
         backup_loaded_fini(&l);
         if (rc == LAM_OK || rc == LAM_CORRUPT || rc == LAM_UNSUPPORTED)
             continue;
-        if (err)
-            *err = cause;
-        return rc;
+        return error_pass(err, rc, &cause);
     }
     return LAM_OK;
 }
@@ -144,9 +142,7 @@ static enum lam_code take_file(struct backup *b, size_t i, bool *gone_out, struc
     if (rc == LAM_NOT_FOUND)
         return ERR(err, LAM_CORRUPT, "%s/%s: offset 0: missing, but the database names it",
                    b->db->path, from->name);
-    if (err)
-        *err = local;
-    return rc;
+    return error_pass(err, rc, &local);
 }
 
 static enum lam_code plan(struct backup *b, struct lam_error *err) {

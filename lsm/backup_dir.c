@@ -166,9 +166,7 @@ enum lam_code backup_dir_open(struct backup_dir *d, lam_env *env, const char *pa
     enum lam_code rc = read_root(d, &local);
     if (rc == LAM_NOT_FOUND)
         return no_backups(path, err);
-    if (rc != LAM_OK && err)
-        *err = local;
-    TRY(rc);
+    TRY(error_pass(err, rc, &local));
     TRY(take_lock(d, change, err));
     return list(d, &l, err);
 }
@@ -209,9 +207,7 @@ enum lam_code backup_dir_make(struct backup_dir *d, lam_env *env, const char *pa
     }
     if (rc == LAM_NOT_FOUND)
         rc = write_root(d, db_id, &local);
-    if (rc != LAM_OK && err)
-        *err = local;
-    TRY(rc);
+    TRY(error_pass(err, rc, &local));
     if (memcmp(d->db_id, db_id, sizeof d->db_id) != 0)
         return ERR(err, LAM_EXISTS, "%s holds backups of another database", path);
     /* Names that an earlier call left pending are relied upon from here on. */

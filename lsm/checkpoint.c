@@ -32,9 +32,7 @@ static enum lam_code place_file(lam_db *db, const char *from, const char *to,
         return LAM_OK;
     if (rc != LAM_NO_SPACE && rc != LAM_NO_MEMORY && rc != LAM_NOT_FOUND)
         return copy_instead(db, from, to, err);
-    if (err)
-        *err = local;
-    return rc;
+    return error_pass(err, rc, &local);
 }
 
 static enum lam_code place_files(const struct copy_state *c, struct copy_dirs *dirs,

@@ -187,9 +187,7 @@ static enum lam_code merge_entries(struct compaction *c, struct cursor_iter *mer
         TRY(sst_output_add(&c->output, e, now, err));
         cut = cut && !now;
     }
-    if (merge->code != LAM_OK && err)
-        *err = merge->error;
-    return merge->code;
+    return error_pass(err, merge->code, &merge->error);
 }
 
 static void output_options(const struct compaction *c, struct sst_output_options *out) {

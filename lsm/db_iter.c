@@ -388,9 +388,7 @@ struct lam_slice lam_iter_value(const lam_iter *it) {
 enum lam_code lam_iter_status(const lam_iter *it, struct lam_error *err) {
     if (!it)
         return ERR(err, LAM_INVALID, "lam_iter_status: iter must not be NULL");
-    if (it->code != LAM_OK && err)
-        *err = it->error;
-    return it->code;
+    return error_pass(err, it->code, &it->error);
 }
 
 /* --- making --------------------------------------------------------------------------------- */

@@ -16,11 +16,8 @@ enum lam_code db_manifest_append_locked(lam_db *db, struct manifest_edit *edit,
     enum lam_code rc = manifest_append(m->log, edit, &cause);
     if (rc == LAM_OK)
         return LAM_OK;
-    if (manifest_is_open(m->log)) {
-        if (err)
-            *err = cause;
-        return rc;
-    }
+    if (manifest_is_open(m->log))
+        return error_pass(err, rc, &cause);
     cause.code = rc;
     db_fail(db, &cause);
     return ERR(err, LAM_UNKNOWN_OUTCOME, "the manifest could not be written: %s", cause.message);
@@ -149,9 +146,7 @@ enum lam_code db_manifest_trim_locked(lam_db *db, struct lam_error *err) {
         /* The superblock may name either file: nothing may be appended to one of them. */
         if (!clean)
             db_fail(db, &cause);
-        if (err)
-            *err = cause;
-        return rc;
+        return error_pass(err, rc, &cause);
     }
     struct buf path = {0};
     const char *text;

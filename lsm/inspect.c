@@ -178,9 +178,7 @@ enum lam_code inspect_log(lam_env *env, const char *path, const char *magic, log
         return LAM_OK;
     if (rc == LAM_OK && out->header_missing)
         return ERR(err, LAM_CORRUPT, "%s: offset 0: no readable header", path);
-    if (rc != LAM_OK && err)
-        *err = local;
-    return rc;
+    return error_pass(err, rc, &local);
 }
 
 enum lam_code lam_inspect_wal(const char *path, lam_env *env, struct lam_wal_info *info_out,

@@ -118,11 +118,8 @@ static enum lam_code make_dir(struct staging *s, const char *temp, const uint8_t
     enum lam_code rc = s->env->ops->dir_create(s->env, temp, &there);
     if (rc == LAM_OK)
         return LAM_OK;
-    if (rc != LAM_EXISTS) {
-        if (err)
-            *err = there;
-        return rc;
-    }
+    if (rc != LAM_EXISTS)
+        return error_pass(err, rc, &there);
     enum lam_path_kind kind;
     TRY(env_path_kind(s->env, temp, &kind, err));
     if (kind == LAM_PATH_DIRECTORY)

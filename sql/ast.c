@@ -1,7 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Comparison of expressions; names of select items. */
+ * Comparison of expressions; comparisons turned round; names of select items. */
 #include "sql/ast.h"
+
+enum expr_op expr_op_mirrored(enum expr_op op) {
+    switch (op) {
+    case OP_LT:
+        return OP_GT;
+    case OP_LE:
+        return OP_GE;
+    case OP_GT:
+        return OP_LT;
+    case OP_GE:
+        return OP_LE;
+    default:
+        return op;
+    }
+}
 
 static bool same_literal(const struct value *a, const struct value *b) {
     if (!coltype_eq(a->type, b->type) || a->is_null != b->is_null)

@@ -306,6 +306,8 @@ MUST_CHECK enum lam_code parse_statement(struct lam_slice sql, struct arena *are
 /* Parses one expression that must span all of `text`; for tests and stored defaults. */
 MUST_CHECK enum lam_code parse_expression(struct lam_slice text, struct arena *arena,
                                           struct expr **expr_out, struct lam_error *err);
+/* The comparison that says the same of its sides swapped. */
+enum expr_op expr_op_mirrored(enum expr_op op);
 /* Whether two expressions are written alike: names, operators, literals. Positions don't count. */
 bool expr_same(const struct expr *a, const struct expr *b);
 /* The same with column references compared by a function. */

@@ -51,28 +51,13 @@ static bool column_under(const struct bound *b, uint32_t *column_out) {
     return bound_column(b, column_out);
 }
 
-static enum expr_op mirrored(enum expr_op op) {
-    switch (op) {
-    case OP_LT:
-        return OP_GT;
-    case OP_LE:
-        return OP_GE;
-    case OP_GT:
-        return OP_LT;
-    case OP_GE:
-        return OP_LE;
-    default:
-        return op;
-    }
-}
-
 bool bound_comparison(const struct bound *b, uint32_t *column_out, enum expr_op *op_out,
                       struct bound **other_out) {
     if (b->kind != BOUND_COMPARE)
         return false;
     for (int side = 0; side < 2; side++)
         if (b->args[1 - side]->row_free && column_under(b->args[side], column_out)) {
-            *op_out = side == 0 ? b->op : mirrored(b->op);
+            *op_out = side == 0 ? b->op : expr_op_mirrored(b->op);
             *other_out = b->args[1 - side];
             return true;
         }

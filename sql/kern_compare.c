@@ -9,21 +9,6 @@
 #include "base/utf8.h"
 #include "sql/kern.h"
 
-static enum expr_op turned(enum expr_op op) {
-    switch (op) {
-    case OP_LT:
-        return OP_GT;
-    case OP_LE:
-        return OP_GE;
-    case OP_GT:
-        return OP_LT;
-    case OP_GE:
-        return OP_LE;
-    default:
-        return op;
-    }
-}
-
 /* --- integers --- */
 
 #define COMPARE_LOOP(SIGN)                                                                         \
@@ -172,7 +157,7 @@ enum lam_code kern_compare(struct evaluator *e, enum expr_op op, const struct ve
         const struct vec *spare = a;
         a = b;
         b = spare;
-        op = turned(op);
+        op = expr_op_mirrored(op);
     }
     LAM_ASSERT(a->col->type.type == b->col->type.type);
     LAM_ASSERT(!a->constant || count == 1);

@@ -95,11 +95,8 @@ enum lam_code lam_session_open_user(lam_db *db, const char *user, lam_session **
     enum lam_code rc = catalog_user_role(catalog, lam_slice_str(user), &role, &ignored);
     if (rc == LAM_NOT_FOUND)
         role = LAM_ROLE_USER;
-    else if (rc != LAM_OK) {
-        if (err)
-            *err = ignored;
-        return rc;
-    }
+    else
+        TRY(error_pass(err, rc, &ignored));
     return lam_session_open(db, user, role, session_out, err);
 }
 
