@@ -252,8 +252,8 @@ static enum lam_code scan_string(struct cursor *c, uint8_t mask, struct lam_slic
 
 static enum lam_code get_string(struct cursor *c, uint8_t mask, struct arena *arena,
                                 struct lam_slice *out, struct lam_error *err) {
-    struct lam_slice raw;
-    size_t escapes;
+    struct lam_slice raw = {0};
+    size_t escapes = 0;
     TRY(scan_string(c, mask, &raw, &escapes, err));
     if (raw.size == 0) {
         *out = lam_slice_of("", 0);
