@@ -52,7 +52,9 @@ enum lam_code pool_reserve(struct pool *p, size_t bytes, struct lam_error *err) 
     end -= (uintptr_t)end % POOL_LINE;
     p->rooms[1] = (struct pool_room){end - size, end};
     p->bytes += total;
-    p->next_bytes = want < POOL_LARGE_BYTES / 2 ? want * 2 : POOL_LARGE_BYTES;
+    /* Not large before there is much: a chunk counts for all it has as soon as it is made. */
+    size_t next = want < POOL_LARGE_BYTES / 2 ? want * 2 : POOL_LARGE_BYTES;
+    p->next_bytes = next <= p->bytes / 4 ? next : want;
     return LAM_OK;
 }
 
