@@ -54,7 +54,8 @@ void db_pick_input(lam_db *db, const lam_partition *p, const struct version *v,
         .base_bytes = db->tuning.base_bytes,
         .file_bytes = db->tuning.base_bytes / 2,
         .passed_steps = db->tuning.passed_steps,
-        .resting = atomic_load_explicit(&db->resting, memory_order_relaxed),
+        .rest_share =
+            atomic_load_explicit(&db->resting, memory_order_relaxed) ? db->tuning.rest_share : 0,
     };
     mutex_lock(&db->state);
     if (db_state(db)->snapshots)

@@ -339,8 +339,8 @@ static bool is_loose(const struct pick_input *in) {
     for (uint32_t level = 1; level < BOTTOM; level++)
         between += levels[level].bytes;
     uint64_t above = levels[0].bytes + between / 2;
-    return in->resting && above > levels[BOTTOM].bytes / PICK_ABOVE &&
-           above > in->base_bytes / PICK_ABOVE;
+    return in->rest_share > 0 && above > levels[BOTTOM].bytes / in->rest_share &&
+           above > in->base_bytes / in->rest_share;
 }
 
 static uint32_t worst_level(const struct pick_input *in, uint32_t base, const uint64_t *targets,

@@ -18,10 +18,6 @@
  * the disk besides taking time. */
 #define PICK_STEP_BYTES 8u
 
-/* While nothing is written, level 0 and half of the levels between may be a sixteenth of the last
- * level, as they are where levels are full, or of the base level's target. */
-#define PICK_ABOVE 16u
-
 struct pick_input {
     const struct version *version;
     uint64_t oldest_snapshot; /* of those open; UINT64_MAX: none is */
@@ -30,8 +26,10 @@ struct pick_input {
     uint64_t base_bytes;      /* target of the base level at most */
     uint64_t file_bytes;      /* size of an output file */
     uint64_t passed_steps;    /* db_tuning's */
-    bool resting;             /* nothing is being written: there is time to save space */
-    bool joins;               /* small files are joined rather than moved to the last level */
+    uint64_t rest_share; /* db_tuning's while nothing is written: level 0 and half of the levels
+                            between are merged when they are over one in so many of the last
+                            level, and of the base level's target; else 0 */
+    bool joins;          /* small files are joined rather than moved to the last level */
 };
 
 enum pick_kind {

@@ -15,6 +15,7 @@ void db_tuning_for(uint64_t memory_budget, struct db_tuning *out) {
         .dump_file_bytes = 64u << 20,
         .close_dump_bytes = 4u << 20,
         .passed_steps = 20000,
+        .rest_share = 16,
         .manifest_rewrite_bytes = 4u << 20,
     };
 }

@@ -137,7 +137,7 @@ START_TEST(at_rest_files_above_the_last_level_are_few) {
              (const char *[]){"b", "d", "f", "h", "k"}[i]);
     choose();
     ck_assert_int_eq(job.kind, PICK_NONE);
-    in.resting = true;
+    in.rest_share = 16;
     choose();
     ck_assert_int_eq(job.kind, PICK_MERGE);
     ck_assert(has(0, a) && has(0, b));
@@ -156,7 +156,7 @@ START_TEST(at_rest_full_levels_between_stay) {
     for (uint64_t i = 0; i < 8; i++)
         file(6, 1 + i, (const char *[]){"a", "c", "e", "g", "i", "l", "n", "p"}[i],
              (const char *[]){"b", "d", "f", "h", "k", "m", "o", "q"}[i]);
-    in.resting = true;
+    in.rest_share = 16;
     choose();
     ck_assert_int_eq(job.kind, PICK_NONE);
     done();
