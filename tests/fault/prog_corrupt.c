@@ -393,7 +393,7 @@ static bool sweep_crashed(void) {
         b.count = all.large ? b.of : b.of / 3;
         run_batch(&b, &t);
     }
-    return report("bit flips in a crashed database", all.large ? 650000 : 215000, &t);
+    return report("bit flips in a crashed database", all.large ? 540000 : 180000, &t);
 }
 
 /* `name`: only this sweep; NULL: all. */
