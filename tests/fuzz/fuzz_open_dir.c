@@ -13,7 +13,7 @@
 #include "tests/fuzz/image.h"
 #include "tests/fuzz/mend.h"
 
-#define FILES_MAX 64
+#define FILES_MAX 128
 #define FILE_MAX  (1u << 16)
 #define EDITS_MAX 24
 

@@ -30,7 +30,7 @@ void sim_tuning_draw(struct choice *c, struct db_tuning *out) {
         .close_dump_bytes = UINT64_C(256) << choose(c, 5),
         .manifest_rewrite_bytes = UINT64_C(256) << choose(c, 6),
         .passed_steps = 8,
-        .rest_share = choose(c, 2) ? 16 : 0,
+        .rest_share = rotate % 2 ? 16 : 0,
     };
 }
 
