@@ -178,24 +178,20 @@ static void tally_add(struct tally *t, const struct lookup *l) {
     t->filter_negatives += l->filter_negatives;
 }
 
-static void tally_count(const struct tally *t, lam_partition *p, struct epoch_reader *r) {
+static void tally_count(const struct tally *t, lam_db *db, lam_partition *p,
+                        struct epoch_reader *r) {
     if (t->gets == 0)
         return;
     epoch_count(r, EPOCH_GETS, t->gets);
     epoch_count(r, EPOCH_FILTER_CHECKS, t->filter_checks);
     epoch_count(r, EPOCH_FILTER_NEGATIVES, t->filter_negatives);
-    struct read_counters *c = &p->counters.read;
-    atomic_fetch_add_explicit(&c->gets, t->gets, memory_order_relaxed);
-    if (t->filter_checks == 0)
-        return;
-    atomic_fetch_add_explicit(&c->filter_checks, t->filter_checks, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->filter_negatives, t->filter_negatives, memory_order_relaxed);
+    counters_add_gets(&p->counters, &db->epochs, r, t->gets, t->filter_checks, t->filter_negatives);
 }
 
 static void count(const struct lookup *l, struct epoch_reader *r) {
     struct tally t = {0};
     tally_add(&t, l);
-    tally_count(&t, l->partition, r);
+    tally_count(&t, l->db, l->partition, r);
 }
 
 /* Again, reading what is not in memory; `s` is held by a reference. */
@@ -224,8 +220,10 @@ static uint64_t sequence_for(lam_db *db, const struct lam_read_options *options)
 }
 
 static enum lam_code get(lam_db *db, const struct lam_read_options *options, lam_partition *p,
-                         struct lam_slice key, struct lam_value *value, struct lam_error *err) {
+                         struct lam_slice key, struct lam_value *value, uint64_t *start_ns_out,
+                         struct lam_error *err) {
     struct epoch_reader *r = epoch_enter(&db->epochs);
+    *start_ns_out = counters_begin_get(db->env, &p->counters, &db->epochs, r);
     struct lookup l = {.db = db, .reader = r, .partition = p, .key = key};
     struct read_state *s = atomic_load(&p->state);
     enum lam_code rc = LAM_OK;
@@ -264,8 +262,8 @@ enum lam_code lam_get(lam_db *db, const struct lam_read_options *options, lam_pa
     TRY(db_check_key(key, err));
     if (!value)
         return ERR(err, LAM_INVALID, "lam_get: value must not be NULL");
-    uint64_t start_ns = counters_peek(db->env, &partition->counters.read.gets);
-    enum lam_code rc = get(db, options, partition, key, value, err);
+    uint64_t start_ns;
+    enum lam_code rc = get(db, options, partition, key, value, &start_ns, err);
     db_note_latency(db, partition, COUNTERS_GET, start_ns);
     return rc;
 }
@@ -436,7 +434,7 @@ static enum lam_code get_group(struct multi_get *g, const struct lam_slice *keys
         codes[i] = give(&g->items[i].l, &values[i], &cause);
         keep_first(&first, codes[i], err, &cause);
     }
-    tally_count(&tally, g->partition, r);
+    tally_count(&tally, g->db, g->partition, r);
     epoch_leave(&g->db->epochs, r);
     for (size_t i = 0; i < n; i++) {
         if (!g->items[i].l.incomplete)

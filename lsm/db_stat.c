@@ -223,11 +223,9 @@ enum lam_code lam_partition_stats(lam_db *db, lam_partition *partition,
     add_sizes(db, r, oldest, &s);
     read_state_unref(r);
     const struct read_counters *c = &partition->counters.read;
-    s.gets = atomic_load_explicit(&c->gets, memory_order_relaxed);
+    counters_gets(&partition->counters, &s.gets, &s.filter_checks, &s.filter_negatives);
     s.iterators = atomic_load_explicit(&c->iterators, memory_order_relaxed);
     s.seeks = atomic_load_explicit(&c->seeks, memory_order_relaxed);
-    s.filter_checks = atomic_load_explicit(&c->filter_checks, memory_order_relaxed);
-    s.filter_negatives = atomic_load_explicit(&c->filter_negatives, memory_order_relaxed);
     s.write_amplification =
         amplification(s.wal_bytes, s.dump_bytes, s.compaction_write_bytes, s.put_bytes);
     struct lam_latency *to[COUNTERS_KINDS] = {&s.put, &s.get, &s.seek};

@@ -71,6 +71,11 @@ void epochs_fini(struct epochs *e);
 struct epoch_reader *epoch_enter(struct epochs *e);
 /* Reclaims if this reader may have been the one waited for. */
 void epoch_leave(struct epochs *e, struct epoch_reader *r);
+/* Which of the first EPOCH_READERS places it is; EPOCH_READERS: a later one. */
+static inline size_t epoch_place(const struct epochs *e, const struct epoch_reader *r) {
+    uintptr_t at = (uintptr_t)r - (uintptr_t)e->readers.readers;
+    return at < sizeof e->readers.readers ? at / sizeof *r : EPOCH_READERS;
+}
 /* Adds to a counter of the place one has entered. */
 static inline void epoch_count(struct epoch_reader *r, enum epoch_count which, uint64_t n) {
     uint64_t before = atomic_load_explicit(&r->counts[which], memory_order_relaxed);

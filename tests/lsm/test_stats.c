@@ -267,6 +267,37 @@ START_TEST(one_call_in_64_is_timed_and_every_sync) {
 }
 END_TEST
 
+/* Of more readers than have stripes, before there are any and after. */
+START_TEST(gets_are_all_counted_wherever_their_reader_stands) {
+    struct epochs epochs;
+    struct counters c = {0};
+    struct epoch_reader *r[EPOCH_READERS + 8];
+    uint64_t gets, checks, negatives, rounds = COUNTERS_MANY_GETS / EPOCH_READERS;
+    uint64_t readers = EPOCH_READERS + 8;
+    epochs_init(&epochs);
+    for (size_t i = 0; i < readers; i++)
+        r[i] = epoch_enter(&epochs);
+    for (uint64_t round = 0; round < 3 * rounds; round++) {
+        for (size_t i = 0; i < readers; i++)
+            counters_add_gets(&c, &epochs, r[i], 1, i, i % 2);
+        if (round == 1)
+            ck_assert_ptr_null(atomic_load(&c.read.stripes));
+    }
+    struct get_stripe *stripes = atomic_load(&c.read.stripes);
+    ck_assert_ptr_nonnull(stripes);
+    for (size_t i = 0; i < EPOCH_READERS; i++)
+        ck_assert_uint_gt(atomic_load(&stripes[i].counts.gets), rounds);
+    counters_gets(&c, &gets, &checks, &negatives);
+    ck_assert_uint_eq(gets, 3 * rounds * readers);
+    ck_assert_uint_eq(checks, 3 * rounds * (readers * (readers - 1) / 2));
+    ck_assert_uint_eq(negatives, 3 * rounds * (readers / 2));
+    for (size_t i = 0; i < readers; i++)
+        epoch_leave(&epochs, r[i]);
+    counters_fini(&c);
+    epochs_fini(&epochs);
+}
+END_TEST
+
 START_TEST(steps_of_any_size_through_the_sequences_are_timed_alike) {
     for (uint64_t step = 1; step <= 300; step++) {
         uint64_t timed = 0;
@@ -530,6 +561,7 @@ TEST_MAIN("lsm/stats", commits_are_counted_by_operation_and_byte,
           levels_and_amplification_follow_dump_and_compaction,
           reads_pass_filters_and_caches_as_counted, iterators_and_their_seeks_are_counted,
           an_iterator_may_outlive_its_partition, one_call_in_64_is_timed_and_every_sync,
+          gets_are_all_counted_wherever_their_reader_stands,
           steps_of_any_size_through_the_sequences_are_timed_alike,
           the_oldest_snapshot_is_told_with_its_age_and_what_it_pins,
           debt_is_what_level_zero_holds_past_its_files, text_says_what_the_struct_says,
