@@ -281,6 +281,19 @@ static enum lam_code open_writer(struct file_writer *w, struct lam_error *err) {
                                &w->writer, err);
 }
 
+/* The files of a dropped table with the same folder may be removed meanwhile, and the folder with
+ * them, as long as it is empty. */
+#define FOLDER_TRIES 3
+static enum lam_code open_in_folder(struct file_writer *w, struct lam_error *err) {
+    enum lam_code rc = LAM_NOT_FOUND;
+    for (int i = 0; rc == LAM_NOT_FOUND && i < FOLDER_TRIES; i++) {
+        rc = make_directory(w->job, w->directory, err);
+        if (rc == LAM_OK)
+            rc = open_writer(w, err);
+    }
+    return rc;
+}
+
 static enum lam_code open_file(struct file_writer *w, struct lam_error *err) {
     struct flush_job *job = w->job;
     LAM_ASSERT(!w->writer && w->batch.rows == 0);
@@ -293,11 +306,10 @@ static enum lam_code open_file(struct file_writer *w, struct lam_error *err) {
     buf_reset(&w->first_key);
     TRY(make_paths(w, err));
     TRY(announce_file(w, err));
-    TRY(make_directory(job, w->directory, err));
     /* On the list before there is one: who removes the job's files looks for both names. */
     job->files[job->file_count++] = (struct flush_file){
         .full_path = w->full_path, .tmp_path = w->tmp_path, .directory = w->directory};
-    return open_writer(w, err);
+    return open_in_folder(w, err);
 }
 
 static enum lam_code put_batch(struct file_writer *w, struct lam_error *err) {

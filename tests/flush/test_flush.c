@@ -103,6 +103,40 @@ START_TEST(failed_job_tells_why_and_leaves_no_file) {
 }
 END_TEST
 
+static struct lam_env_ops real_ops, hooked_ops;
+static unsigned taken_away;
+
+/* As the removal of a dropped table's files does: takes an empty folder away before the first file
+ * is made in it, with the one above. */
+static enum lam_code open_without_folder(lam_env *env, const char *path, unsigned flags,
+                                         lam_file **out, struct lam_error *err) {
+    if (taken_away == 0 && strstr(path, ".parquet.tmp")) {
+        taken_away++;
+        ck_ok(real_ops.dir_remove(env, "/db/cold/default/t", err), err);
+        ck_ok(real_ops.dir_remove(env, "/db/cold/default", err), err);
+    }
+    return real_ops.file_open(env, path, flags, out, err);
+}
+
+START_TEST(folder_that_goes_while_it_is_empty_is_made_again) {
+    struct world w;
+    world_open(&w);
+    real_ops = hooked_ops = *w.env->ops;
+    hooked_ops.file_open = open_without_folder;
+    w.env->ops = &hooked_ops;
+    world_table(&w, "t", TABLE_SHARED, NULL);
+    struct provider *p = world_provider(&w, "t");
+    world_put(&w, p, "", 1, "x", 1);
+    struct flush_result r = world_flush(&w, p);
+    ck_assert_uint_eq(taken_away, 1);
+    ck_assert_str_eq(r.status, "completed");
+    ck_assert_uint_eq(world_hot_rows(&w, p), 0);
+    world_check(&w, p, "", "1|x|1\n");
+    provider_unref(p);
+    world_close(&w);
+}
+END_TEST
+
 /* --- files --- */
 
 START_TEST(hostile_users_stay_in_the_folder_and_apart) {
@@ -689,6 +723,7 @@ END_TEST
 
 TEST_MAIN("flush/flush", flushed_rows_leave_the_hot_tier_and_stay_readable,
           job_row_tells_what_the_flush_did, failed_job_tells_why_and_leaves_no_file,
+          folder_that_goes_while_it_is_empty_is_made_again,
           hostile_users_stay_in_the_folder_and_apart, row_of_what_is_no_user_is_corrupt,
           numbers_of_files_are_never_used_again, location_and_storage_decide_where_files_lie,
           orphans_go_at_open_and_nothing_else, half_written_exports_go_at_open_or_with_their_table,
