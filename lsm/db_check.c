@@ -223,13 +223,15 @@ enum lam_code lam_check_with(const char *path, const struct lam_check_options *o
 
 /* --- an open database ------------------------------------------------------------------------ */
 
-/* Root, manifest and log as they are on disk. Nothing is committed or published meanwhile. */
+/* Root, manifest and log as they are on disk. Nothing is committed or published meanwhile, and no
+ * segment is made, which goes again if it can't be named. */
 static void check_disk(lam_db *db, struct checking *c) {
     struct recovered r;
     struct recovered_log log;
     struct lam_error e = {0};
     recovered_init(&r, db->env, db->path);
     mutex_lock(&db->commit);
+    mutex_lock(&db->log);
     mutex_lock(&db->manifest);
     enum lam_code rc = recovered_load(&r, &e);
     if (rc == LAM_OK)
@@ -240,6 +242,7 @@ static void check_disk(lam_db *db, struct checking *c) {
                  db->path, (unsigned long long)log.last_sequence,
                  (unsigned long long)db_commit(db)->last_sequence);
     mutex_unlock(&db->manifest);
+    mutex_unlock(&db->log);
     mutex_unlock(&db->commit);
     judge(c, db->path, rc, &e);
     recovered_fini(&r);
