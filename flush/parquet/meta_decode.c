@@ -90,8 +90,12 @@ static void get_logical(struct pq_thrift_reader *r, struct pq_leaf *leaf) {
         return;
     int16_t outer = pq_thrift_enter(r);
     while (pq_thrift_next(r)) {
-        leaf->logical = (enum pq_logical)r->id;
-        get_logical_member(r, leaf);
+        if (r->id > 0) {
+            leaf->logical = (enum pq_logical)r->id;
+            get_logical_member(r, leaf);
+        } else {
+            pq_thrift_skip(r); /* no type has such an id */
+        }
     }
     pq_thrift_leave(r, outer);
 }
