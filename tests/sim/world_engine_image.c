@@ -142,7 +142,7 @@ void ew_taker_take_each(struct taker *t) {
 
 bool ew_is_database_path(const char *path) {
     path += path[0] == '/';
-    return strncmp(path, WORLD_DIR + 1, sizeof WORLD_DIR - 2) == 0 &&
+    return strncmp(path, &WORLD_DIR[1], sizeof WORLD_DIR - 2) == 0 &&
            path[sizeof WORLD_DIR - 2] == '/';
 }
 
