@@ -282,20 +282,30 @@ void group_main(struct run *r) {
 
 /* --- cold --- */
 
-/* Data five times the memory. The files are put out of the page cache before each row, and again
- * each COLD_DROP gets, with the clock stopped. */
-void group_cold(struct run *r) {
-    struct meter m;
+/* Memory for a fifth of the data. */
+static void little_memory(struct run *r) {
     size_t data = r->config->n * (KEY_SIZE + r->value_size);
     r->memory_bytes = data / COLD_TIMES > COLD_LEAST ? data / COLD_TIMES : COLD_LEAST;
+}
+
+/* Fills a fresh database, puts its files out of the page cache, and opens it again. */
+static void fill_cold(struct run *r, const char *row) {
     run_open(r, true);
-    load(r, "cold_fill", r->config->n, true);
+    load(r, row, r->config->n, true);
     if (r->ops->dump)
         r->ops->dump(r->engine);
     settle(r->config->fill_limit_ns);
     run_close(r);
     drop_page_cache(r->path);
     run_open(r, false);
+}
+
+/* Data five times the memory. The files are put out of the page cache before each row, and again
+ * each COLD_DROP gets, with the clock stopped. */
+void group_cold(struct run *r) {
+    struct meter m;
+    little_memory(r);
+    fill_cold(r, "cold_fill");
     uint64_t count = r->config->n / 50 > 100 ? r->config->n / 50 : 100;
     struct row row = row_begin("cold_read", count);
     meter_start(&m, r->config->limit_ns, NULL);
@@ -322,17 +332,9 @@ void group_cold(struct run *r) {
 /* Data five times the memory, and as much page cache as memory. */
 void group_limited(struct run *r) {
     struct meter m;
-    size_t data = r->config->n * (KEY_SIZE + r->value_size);
-    r->memory_bytes = data / COLD_TIMES > COLD_LEAST ? data / COLD_TIMES : COLD_LEAST;
+    little_memory(r);
     int limiter = page_limit_begin(r->path, r->memory_bytes);
-    run_open(r, true);
-    load(r, "limited_fill", r->config->n, true);
-    if (r->ops->dump)
-        r->ops->dump(r->engine);
-    settle(r->config->fill_limit_ns);
-    run_close(r);
-    drop_page_cache(r->path);
-    run_open(r, false);
+    fill_cold(r, "limited_fill");
     read_random(r, "limited_read", false);
     read_seeks(r, "limited_seek10");
     read_all(r, "limited_scan", false);
