@@ -219,11 +219,7 @@ static void dump_task(void *arg) {
     bool failed = false;
     do {
         bool done;
-        if (atomic_load(&db->seal_wanted)) {
-            mutex_lock(&db->commit);
-            db_seal_passed_locked(db);
-            mutex_unlock(&db->commit);
-        }
+        db_seal_passed(db);
         struct lam_error cause = {0};
         failed = dump_oldest(db, &done, &cause) != LAM_OK;
         if (failed)

@@ -92,11 +92,7 @@ static enum lam_code work_off(lam_db *db, bool *more_out, struct lam_error *err)
     bool dumped, compacted;
     TRY(compact_check_end(db, NULL, err));
     TRY(db_check_writable(db, err));
-    if (atomic_load(&db->seal_wanted)) {
-        mutex_lock(&db->commit);
-        db_seal_passed_locked(db);
-        mutex_unlock(&db->commit);
-    }
+    db_seal_passed(db);
     TRY(dump_oldest(db, &dumped, err));
     TRY(compact_due(db, &compacted, err));
     *more_out = dumped || compacted;

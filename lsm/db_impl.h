@@ -584,6 +584,8 @@ void db_bg_tell(lam_db *db);
 void db_note_passed(lam_db *db, lam_partition *p, const struct read_state *s);
 /* Seals the active memtables if iterators stepped over much in one of them; whether it did. */
 bool db_seal_passed_locked(lam_db *db) REQUIRES(&db->commit);
+/* The same where it was asked for. No lock held. */
+void db_seal_passed(lam_db *db);
 /* Has the segment after the current one prepared. No lock held. */
 void db_bg_prepare_log(lam_db *db);
 /* Waits until no background work runs and none will start. */

@@ -48,3 +48,11 @@ bool db_seal_passed_locked(lam_db *db) {
         due |= memtable_passed(c->active[i]->active) >= db->tuning.passed_steps;
     return due && db_seal_locked(db, NULL) == LAM_OK;
 }
+
+void db_seal_passed(lam_db *db) {
+    if (!atomic_load(&db->seal_wanted))
+        return;
+    mutex_lock(&db->commit);
+    db_seal_passed_locked(db);
+    mutex_unlock(&db->commit);
+}
