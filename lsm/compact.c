@@ -262,7 +262,6 @@ static enum lam_code publish_locked(lam_db *db, struct compaction *c, const stru
     REQUIRES(&db->manifest) {
     if (atomic_load(&c->partition->dropped))
         return ERR(err, LAM_NOT_FOUND, "partition \"%s\" is dropped", c->partition->name);
-    TRY(db_check_writable(db, err));
     TRY(db_change_prepare_locked(db, change, err));
     struct manifest_edit edit = {.added = l->files,
                                  .added_count = l->added_count,

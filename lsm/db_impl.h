@@ -488,8 +488,9 @@ struct db_whole {
 MUST_CHECK enum lam_code db_whole_describe_locked(lam_db *db, struct db_whole *w,
                                                   struct lam_error *err) REQUIRES(&db->manifest);
 void db_whole_fini(struct db_whole *w);
-/* Appends an edit, with the number counter in it. UNKNOWN_OUTCOME, and sticky, if it may be on
- * disk; after any other failure nothing has changed. */
+/* Appends an edit, with the number counter in it. READ_ONLY after a failure that is sticky;
+ * UNKNOWN_OUTCOME, and sticky, if it may be on disk; after any other failure nothing has
+ * changed. */
 MUST_CHECK enum lam_code db_manifest_append_locked(lam_db *db, struct manifest_edit *edit,
                                                    struct lam_error *err) REQUIRES(&db->manifest);
 /* Begins a fresh manifest with the whole state. `wals` are the live log segments. `*clean_out`: it

@@ -11,6 +11,8 @@ enum lam_code db_manifest_append_locked(lam_db *db, struct manifest_edit *edit,
     struct db_manifest *m = db_manifest(db);
     struct lam_error cause = {0};
     LAM_ASSERT(m->log);
+    /* After a rewrite of unknown outcome this may not be the manifest that the next open reads. */
+    TRY(db_check_writable(db, err));
     edit->has_next_number = true;
     edit->next_number = atomic_load(&db->next_number);
     enum lam_code rc = manifest_append(m->log, edit, &cause);

@@ -186,7 +186,6 @@ static enum lam_code publish_locked(lam_db *db, struct dump *d, struct lam_error
         .added = d->files,
         .added_count = d->file_count,
     };
-    TRY(db_check_writable(db, err));
     enum lam_code rc = db_manifest_append_locked(db, &edit, err);
     /* D7: also when it may have failed. */
     for (size_t i = 0; i < d->set->count && (rc == LAM_OK || rc == LAM_UNKNOWN_OUTCOME); i++)

@@ -3,6 +3,7 @@
  * The log segment that is prepared before it is needed. Tasks of the environment are kept back and
  * run when a test says so. */
 #include "base/env.h"
+#include "lsm/db_impl.h"
 #include "lsm/lsm.h"
 #include "tests/support/test.h"
 
@@ -21,6 +22,7 @@ static struct {
     unsigned asked;   /* tasks of that lane */
     unsigned made;    /* log segments made */
     bool no_space;    /* none can be */
+    lam_db *failing;  /* stops to take writes while the next one is made; NULL: none */
     bool other_lanes; /* their tasks are run at once; else dropped */
 } hook;
 
@@ -35,6 +37,9 @@ static enum lam_code open_hooked(lam_env *env, const char *path, unsigned flags,
         hook.made++;
         if (hook.no_space)
             return ERR(e, LAM_NO_SPACE, "%s: no room in this test", path);
+        if (hook.failing)
+            db_fail(hook.failing, &(struct lam_error){.code = LAM_IO, .message = "test"});
+        hook.failing = NULL;
     }
     return hook.file_open(env, path, flags, file_out, e);
 }
@@ -243,6 +248,33 @@ START_TEST(failure_to_prepare_is_the_rolls_to_tell) {
 }
 END_TEST
 
+static uint64_t manifest_bytes(lam_env *env) {
+    lam_file *file;
+    uint64_t bytes = 0;
+    ck_ok(env_file_open(env, DIR "/MANIFEST-000001", LAM_OPEN_READ, &file, &err), &err);
+    ck_ok(env_file_size(file, &bytes, &err), &err);
+    ck_ok(env_file_close(file, &err), &err);
+    return bytes;
+}
+
+START_TEST(segment_is_not_named_after_a_failure_of_the_database) {
+    lam_env *env = start();
+    lam_partition *p;
+    lam_db *db = open_db(env, &p);
+    put_many(db, p, 0, HALF);
+    uint64_t bytes = manifest_bytes(env);
+    hook.failing = db;
+    run_task();
+    ck_assert_ptr_null(hook.failing);
+    ck_assert_uint_eq(manifest_bytes(env), bytes);
+    ck_code(try_put(db, p, HALF, VALUE_BYTES), LAM_READ_ONLY);
+    lam_partition_release(p);
+    ck_code(lam_db_close(db, &err), LAM_READ_ONLY);
+    check_files(env, HALF);
+    lam_env_mem_free(env);
+}
+END_TEST
+
 START_TEST(record_larger_than_the_prepared_segment_keeps_the_order) {
     lam_env *env = start();
     lam_partition *p;
@@ -325,6 +357,7 @@ END_TEST
 TEST_MAIN("lsm/wal_next", next_segment_is_made_ahead_and_the_roll_makes_none,
           each_segment_asks_once_for_the_next, roll_makes_its_own_when_the_task_is_late,
           failure_to_prepare_is_the_rolls_to_tell,
+          segment_is_not_named_after_a_failure_of_the_database,
           record_larger_than_the_prepared_segment_keeps_the_order,
           prepared_segment_outlives_a_close_and_is_no_orphan,
           a_log_at_rest_gives_back_what_it_has_in_reserve)

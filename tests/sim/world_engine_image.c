@@ -117,7 +117,7 @@ static void take_some(struct taker *t, const struct simfs_event *e) {
         one_in = 16;
     if (t->depth == 0 && (ew_is_copy_step(t->step) || t->step == STEP_INGEST) && one_in > 16)
         one_in = 16;
-    if (t->depth == 0 && ew_fired_in_call(t->w))
+    if (t->depth == 0 && ew_fired_in_call(t->w) && one_in != 1)
         one_in = 2;
     if (one_in == 0 || !choose_one_in(t->choice, one_in))
         return;

@@ -227,7 +227,7 @@ bool ew_ops_create(struct world *w, unsigned partition) {
     ew_say(w, "  create %u", partition);
     if (model_exists(w->model, w->live, partition)) {
         enum lam_code rc = lam_partition_create(w->db, name, &o, &p, &w->err);
-        if (rc != LAM_EXISTS && !(w->fired && rc == LAM_READ_ONLY))
+        if (rc != LAM_EXISTS && !((w->fired || ew_fired_in_call(w)) && rc == LAM_READ_ONLY))
             return ew_fail(w, "create", "an existing partition: %s", lam_code_name(rc));
         return true;
     }
