@@ -235,9 +235,9 @@ static enum lam_code agree(lam_db *db, const struct lam_entity *e, struct lam_er
     if (rc == LAM_OK)
         rc = load_description(db, descriptions, name, &value, &state, &stored, &missing);
     if (rc == LAM_OK && state == STATE_DROPPING) {
-        rc = LAM_NOT_FOUND;
         if (!read_only)
             TRY_GOTO(finish_drop(db, descriptions, name, err));
+        rc = LAM_NOT_FOUND;
     } else if (rc == LAM_OK) {
         TRY_GOTO(entity_compare(name, buf_slice(&text), stored, err));
     }

@@ -883,6 +883,8 @@ START_TEST(a_drop_cut_short_is_finished_by_the_next_open) {
     ck_assert_int_eq(raw_count(&f, "entity:notes#by_serial"), 0);
     put(&f, e, (struct note){"bob", 1, 1, true, 1});
     lam_entity_close(e);
+    struct lam_entity_desc fewer = {"notes", note_fields, 2, NULL, 0};
+    refuse(&f, &fewer, LAM_INVALID, "notes"); /* the description is there again */
     marked[1] = 9;
     ck_ok(lam_partition_open(f.db, "entity:#descriptions", &p, &f.err), &f.err);
     ck_ok(lam_put(f.db, NULL, p, S("notes"), lam_slice_of(marked, v.bytes.size), &f.err), &f.err);

@@ -242,8 +242,10 @@ static void look(struct wsql *w, struct wsql_image *image) {
     struct msql_state *found = rc == LAM_OK ? wsql_read(&v, w->has_things) : NULL;
     if (rc != LAM_OK)
         wsql_fail(w, "%s: read-only: %s: %s", v.what, lam_code_name(rc), err.message);
-    else if (found && !wsql_match(image, found))
+    else if (found && !wsql_match(image, found)) {
         wsql_fail(w, "%s: read-only: none of the states that may be there", v.what);
+        wsql_explain(w, found, image->may[image->count - 1]);
+    }
     msql_state_unref(found);
     if (v.db)
         wsql_view_close(&v, NULL);
