@@ -152,7 +152,10 @@ MUST_CHECK enum lam_code table_record_load(struct catalog *c, const struct value
                                            struct provider **provider_out, struct lam_error *err);
 
 /* --- ddl_*.c --- */
-#define SYNC_WRITE (&(struct lam_write_options){.durability = LAM_DURABILITY_SYNC})
+/* Commits durably. `*visible_out`: readers see it, also where a failed sync leaves it unknown
+ * whether a power loss would take it; what is kept in memory then follows it. */
+MUST_CHECK enum lam_code ddl_commit(struct catalog *c, lam_batch *batch, bool *visible_out,
+                                    struct lam_error *err);
 static inline void catalog_bump(struct catalog *c) {
     atomic_fetch_add_explicit(&c->version, 1, memory_order_release);
 }

@@ -308,7 +308,7 @@ static enum lam_code apply(struct alter *a, struct lam_error *err) {
     UNREACHABLE();
 }
 
-static enum lam_code commit_alter(struct alter *a, struct lam_error *err) {
+static enum lam_code commit_alter(struct alter *a, bool *visible_out, struct lam_error *err) {
     lam_batch *batch = NULL;
     enum lam_code rc = LAM_OK;
     TRY_GOTO(lam_batch_new(a->c->db, &batch, err));
@@ -316,7 +316,7 @@ static enum lam_code commit_alter(struct alter *a, struct lam_error *err) {
     TRY_GOTO(table_schema_record_put(a->next, a->now->schema, false, batch, err));
     TRY_GOTO(table_schema_record_put(a->next, a->schema, true, batch, err));
     TRY_GOTO(table_record_put(a->next, batch, err));
-    rc = lam_write(a->c->db, SYNC_WRITE, batch, NULL, err);
+    rc = ddl_commit(a->c, batch, visible_out, err);
 out:
     lam_batch_free(batch);
     return rc;
@@ -330,13 +330,16 @@ static enum lam_code alter_striped(struct alter *a, bool *changed_out, struct la
         return LAM_OK;
     DEBUG_ASSERT(a->schema->version == a->now->schema->version + 1);
     TRY(registry_reserve(&a->c->registry, err));
-    TRY(commit_alter(a, err));
+    bool visible = false;
+    enum lam_code rc = commit_alter(a, &visible, err);
+    if (!visible)
+        return rc;
     provider_advance(a->next);
     registry_publish(&a->c->registry, a->next);
     a->next = NULL;
     catalog_bump(a->c);
-    *changed_out = true;
-    return LAM_OK;
+    *changed_out = rc == LAM_OK;
+    return rc;
 }
 
 static enum lam_code alter_locked(struct catalog *c, const struct actor *who, struct provider *p,

@@ -164,14 +164,15 @@ static enum lam_code check_unique(struct provider *p, const struct index_spec *s
 
 /* --- create --- */
 
-static enum lam_code commit_indexes(struct provider *next, struct lam_error *err) {
+static enum lam_code commit_indexes(struct provider *next, bool *visible_out,
+                                    struct lam_error *err) {
     struct catalog *c = next->catalog;
     lam_batch *batch = NULL;
     enum lam_code rc = LAM_OK;
     TRY_GOTO(registry_reserve(&c->registry, err));
     TRY_GOTO(lam_batch_new(c->db, &batch, err));
     TRY_GOTO(table_record_put(next, batch, err));
-    rc = lam_write(c->db, SYNC_WRITE, batch, NULL, err);
+    rc = ddl_commit(c, batch, visible_out, err);
 out:
     lam_batch_free(batch);
     return rc;
@@ -191,7 +192,7 @@ static enum lam_code create_striped(struct provider *p, const struct index_spec 
     struct table_index index;
     struct lam_partition_options options = {.ttl_seconds = (uint32_t)p->options.ttl_seconds};
     char name[PARTITION_NAME_BYTES];
-    bool made = false;
+    bool made = false, visible = false;
     TRY(describe(p, spec, &index, err));
     TRY(provider_clone(p, &next, err));
     index_partition_name(p, index.name, name);
@@ -207,9 +208,11 @@ static enum lam_code create_striped(struct provider *p, const struct index_spec 
     const struct table_index *built = &next->indexes[next->index_count - 1];
     TRY_GOTO(build_entries(next, built, err));
     TRY_GOTO(check_unique(next, spec, built, err));
-    TRY_GOTO(commit_indexes(next, err));
-    publish(next);
-    return LAM_OK;
+    rc = commit_indexes(next, &visible, err);
+    if (visible) {
+        publish(next);
+        return rc;
+    }
 out:
     provider_unref(next);
     if (made && rc != LAM_UNKNOWN_OUTCOME)
@@ -264,15 +267,17 @@ static enum lam_code drop_striped(struct provider *p, uint32_t position, struct 
     struct provider *next = NULL;
     TRY(provider_clone(p, &next, err));
     provider_remove_index(next, position);
-    enum lam_code rc = commit_indexes(next, err);
-    if (rc != LAM_OK) {
+    bool visible = false;
+    enum lam_code rc = commit_indexes(next, &visible, err);
+    if (!visible) {
         provider_unref(next);
         return rc;
     }
     publish(next);
-    IGNORE(lam_partition_drop(p->catalog->db, p->indexes[position].partition, NULL),
-           "no table names it any more: the next attach removes it");
-    return LAM_OK;
+    if (rc == LAM_OK)
+        IGNORE(lam_partition_drop(p->catalog->db, p->indexes[position].partition, NULL),
+               "no table names it any more: the next attach removes it");
+    return rc;
 }
 
 static enum lam_code drop_locked(struct catalog *c, const struct actor *who,

@@ -246,7 +246,7 @@ static enum lam_code describe(struct catalog *c, const struct table_spec *spec, 
     return provider_add_schema(p, schema, err);
 }
 
-static enum lam_code commit_create(struct provider *p, struct lam_error *err) {
+static enum lam_code commit_create(struct provider *p, bool *visible_out, struct lam_error *err) {
     struct catalog *c = p->catalog;
     lam_batch *batch = NULL;
     enum lam_code rc = LAM_OK;
@@ -255,7 +255,7 @@ static enum lam_code commit_create(struct provider *p, struct lam_error *err) {
     TRY_GOTO(table_record_put(p, batch, err));
     TRY_GOTO(table_schema_record_put(p, p->schema, true, batch, err));
     TRY_GOTO(namespace_record_put(c, batch, lam_slice_str(p->namespace_name), 1, err));
-    rc = lam_write(c->db, SYNC_WRITE, batch, NULL, err);
+    rc = ddl_commit(c, batch, visible_out, err);
 out:
     lam_batch_free(batch);
     return rc;
@@ -275,10 +275,11 @@ static enum lam_code create_locked(struct catalog *c, struct provider *p, bool i
     }
     TRY(require_storage(c, p->options.storage, err));
     TRY(registry_reserve(&c->registry, err));
+    bool visible = false;
     enum lam_code rc = make_partitions(p, err);
     if (rc == LAM_OK)
-        rc = commit_create(p, err);
-    if (rc != LAM_OK) {
+        rc = commit_create(p, &visible, err);
+    if (!visible) {
         /* Where the outcome is unknown the records may be there, and need their partitions. */
         if (rc != LAM_UNKNOWN_OUTCOME)
             drop_partitions(p);
@@ -288,7 +289,7 @@ static enum lam_code create_locked(struct catalog *c, struct provider *p, bool i
     registry_publish(&c->registry, p);
     catalog_bump(c);
     *created_out = true;
-    return LAM_OK;
+    return rc;
 }
 
 enum lam_code catalog_create_table(struct catalog *c, const struct actor *who,
@@ -360,7 +361,8 @@ static enum lam_code remove_records(struct provider *p, lam_batch *batch, struct
 }
 
 static enum lam_code commit_drop(struct catalog *c, struct provider **tables, size_t count,
-                                 struct lam_slice namespace_name, struct lam_error *err) {
+                                 struct lam_slice namespace_name, bool *visible_out,
+                                 struct lam_error *err) {
     lam_batch *batch = NULL;
     enum lam_code rc = LAM_OK;
     TRY_GOTO(lam_batch_new(c->db, &batch, err));
@@ -375,7 +377,7 @@ static enum lam_code commit_drop(struct catalog *c, struct provider **tables, si
         TRY_GOTO(namespace_record_put(c, batch, lam_slice_str(tables[0]->namespace_name),
                                       -(int)count, err));
     }
-    rc = lam_write(c->db, SYNC_WRITE, batch, NULL, err);
+    rc = ddl_commit(c, batch, visible_out, err);
 out:
     lam_batch_free(batch);
     return rc;
@@ -384,20 +386,22 @@ out:
 enum lam_code tables_drop_locked(struct catalog *c, struct provider **tables, size_t count,
                                  struct lam_slice namespace_name, struct lam_error *err) {
     LAM_ASSERT(count > 0 || namespace_name.size > 0);
-    enum lam_code rc = commit_drop(c, tables, count, namespace_name, err);
-    if (rc != LAM_OK) {
+    bool visible = false;
+    enum lam_code rc = commit_drop(c, tables, count, namespace_name, &visible, err);
+    if (!visible) {
         for (size_t i = 0; i < count; i++)
             atomic_store_explicit(&tables[i]->shared->dropped, false, memory_order_release);
         return rc;
     }
     for (size_t i = 0; i < count; i++) {
         registry_remove(&c->registry, tables[i]->table);
-        drop_partitions(tables[i]);
+        if (rc == LAM_OK) /* else the tables may come back, and need them */
+            drop_partitions(tables[i]);
     }
     if (namespace_name.size)
         registry_remove_namespace(&c->registry, namespace_name);
     catalog_bump(c);
-    return LAM_OK;
+    return rc;
 }
 
 static enum lam_code drop_locked(struct catalog *c, struct provider *p, enum table_kind kind,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/catalog/fixture.h"
+#include "tests/support/env_fault.h"
 
 static enum lam_code create(struct fixture *f, const char *name) {
     return catalog_create_namespace(f->c, &root, S(name), false, NULL, &f->err);
@@ -115,6 +116,45 @@ START_TEST(only_dba_and_system_manage_namespaces) {
 }
 END_TEST
 
+static bool has_record(struct fixture *f, enum entity_id id, struct value key) {
+    struct value record[ENTITY_FIELDS_MAX];
+    struct arena arena = {0};
+    enum lam_code rc = entity_get(catalog_entity(f->c, id), NULL, &key, &arena, record, &f->err);
+    arena_fini(&arena);
+    ck_assert(rc == LAM_OK || rc == LAM_NOT_FOUND);
+    return rc == LAM_OK;
+}
+
+/* The records are gone for every reader; what is kept in memory says no other. */
+START_TEST(catalog_agrees_with_its_records_after_a_failed_sync) {
+    struct fixture f = {0};
+    struct provider *p = NULL;
+    lam_env *inner;
+    ck_ok(lam_env_mem_new(&inner, &f.err), &f.err);
+    f.env = env_fault_new(inner);
+    fixture_open_db(&f);
+    ck_ok(create(&f, "chat"), &f.err);
+    ck_ok(table_in(&f, "chat", "a"), &f.err);
+    ck_ok(catalog_provider(f.c, S("chat"), S("a"), &p, &f.err), &f.err);
+    struct value number = value_i64(LAM_TYPE_BIGINT, (int64_t)p->table.number);
+    provider_unref(p);
+    env_fault_arm(f.env, FAULT_SYNC, 1, LAM_IO, false);
+    ck_code(catalog_drop_namespace(f.c, &root, S("chat"), false, true, NULL, &f.err),
+            LAM_UNKNOWN_OUTCOME);
+    ck_assert_uint_eq(env_fault_fired(f.env), 1);
+    ck_assert(!has_record(&f, ENTITY_NAMESPACES, value_text("chat")));
+    ck_assert(!has_record(&f, ENTITY_TABLES, number));
+    ck_assert(!catalog_has_namespace(f.c, S("chat")));
+    ck_state(&f, catalog_provider(f.c, S("chat"), S("a"), &p, &f.err), "3F000");
+    ck_code(lam_db_close(f.db, &f.err), LAM_READ_ONLY);
+    fixture_open_db(&f); /* nothing was lost, so the drop is done */
+    ck_assert(!catalog_has_namespace(f.c, S("chat")));
+    fixture_close_db(&f);
+    env_fault_free(f.env);
+    lam_env_mem_free(inner);
+}
+END_TEST
+
 START_TEST(count_of_tables_that_cannot_be_is_corrupt) {
     static const int64_t counts[] = {0, -1, INT32_MAX};
     for (size_t i = 0; i < 3; i++) {
@@ -139,7 +179,7 @@ START_TEST(count_of_tables_that_cannot_be_is_corrupt) {
 }
 END_TEST
 
-TEST_MAIN("catalog/ddl_namespace", count_of_tables_that_cannot_be_is_corrupt,
-          namespaces_are_made_once_and_stay, bad_and_reserved_names_are_refused,
-          dropping_needs_an_empty_namespace_or_cascade, default_stays_and_missing_ones_are_told,
-          only_dba_and_system_manage_namespaces)
+TEST_MAIN("catalog/ddl_namespace", catalog_agrees_with_its_records_after_a_failed_sync,
+          count_of_tables_that_cannot_be_is_corrupt, namespaces_are_made_once_and_stay,
+          bad_and_reserved_names_are_refused, dropping_needs_an_empty_namespace_or_cascade,
+          default_stays_and_missing_ones_are_told, only_dba_and_system_manage_namespaces)
