@@ -70,8 +70,11 @@ enum lam_code sst_index_builder_finish(const struct sst_index_builder *b, struct
 
 /* --- reading ------------------------------------------------------------------------------- */
 
+#define HEADS_A_STEP 2u
+
 void sst_index_fini(struct sst_index *x) {
     mem_free(x->heads);
+    mem_free(x->starts);
     mem_free(x->offsets);
     mem_free(x->keys);
     mem_free(x->sequences);
@@ -80,7 +83,8 @@ void sst_index_fini(struct sst_index *x) {
 
 size_t sst_index_memory(const struct sst_index *x) {
     size_t each = sizeof *x->heads + sizeof *x->offsets + sizeof *x->keys;
-    return x->count * (each + (x->sequences ? sizeof *x->sequences : 0));
+    return x->count * (each + (x->sequences ? sizeof *x->sequences : 0)) +
+           x->steps * sizeof *x->starts;
 }
 
 static uint64_t head_of(struct lam_slice s) {
@@ -101,7 +105,9 @@ static enum lam_code allocate(struct sst_index *x, struct lam_error *err) {
     x->heads = mem_calloc(n, sizeof *x->heads);
     x->offsets = mem_calloc(n + 1, sizeof *x->offsets);
     x->keys = mem_calloc(n, sizeof *x->keys);
-    if ((n > 0 && (!x->heads || !x->keys)) || !x->offsets)
+    x->steps = x->count / HEADS_A_STEP + 1;
+    x->starts = mem_calloc((size_t)x->steps + 1, sizeof *x->starts);
+    if ((n > 0 && (!x->heads || !x->keys)) || !x->offsets || !x->starts)
         return mem_fail(err, n * sizeof *x->keys);
     return LAM_OK;
 }
@@ -147,6 +153,24 @@ static enum lam_code decode_items(struct sst_index *x, struct cursor *c, uint64_
     return LAM_OK;
 }
 
+/* In which step a head is, or would be: rising with the heads. */
+static uint32_t step_of(const struct sst_index *x, uint64_t head) {
+    uint64_t step = head <= x->heads[0] ? 0 : (head - x->heads[0]) >> x->shift;
+    return step < x->steps ? (uint32_t)step : x->steps - 1;
+}
+
+static void fill_steps(struct sst_index *x) {
+    uint32_t step = 0;
+    x->shift = 0;
+    while (x->count > 0 && (x->heads[x->count - 1] - x->heads[0]) >> x->shift >= x->steps)
+        x->shift++;
+    for (uint32_t i = 0; i < x->count; i++)
+        while (step < step_of(x, x->heads[i]))
+            x->starts[++step] = i;
+    while (step < x->steps)
+        x->starts[++step] = x->count;
+}
+
 enum lam_code sst_index_decode(struct lam_slice bytes, uint64_t data_bytes, uint64_t block_max,
                                struct sst_index *out, struct lam_error *err) {
     struct sst_index x = {0};
@@ -164,15 +188,18 @@ enum lam_code sst_index_decode(struct lam_slice bytes, uint64_t data_bytes, uint
         sst_index_fini(&x);
         return rc;
     }
+    fill_steps(&x);
     *out = x;
     return LAM_OK;
 }
 
-/* How many heads are below `head`. Without branches on what is compared: half of them would be
- * predicted wrongly. */
-static uint32_t heads_below(const struct sst_index *x, uint64_t head) {
-    const uint64_t *base = x->heads;
-    uint32_t n = x->count;
+/* How many heads are below `head`, which is in that step. */
+static uint32_t heads_below(const struct sst_index *x, uint64_t head, uint32_t step) {
+    const uint64_t *base = x->heads + x->starts[step];
+    uint32_t n = x->starts[step + 1] - x->starts[step];
+    if (n == 0)
+        return x->starts[step];
+    /* Without branches on what is compared: half of them would be predicted wrongly. */
     while (n > 1) {
         uint32_t half = n / 2;
         base += (base[half - 1] < head) * half;
@@ -181,19 +208,20 @@ static uint32_t heads_below(const struct sst_index *x, uint64_t head) {
     return (uint32_t)(base - x->heads) + (*base < head);
 }
 
-uint32_t sst_index_find(const struct sst_index *x, struct lam_slice key, uint64_t sequence) {
+/* Whether the common prefix alone decides in which block a key is. */
+static bool prefix_decides(const struct sst_index *x, struct lam_slice key, uint32_t *block_out) {
     LAM_ASSERT(x->count > 0);
     size_t shared = key.size < x->prefix.size ? key.size : x->prefix.size;
     int c = shared ? memcmp(key.data, x->prefix.data, shared) : 0;
-    if (c > 0)
-        return x->count - 1;
-    if (c < 0 || key.size < x->prefix.size)
-        return 0;
-    struct lam_slice rest = slice_from(key, shared);
-    uint64_t head = head_of(rest);
-    uint32_t lo = heads_below(x, head), hi = lo;
-    if (lo < x->count && x->heads[lo] == head)
-        hi = head == UINT64_MAX ? x->count : heads_below(x, head + 1);
+    *block_out = c > 0 ? x->count - 1 : 0;
+    return c != 0 || key.size < x->prefix.size;
+}
+
+/* The block, when `lo` heads are below the one of `key` and the next is equal. */
+static uint32_t settle_equal(const struct sst_index *x, struct lam_slice key, uint64_t sequence,
+                             uint64_t head, uint32_t lo) {
+    struct lam_slice rest = slice_from(key, x->prefix.size);
+    uint32_t hi = head == UINT64_MAX ? x->count : heads_below(x, head + 1, step_of(x, head + 1));
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
         if (entry_cmp(x->keys[mid], sequence_of(x, mid), rest, sequence) <= 0)
@@ -202,6 +230,43 @@ uint32_t sst_index_find(const struct sst_index *x, struct lam_slice key, uint64_
             hi = mid;
     }
     return lo == 0 ? 0 : lo - 1;
+}
+
+static inline uint32_t settle(const struct sst_index *x, struct lam_slice key, uint64_t sequence,
+                              uint64_t head, uint32_t lo) {
+    if (lo < x->count && x->heads[lo] == head)
+        return settle_equal(x, key, sequence, head, lo);
+    return lo == 0 ? 0 : lo - 1;
+}
+
+uint32_t sst_index_find(const struct sst_index *x, struct lam_slice key, uint64_t sequence) {
+    uint32_t block;
+    if (prefix_decides(x, key, &block))
+        return block;
+    uint64_t head = head_of(slice_from(key, x->prefix.size));
+    return settle(x, key, sequence, head, heads_below(x, head, step_of(x, head)));
+}
+
+void sst_index_find_many(struct sst_index_ask *asks, size_t n, uint64_t sequence) {
+    for (size_t i = 0; i < n; i++) {
+        struct sst_index_ask *a = &asks[i];
+        const struct sst_index *x = a->index;
+        a->decided = prefix_decides(x, a->key, &a->block);
+        if (a->decided)
+            continue;
+        a->head = head_of(slice_from(a->key, x->prefix.size));
+        a->step = step_of(x, a->head);
+        __builtin_prefetch(&x->starts[a->step]);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!asks[i].decided)
+            __builtin_prefetch(&asks[i].index->heads[asks[i].index->starts[asks[i].step]]);
+    for (size_t i = 0; i < n; i++) {
+        struct sst_index_ask *a = &asks[i];
+        if (!a->decided)
+            a->block = settle(a->index, a->key, sequence, a->head,
+                              heads_below(a->index, a->head, a->step));
+    }
 }
 
 bool sst_index_continues(const struct sst_index *x, uint32_t i, struct lam_slice key) {

@@ -4,7 +4,8 @@
  * the last entry of the block before. A separator is a key, shortened where it can be; when
  * versions of one key go on from the block before, it is that key with the first entry's sequence.
  * In memory it is searched through an array of the separators' first 8 bytes after their common
- * prefix. */
+ * prefix. Where in it to look is told by a table of even steps between the first and the last of
+ * these numbers: keys are mostly spread so evenly that a few are left to choose from. */
 #ifndef LAMINA_LSM_SST_INDEX_H
 #define LAMINA_LSM_SST_INDEX_H
 
@@ -43,6 +44,9 @@ struct sst_index {
     uint32_t count;          /* blocks */
     struct lam_slice prefix; /* begins every separator; borrows */
     uint64_t *heads;         /* first 8 bytes after the prefix, big-endian, zero-filled; owned */
+    uint32_t *starts;        /* for each step and the end: heads in the steps before; owned */
+    uint32_t steps;          /* at least one */
+    uint32_t shift;          /* a step is 2^shift wide; the last one has no end */
     uint64_t *offsets;       /* count + 1: of each block and of the end; owned */
     struct lam_slice *keys;  /* separators without the prefix; owned, borrow */
     uint64_t *sequences;     /* NULL if no separator has one; owned */
@@ -58,6 +62,16 @@ size_t sst_index_memory(const struct sst_index *x);
 /* The last block whose separator is at or before (key, sequence), or the first: the one that holds
  * the entry before that place, if any does. There is at least one block. */
 uint32_t sst_index_find(const struct sst_index *x, struct lam_slice key, uint64_t sequence);
+/* The same for several keys, each in an index, side by side, so that none waits alone. */
+struct sst_index_ask {
+    const struct sst_index *index;
+    struct lam_slice key;
+    uint32_t block; /* the answer */
+    bool decided;   /* by the prefix */
+    uint32_t step;
+    uint64_t head; /* of the key's rest */
+};
+void sst_index_find_many(struct sst_index_ask *asks, size_t n, uint64_t sequence);
 /* Whether block `i` begins with a further version of `key`, which ended the block before. */
 bool sst_index_continues(const struct sst_index *x, uint32_t i, struct lam_slice key);
 /* Order of separator `i` against (key, sequence). */

@@ -44,6 +44,8 @@ enum lam_code file_meta_new(const struct manifest_file *file, const struct range
     f->smallest = copy_to(&at, file->smallest);
     f->largest = copy_to(&at, file->largest);
     f->largest_open = file->largest_open;
+    f->smallest_head = key_head(f->smallest);
+    f->largest_head = key_head(f->largest);
     f->properties = file->properties;
     f->range_count = range_count;
     for (size_t i = 0; i < range_count; i++) {
@@ -210,8 +212,11 @@ enum lam_code version_apply(const struct version *base, const struct version_add
     if (!v)
         return mem_fail(err, sizeof *v);
     atomic_init(&v->refs, 1);
-    for (uint32_t level = 0; level < VERSION_LEVELS; level++)
+    for (uint32_t level = 0; level < VERSION_LEVELS; level++) {
         TRY_GOTO(fill_level(v, level, base, added, added_count, removed, removed_count, err));
+        if (v->levels[level].count > 0)
+            v->level_count = level + 1;
+    }
     TRY_GOTO(collect_ranges(v, err));
     *out = v;
     return LAM_OK;
@@ -240,9 +245,12 @@ void version_unref(struct version *v) {
 
 size_t version_floor(const struct version_level *level, struct lam_slice key) {
     size_t low = 0, high = level->count;
+    uint64_t head = key_head(key);
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (slice_cmp(level->files[mid]->smallest, key) <= 0)
+        const struct file_meta *f = level->files[mid];
+        if (f->smallest_head < head ||
+            (f->smallest_head == head && slice_cmp(f->smallest, key) <= 0))
             low = mid + 1;
         else
             high = mid;
@@ -255,7 +263,7 @@ struct file_meta *version_find(const struct version_level *level, struct lam_sli
     if (i == level->count)
         return NULL;
     struct file_meta *f = level->files[i];
-    return f->largest_open || slice_cmp(key, f->largest) <= 0 ? f : NULL;
+    return file_meta_spans(f, key, key_head(key)) ? f : NULL;
 }
 
 enum lam_code version_check(const struct version *v, struct lam_error *err) {

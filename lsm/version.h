@@ -29,7 +29,9 @@ struct file_meta {
     uint64_t footer_checksum;
     struct lam_slice smallest; /* in `bytes` */
     struct lam_slice largest;  /* in `bytes` */
-    bool largest_open;         /* holds a range tombstone without end */
+    uint64_t smallest_head;    /* key_head of these */
+    uint64_t largest_head;
+    bool largest_open; /* holds a range tombstone without end */
     struct sst_properties properties;
     struct range_tombstone *ranges; /* copy of its range tombstones; slices in `bytes`; owned */
     size_t range_count;
@@ -70,6 +72,7 @@ struct version_level {
 struct version {
     _Atomic uint32_t refs;
     struct version_level levels[VERSION_LEVELS];
+    uint32_t level_count;     /* levels up to the deepest that has files */
     struct range_set *ranges; /* range tombstones of all files; NULL: none; owned */
 };
 
@@ -85,6 +88,13 @@ MUST_CHECK enum lam_code version_apply(const struct version *base,
 struct version *version_ref(struct version *v);
 void version_unref(struct version *v); /* NULL is allowed */
 
+/* Whether the file may hold `key`, whose key_head is given: mostly the heads tell. */
+static inline bool file_meta_spans(const struct file_meta *f, struct lam_slice key, uint64_t head) {
+    if (head < f->smallest_head || (head > f->largest_head && !f->largest_open))
+        return false;
+    return (head > f->smallest_head || slice_cmp(f->smallest, key) <= 0) &&
+           (f->largest_open || head < f->largest_head || slice_cmp(key, f->largest) <= 0);
+}
 /* The one file of a level > 0 that may hold `key`; NULL if none. */
 struct file_meta *version_find(const struct version_level *level, struct lam_slice key);
 /* Index of the last file whose smallest is <= key; `count` if there is none. */
