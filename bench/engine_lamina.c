@@ -105,14 +105,15 @@ static void write_ops(struct engine *e, const struct write_op *ops, size_t count
 }
 
 static bool get(struct engine *e, const void *key, size_t key_size, struct touched *t) {
-    static _Thread_local struct lam_value value;
+    struct lam_pinned value;
     struct lam_error err;
     enum lam_code rc =
-        lam_get(e->db, NULL, e->partitions[0], lam_slice_of(key, key_size), &value, &err);
+        lam_get_pinned(e->db, NULL, e->partitions[0], lam_slice_of(key, key_size), &value, &err);
     if (rc == LAM_NOT_FOUND)
         return false;
     check(rc, &err);
     touch_value(t, value.bytes.data, value.bytes.size);
+    lam_pinned_release(&value);
     return true;
 }
 

@@ -15,6 +15,7 @@
 #define SHARD_BYTES_MIN  (512u << 10) /* fewer shards rather than smaller ones */
 #define EVICT_BATCH      16u          /* blocks: one wait for readers serves so many */
 #define SLABS_FROM_BYTES (32u << 20)
+#define SCAN_LINES       6u /* of a block that is walked through: those behind follow by themselves */
 #define PASSED_MAX       64u /* marked blocks passed over in one go */
 
 struct shard {
@@ -51,7 +52,7 @@ struct cached_block *cached_block_new(struct block_cache *c, size_t size) {
         b = mem_alloc(total);
     if (!b)
         return NULL;
-    memset(b, 0, sizeof *b);
+    memset((uint8_t *)b + sizeof b->heads, 0, sizeof *b - sizeof b->heads);
     atomic_init(&b->references, 1);
     b->charge = total;
     b->slab = slab;
@@ -70,6 +71,20 @@ void cached_block_unref(struct cached_block *b) {
         slab_give_back(b->slab, b);
     else
         mem_free(b);
+}
+
+const struct block_heads *cached_block_heads(struct cached_block *b) {
+    /* Pairs with the release below. */
+    uint8_t have = atomic_load_explicit(&b->heads_state, memory_order_acquire);
+    if (have == CACHED_HEADS_MADE)
+        return &b->heads;
+    if (have != CACHED_HEADS_NONE ||
+        !atomic_compare_exchange_strong_explicit(&b->heads_state, &have, CACHED_HEADS_TAKEN,
+                                                 memory_order_relaxed, memory_order_relaxed))
+        return NULL;
+    block_heads_make(&b->heads, &b->view);
+    atomic_store_explicit(&b->heads_state, CACHED_HEADS_MADE, memory_order_release);
+    return &b->heads;
 }
 
 enum lam_code block_cache_new(size_t capacity_bytes, struct epochs *epochs,
@@ -187,8 +202,9 @@ struct cached_block *block_cache_get(struct block_cache *c, block_slot *slot) {
     struct epoch_reader *r = epoch_enter(c->epochs);
     struct cached_block *b = block_cache_peek(slot);
     if (b) {
+        cached_block_fetch(b, SCAN_LINES);
         cached_block_mark(b);
-        atomic_fetch_add_explicit(&b->references, 1, memory_order_relaxed);
+        cached_block_ref(b);
     }
     epoch_count(r, b ? EPOCH_CACHE_HITS : EPOCH_CACHE_MISSES, 1);
     epoch_leave(c->epochs, r);
@@ -209,8 +225,7 @@ void block_cache_put(struct block_cache *c, block_slot *slot, struct cached_bloc
         evicted = make_room(st, room_of_shard(c), block->charge);
         block->slot = slot;
         ring_add(st, block);
-        atomic_fetch_add_explicit(&block->references, 1, memory_order_relaxed);
-        atomic_store(slot, block);
+        atomic_store(slot, cached_block_ref(block));
     }
     mutex_unlock(&s->mu);
     let_go(c, evicted);

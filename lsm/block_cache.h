@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Inside of the block cache, for the SST reader. A cached block is parsed once, reference-counted
- * and immutable. It hangs in a slot of its file's array, one slot a block, so finding it is one
- * load and no hashing; a hit inside an epoch counts no reference and takes no lock. The cache holds
- * one reference while it keeps a block and lets it go through the epochs. Which blocks to keep is
- * decided by second chance: a hit marks a block, and one found marked when its turn comes is passed
- * over once. The public part stands in lsm/sst.h. */
+ * and immutable, but for the heads of its keys, made by the first seek. It hangs in a slot of its
+ * file's array, one slot a block, so finding it is one load and no hashing; a hit inside an epoch
+ * counts no reference and takes no lock. The cache holds one reference while it keeps a block and
+ * lets it go through the epochs. Which blocks to keep is decided by second chance: a hit marks a
+ * block, and one found marked when its turn comes is passed over once. The public part stands in
+ * lsm/sst.h. */
 #ifndef LAMINA_LSM_BLOCK_CACHE_H
 #define LAMINA_LSM_BLOCK_CACHE_H
 
@@ -18,7 +19,7 @@
 
 typedef _Atomic(struct cached_block *) block_slot;
 struct cached_block {
-    struct block_heads heads;
+    struct block_heads heads;  /* once `heads_state` says so */
     struct slab *slab;         /* what it is a piece of; NULL: of the heap */
     block_slot *slot;          /* where it hangs; with the links guarded by the shard's mutex */
     struct cached_block *next; /* in the shard's ring, in order of arrival */
@@ -26,28 +27,46 @@ struct cached_block {
     struct epoch_node waiting; /* for readers, after it was taken out */
     struct block_cache *cache; /* meanwhile: who counts its bytes */
     /* From here to the offsets in the data is what a lookup reads: as few cache lines as may be. */
-    struct block_view view; /* of `data`; set with `heads` before the block is shared */
+    struct block_view view; /* of `data`, without heads; set before the block is shared */
     _Atomic uint32_t references;
-    _Atomic bool used; /* hit since its last turn to go */
-    size_t charge;     /* bytes of the allocation */
+    _Atomic bool used;           /* hit since its last turn to go */
+    _Atomic uint8_t heads_state; /* enum cached_heads: taken by one thread, made with release */
+    size_t charge;               /* bytes of the allocation */
     uint8_t data[];
 };
 _Static_assert(offsetof(struct cached_block, view) % 64 == 0, "lines of a lookup");
+
+enum cached_heads { CACHED_HEADS_NONE = 0, CACHED_HEADS_TAKEN, CACHED_HEADS_MADE };
 
 /* A block with room for `size` bytes and one reference; NULL if there is no memory. The cache, if
  * there is one, must outlive it. */
 struct cached_block *cached_block_new(struct block_cache *c, size_t size);
 void cached_block_unref(struct cached_block *b); /* NULL is allowed */
+/* One reference more, for who has one or is in an epoch where the block was found. */
+static inline struct cached_block *cached_block_ref(struct cached_block *b) {
+    atomic_fetch_add_explicit(&b->references, 1, memory_order_relaxed);
+    return b;
+}
+/* For seeks in the block: the first makes them, since scans and gets need none. NULL: another
+ * thread is about it. They live as long as the block. */
+const struct block_heads *cached_block_heads(struct cached_block *b);
 
-/* The block in the slot, to be used inside the epoch only; NULL if none is there. What a search in
- * it begins with - view, header, tags, offsets - is fetched all at once, where one after another
- * would be waited for. */
+/* The block in the slot, to be used inside the epoch only; NULL if none is there. */
 static inline struct cached_block *block_cache_peek(block_slot *slot) {
-    struct cached_block *b = atomic_load(slot);
-    for (size_t i = 0; i < 6; i++)
+    return atomic_load(slot);
+}
+/* Cache lines of a block of so many entries that a lookup begins with: view, header, tags, offsets
+ * of two bytes. */
+static inline uint32_t cached_block_lines(uint64_t entries) {
+    size_t bytes = offsetof(struct cached_block, data) - offsetof(struct cached_block, view);
+    uint64_t lines = (bytes + BLOCK_HEADER_BYTES + 3 * entries + 63) / 64;
+    return lines < 8 ? (uint32_t)lines : 8;
+}
+/* Fetches them all at once, where one after another would be waited for. */
+static inline void cached_block_fetch(const struct cached_block *b, uint32_t lines) {
+    for (size_t i = 0; i < lines; i++)
         __builtin_prefetch(
             (const void *)((uintptr_t)b + offsetof(struct cached_block, view) + 64 * i));
-    return b;
 }
 /* Fetches what a seek in the block, if one is there, begins with. For who is not in an epoch. */
 static inline void block_cache_prefetch(block_slot *slot) {

@@ -86,29 +86,17 @@ uint32_t block_view_lower_bound(const struct block_view *v, struct lam_slice key
     return lo;
 }
 
-void block_view_prefetch(const struct block_view *v, uint8_t tag) {
-    const uint8_t *at = memchr(v->tags, tag, v->count);
-    if (!at)
-        return;
-    const uint8_t *entry = v->entries + block_view_offset(v, (uint32_t)(at - v->tags));
-    __builtin_prefetch(entry);
-    __builtin_prefetch(entry + 64);
-    __builtin_prefetch(entry + 128);
-}
-
-bool block_view_find(const struct block_view *v, struct lam_slice key, uint8_t tag,
+bool block_view_find(const struct block_view *v, struct lam_slice key, uint32_t first,
                      uint64_t sequence, struct block_entry *out) {
     if (!slice_starts_with(key, v->prefix))
         return false;
     struct lam_slice suffix = lam_slice_of(key.data + v->prefix.size, key.size - v->prefix.size);
-    const uint8_t *end = v->tags + v->count;
-    for (const uint8_t *at = v->tags; at < end; at++) {
-        at = memchr(at, tag, (size_t)(end - at));
-        if (!at)
-            return false;
-        block_view_entry(v, (uint32_t)(at - v->tags), out);
+    for (uint32_t i = first; i < v->count;) {
+        block_view_entry(v, i, out);
         if (out->sequence <= sequence && key_eq(out->suffix, suffix))
             return true;
+        const uint8_t *at = memchr(v->tags + i + 1, v->tags[i], v->count - i - 1);
+        i = at ? (uint32_t)(at - v->tags) : v->count;
     }
     return false;
 }

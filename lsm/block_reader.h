@@ -39,9 +39,12 @@ static inline uint32_t block_view_offset(const struct block_view *v, uint32_t i)
 /* A varint that parsing found well-formed. */
 static inline uint64_t block_varint(const uint8_t **at) {
     const uint8_t *p = *at;
-    uint64_t v = *p & 0x7f;
-    for (unsigned shift = 7; *p++ & 0x80; shift += 7)
-        v |= (uint64_t)(*p & 0x7f) << shift;
+    uint64_t v = *p++;
+    if (v >= 0x80) {
+        v &= 0x7f;
+        for (unsigned shift = 7; p[-1] >= 0x80; shift += 7)
+            v |= (uint64_t)(*p++ & 0x7f) << shift;
+    }
     *at = p;
     return v;
 }
@@ -67,10 +70,13 @@ static inline void block_view_fetch(const struct block_view *v, uint32_t i) {
 /* Index of the first entry at or after (key, sequence) in entry order; count if there is none. */
 uint32_t block_view_lower_bound(const struct block_view *v, struct lam_slice key,
                                 uint64_t sequence);
-/* Fetches the entry that block_view_find will look at first. */
-void block_view_prefetch(const struct block_view *v, uint8_t tag);
-/* Newest version of `key`, whose tag is given, with sequence <= `sequence`. */
-bool block_view_find(const struct block_view *v, struct lam_slice key, uint8_t tag,
+/* The first entry with the tag; count if there is none. */
+static inline uint32_t block_view_tagged(const struct block_view *v, uint8_t tag) {
+    const uint8_t *at = memchr(v->tags, tag, v->count);
+    return at ? (uint32_t)(at - v->tags) : v->count;
+}
+/* Newest version of `key` with sequence <= `sequence`; `first` is the first entry with its tag. */
+bool block_view_find(const struct block_view *v, struct lam_slice key, uint32_t first,
                      uint64_t sequence, struct block_entry *out);
 
 #endif

@@ -59,10 +59,10 @@ static enum lam_code check_unused(lam_db *db, struct lam_error *err) {
         return LAM_OK;
     return ERR(
         err, LAM_BUSY,
-        "%s can't be closed: %llu transactions, %llu snapshots, %llu iterators, %llu batches "
-        "and %llu ingests are open",
+        "%s can't be closed: %llu transactions, %llu snapshots, %llu iterators, %llu batches, "
+        "%llu ingests and %llu pinned values are open",
         db->path, open[DB_TRANSACTIONS], snapshots - open[DB_TRANSACTIONS], open[DB_ITERATORS],
-        open[DB_BATCHES], open[DB_INGESTS]);
+        open[DB_BATCHES], open[DB_INGESTS], open[DB_PINNED]);
 }
 
 /* Bytes of log that the next open would replay. */

@@ -232,7 +232,7 @@ struct db_idle_files {
 };
 
 /* Kinds of handles that a caller may hold, besides snapshots; close refuses while there are any. */
-enum db_handle { DB_BATCHES, DB_ITERATORS, DB_TRANSACTIONS, DB_INGESTS, DB_HANDLES };
+enum db_handle { DB_BATCHES, DB_ITERATORS, DB_TRANSACTIONS, DB_INGESTS, DB_PINNED, DB_HANDLES };
 
 /* Handed to the executor; its address is the task's name for cancel. */
 struct db_task {

@@ -5,35 +5,40 @@
  * hidden, all older ones are.
  *
  * A lookup is tried inside an epoch, with what is in memory and without a lock or a reference
- * (D8). If a file or block is missing, it is done again outside, where it can read. */
+ * (D8). If a file or block is missing, it goes on outside from that file, where it can read. */
 #include "base/assert.h"
 #include "base/mem.h"
 #include "lsm/art.h"
 #include "lsm/db_impl.h"
 
-/* Filters whose lines are fetched ahead of their use. */
-#define FILTERS_AHEAD 16u
+/* Files of a key whose filters are begun together. */
+#define FILES_AHEAD 8u
 
 struct lookup {
     lam_db *db;
-    struct epoch_reader *reader; /* NULL: outside of an epoch */
+    struct epoch_reader *reader; /* whose epoch it began in */
     lam_partition *partition;
     struct lam_slice key;
+    uint64_t head; /* key_head of it, with `hash` once files are asked */
     uint64_t hash;
     uint64_t sequence; /* of the read */
     uint64_t hidden;
     struct sst_found found;
-    struct cached_block *block; /* holds found.value when outside of an epoch; owned reference */
-    bool incomplete;            /* inside: something has to be read first */
+    struct file_meta *wants; /* of this file something has to be read first; NULL: nothing */
+    bool wants_block;        /* its filter was asked already */
     uint64_t filter_checks;
     uint64_t filter_negatives;
 };
 
+static struct sst_found found_in_memtable(const struct entry *e) {
+    return (struct sst_found){
+        .some = true, .kind = e->kind, .sequence = e->sequence, .value = e->value};
+}
+
 static void look_in_memtable(struct lookup *l, const struct memtable *m) {
     struct entry e;
-    if (!memtable_get(m, l->key, l->sequence, &e))
-        return;
-    l->found = (struct sst_found){true, e.kind, e.sequence, e.value};
+    if (memtable_get(m, l->key, l->sequence, &e))
+        l->found = found_in_memtable(&e);
 }
 
 /* --- files ---------------------------------------------------------------------------------- */
@@ -45,20 +50,30 @@ struct candidates {
     uint32_t level; /* next, once level 0 is done */
 };
 
-static struct file_meta *next_candidate(struct candidates *c, struct lam_slice key) {
+static struct file_meta *next_candidate(struct candidates *c, const struct lookup *l) {
     const struct version_level *l0 = &c->version->levels[0];
     while (c->at < l0->count) {
         struct file_meta *f = l0->files[c->at++];
-        if (file_meta_overlaps(f, key, key, false))
+        if (file_meta_spans(f, l->key, l->head))
             return f;
     }
-    while (++c->level < VERSION_LEVELS) {
+    while (++c->level < c->version->level_count) {
         const struct version_level *level = &c->version->levels[c->level];
-        struct file_meta *f = level->count ? version_find(level, key) : NULL;
+        struct file_meta *f = level->count ? version_find(level, l->key) : NULL;
         if (f)
             return f;
     }
     return NULL;
+}
+
+static bool at_end(const struct candidates *c) {
+    return c->at == c->version->levels[0].count && c->level + 1 >= c->version->level_count;
+}
+
+static void prefetch_filter(const struct lookup *l, struct file_meta *f) {
+    const struct sst *s = sst_cache_peek(f);
+    if (s)
+        sst_prefetch_filter(s, l->hash);
 }
 
 static bool filter_passes(struct lookup *l, const struct sst *s) {
@@ -68,45 +83,50 @@ static bool filter_passes(struct lookup *l, const struct sst *s) {
     return passes;
 }
 
+static void want(struct lookup *l, struct file_meta *f, bool block) {
+    l->wants = f;
+    l->wants_block = block;
+}
+
 /* Each filter costs a cache miss: all of them are begun before the first is waited for. */
 static void look_in_cached(struct lookup *l, const struct version *v) {
-    struct sst *ahead[FILTERS_AHEAD];
+    struct file_meta *ahead[FILES_AHEAD];
     struct candidates c = {v, 0, 0};
     for (bool more = true; more && !l->found.some;) {
         size_t n = 0;
-        while (n < FILTERS_AHEAD) {
-            struct file_meta *f = next_candidate(&c, l->key);
-            more = f != NULL;
-            if (!more)
-                break;
-            ahead[n] = sst_cache_peek(f);
-            if (ahead[n])
-                sst_prefetch_filter(ahead[n], l->hash);
-            n++;
-        }
+        for (; n < FILES_AHEAD && (ahead[n] = next_candidate(&c, l)); n++)
+            prefetch_filter(l, ahead[n]);
+        more = n == FILES_AHEAD;
         for (size_t i = 0; i < n && !l->found.some; i++) {
-            if (ahead[i] && !filter_passes(l, ahead[i]))
+            const struct sst *s = sst_cache_peek(ahead[i]);
+            if (s && !filter_passes(l, s))
                 continue;
-            if (!ahead[i] ||
-                !sst_get_cached(ahead[i], l->reader, l->key, l->hash, l->sequence, &l->found)) {
-                l->incomplete = true;
+            if (!s || !sst_get_cached(s, l->reader, l->key, l->hash, l->sequence, &l->found)) {
+                want(l, ahead[i], s != NULL);
                 return;
             }
         }
     }
 }
 
+/* From the file on that it wants. `*block_out` holds what was found; owned reference. */
 static enum lam_code look_in_files(struct lookup *l, const struct version *v,
-                                   struct lam_error *err) {
+                                   struct cached_block **block_out, struct lam_error *err) {
     struct candidates c = {v, 0, 0};
-    for (struct file_meta *f; !l->found.some && (f = next_candidate(&c, l->key));) {
+    struct file_meta *f;
+    do {
+        f = next_candidate(&c, l);
+        LAM_ASSERT(f);
+    } while (f != l->wants);
+    for (bool asked = l->wants_block; f && !l->found.some; f = next_candidate(&c, l)) {
         struct sst *s;
         TRY(sst_cache_get(&l->db->ssts, f, &s, err));
         enum lam_code rc = LAM_OK;
-        if (filter_passes(l, s))
-            rc = sst_get(s, l->key, l->hash, l->sequence, &l->found, &l->block, err);
+        if (asked || filter_passes(l, s))
+            rc = sst_get(s, l->key, l->hash, l->sequence, &l->found, block_out, err);
         sst_unref(s);
         TRY(rc);
+        asked = false;
     }
     return LAM_OK;
 }
@@ -115,7 +135,8 @@ static enum lam_code look_in_files(struct lookup *l, const struct version *v,
 
 static uint64_t highest_hidden(const struct read_state *s, struct lam_slice key,
                                uint64_t sequence) {
-    uint64_t best = range_set_upto(s->version->ranges, key, sequence);
+    const struct range_set *ranges = s->version->ranges;
+    uint64_t best = ranges ? range_set_upto(ranges, key, sequence) : 0;
     if (s->active) {
         uint64_t upto = memtable_hidden_upto(s->active, key, sequence);
         best = upto > best ? upto : best;
@@ -127,35 +148,39 @@ static uint64_t highest_hidden(const struct read_state *s, struct lam_slice key,
     return best;
 }
 
-/* What comes before the files. */
-static void look_in_memory(struct lookup *l, const struct read_state *s) {
+/* Makes ready what files are asked with. */
+static void face_files(struct lookup *l) {
+    l->head = key_head(l->key);
+    l->hash = sst_key_hash(l->db->key_seed, l->key);
+}
+
+/* Inside an epoch. Fills l->found, or l->wants. */
+static void look_up(struct lookup *l, const struct read_state *s) {
     l->hidden = highest_hidden(s, l->key, l->sequence);
     if (s->active)
         look_in_memtable(l, s->active);
     for (uint32_t i = 0; i < s->sealed_count && !l->found.some; i++)
         look_in_memtable(l, s->sealed[i]);
-    if (!l->found.some)
-        l->hash = sst_key_hash(l->db->key_seed, l->key);
-}
-
-/* Fills l->found unless l->incomplete. */
-static enum lam_code look_up(struct lookup *l, const struct read_state *s, struct lam_error *err) {
-    look_in_memory(l, s);
     if (l->found.some)
-        return LAM_OK;
-    if (!l->reader)
-        return look_in_files(l, s->version, err);
+        return;
+    face_files(l);
     look_in_cached(l, s->version);
-    return LAM_OK;
 }
 
-/* Copies what was found. An empty value stays empty unless the result is OK. */
-static enum lam_code give(const struct lookup *l, struct lam_value *value, struct lam_error *err) {
-    value->bytes = SLICE_EMPTY;
-    if (!l->found.some || l->found.kind != ENTRY_PUT || l->found.sequence <= l->hidden)
-        return ERR_TEXT(err, LAM_NOT_FOUND, "no such key");
+/* Where an answer goes: one of them. */
+struct answer {
+    struct lam_value *value;
+    struct lam_pinned *pinned;
+};
+
+static enum lam_code copy(struct lam_slice found, struct lam_value *value, struct lam_error *err) {
+    if (found.size > 0 && found.size <= value->capacity) {
+        memcpy(value->memory, found.data, found.size);
+        value->bytes = lam_slice_of(value->memory, found.size);
+        return LAM_OK;
+    }
     struct buf bytes = {value->memory, 0, value->capacity};
-    enum lam_code rc = buf_append_slice(&bytes, l->found.value, err);
+    enum lam_code rc = buf_append_slice(&bytes, found, err);
     value->memory = bytes.data;
     value->capacity = bytes.capacity;
     if (rc == LAM_OK)
@@ -163,7 +188,36 @@ static enum lam_code give(const struct lookup *l, struct lam_value *value, struc
     return rc;
 }
 
-/* Counts lookups once: those that have to be done again are counted then. */
+/* Takes a reference where that is cheaper than a copy. Nothing holds a memtable: it is large, and
+ * a value may be kept for long. */
+static enum lam_code pin(const struct lookup *l, struct lam_pinned *p, struct lam_error *err) {
+    struct lam_slice found = l->found.value;
+    const void *bytes = p->small;
+    if (found.size <= sizeof p->small) {
+        if (found.size > 0)
+            memcpy(p->small, found.data, found.size);
+    } else if (l->found.block) {
+        db_handle_begin(l->db, DB_PINNED);
+        p->db = l->db;
+        p->block = sst_block_ref(l->found.block);
+        bytes = found.data;
+    } else {
+        bytes = p->memory = mem_dup(found.data, found.size);
+        if (!bytes)
+            return mem_fail(err, found.size);
+    }
+    p->bytes = lam_slice_of(bytes, found.size);
+    return LAM_OK;
+}
+
+/* Hands over what was found, to an answer that is empty. */
+static enum lam_code give(const struct lookup *l, const struct answer *to, struct lam_error *err) {
+    if (!l->found.some || l->found.kind != ENTRY_PUT || l->found.sequence <= l->hidden)
+        return ERR_TEXT(err, LAM_NOT_FOUND, "no such key");
+    return to->pinned ? pin(l, to->pinned, err) : copy(l->found.value, to->value, err);
+}
+
+/* Counts lookups once: those that go on outside are counted there. */
 struct tally {
     uint64_t gets;
     uint64_t filter_checks;
@@ -171,7 +225,7 @@ struct tally {
 };
 
 static void tally_add(struct tally *t, const struct lookup *l) {
-    if (l->incomplete)
+    if (l->wants)
         return;
     t->gets++;
     t->filter_checks += l->filter_checks;
@@ -194,20 +248,18 @@ static void count(const struct lookup *l, struct epoch_reader *r) {
     tally_count(&t, l->db, l->partition, r);
 }
 
-/* Again, reading what is not in memory; `s` is held by a reference. */
-static enum lam_code get_outside(lam_db *db, lam_partition *p, const struct read_state *s,
-                                 struct lam_slice key, uint64_t sequence, struct lam_value *value,
-                                 struct lam_error *err) {
-    struct lookup l = {.db = db, .partition = p, .key = key, .sequence = sequence};
-    enum lam_code rc = look_up(&l, s, err);
+/* Goes on where a file or block is wanted; `s` is held by a reference. */
+static enum lam_code get_outside(struct lookup *l, const struct read_state *s,
+                                 const struct answer *to, struct lam_error *err) {
+    struct cached_block *block = NULL;
+    enum lam_code rc = look_in_files(l, s->version, &block, err);
+    l->wants = NULL;
     if (rc == LAM_OK)
-        rc = give(&l, value, err);
-    else
-        value->bytes = SLICE_EMPTY;
-    sst_block_unref(l.block);
-    struct epoch_reader *r = epoch_enter(&db->epochs);
-    count(&l, r);
-    epoch_leave(&db->epochs, r);
+        rc = give(l, to, err);
+    sst_block_unref(block);
+    struct epoch_reader *r = epoch_enter(&l->db->epochs);
+    count(l, r);
+    epoch_leave(&l->db->epochs, r);
     return rc;
 }
 
@@ -220,7 +272,7 @@ static uint64_t sequence_for(lam_db *db, const struct lam_read_options *options)
 }
 
 static enum lam_code get(lam_db *db, const struct lam_read_options *options, lam_partition *p,
-                         struct lam_slice key, struct lam_value *value, uint64_t *start_ns_out,
+                         struct lam_slice key, const struct answer *to, uint64_t *start_ns_out,
                          struct lam_error *err) {
     struct epoch_reader *r = epoch_enter(&db->epochs);
     *start_ns_out = counters_begin_get(db->env, &p->counters, &db->epochs, r);
@@ -229,20 +281,19 @@ static enum lam_code get(lam_db *db, const struct lam_read_options *options, lam
     enum lam_code rc = LAM_OK;
     if (s) {
         l.sequence = sequence_for(db, options); /* D5: after the state */
-        rc = look_up(&l, s, err);
-        LAM_ASSERT(rc == LAM_OK);
-        if (l.incomplete)
+        look_up(&l, s);
+        if (l.wants)
             read_state_ref(s);
         else
-            rc = give(&l, value, err);
+            rc = give(&l, to, err);
         count(&l, r);
     }
     epoch_leave(&db->epochs, r);
     if (!s)
         return dropped(p, err);
-    if (!l.incomplete)
+    if (!l.wants)
         return rc;
-    rc = get_outside(db, p, s, key, l.sequence, value, err);
+    rc = get_outside(&l, s, to, err);
     read_state_unref(s);
     return rc;
 }
@@ -262,8 +313,10 @@ enum lam_code lam_get(lam_db *db, const struct lam_read_options *options, lam_pa
     TRY(db_check_key(key, err));
     if (!value)
         return ERR(err, LAM_INVALID, "lam_get: value must not be NULL");
+    value->bytes = SLICE_EMPTY;
     uint64_t start_ns;
-    enum lam_code rc = get(db, options, partition, key, value, &start_ns, err);
+    enum lam_code rc =
+        get(db, options, partition, key, &(struct answer){.value = value}, &start_ns, err);
     db_note_latency(db, partition, COUNTERS_GET, start_ns);
     return rc;
 }
@@ -275,78 +328,154 @@ void lam_value_release(struct lam_value *value) {
     memset(value, 0, sizeof *value);
 }
 
+/* --- in place ------------------------------------------------------------------------------- */
+
+static void clear(struct lam_pinned *p) {
+    p->bytes = SLICE_EMPTY;
+    p->db = NULL;
+    p->block = p->memory = NULL;
+}
+
+enum lam_code lam_get_pinned(lam_db *db, const struct lam_read_options *options,
+                             lam_partition *partition, struct lam_slice key,
+                             struct lam_pinned *pinned, struct lam_error *err) {
+    if (!pinned)
+        return ERR(err, LAM_INVALID, "lam_get_pinned: pinned must not be NULL");
+    clear(pinned);
+    TRY(check_read(db, options, partition, "lam_get_pinned", err));
+    TRY(db_check_key(key, err));
+    uint64_t start_ns;
+    enum lam_code rc =
+        get(db, options, partition, key, &(struct answer){.pinned = pinned}, &start_ns, err);
+    db_note_latency(db, partition, COUNTERS_GET, start_ns);
+    return rc;
+}
+
+void lam_pinned_release(struct lam_pinned *pinned) {
+    if (!pinned)
+        return;
+    mem_free(pinned->memory);
+    /* The cache's lock may be held by a thread that the forked child does not have. */
+    if (pinned->block && !db_is_foreign(pinned->db)) {
+        sst_block_unref(pinned->block);
+        db_handle_end(pinned->db, DB_PINNED);
+    }
+    clear(pinned);
+}
+
 /* --- many keys ------------------------------------------------------------------------------ */
 
 /* Keys looked up side by side: enough to have a cache miss of each under way. */
 #define MULTI_KEYS 32u
+/* Of those so many make a step together. */
+#define SIDE_BY_SIDE 8u
 
 /* One key's way through the files. */
 struct multi {
     struct lookup l;
     struct candidates candidates;
-    const struct sst *sst; /* looked into in this round; NULL: the filter spared it, or done */
-    struct sst_probe probe;
+    struct file_meta *files[FILES_AHEAD]; /* that come next */
+    uint8_t at;
+    uint8_t count;
     bool done;
+    struct sst_probe probe; /* in the file that is looked into in this round */
 };
 
-static void stop(struct multi *m, bool incomplete) {
-    m->l.incomplete = incomplete;
-    m->sst = NULL;
+static void stop(struct multi *m, bool block) {
+    want(&m->l, m->files[m->at - 1], block);
     m->done = true;
 }
 
-/* Moves to the next file that may hold the key and fetches the filter's line. */
-static void begin_file(struct multi *m) {
-    struct file_meta *f = next_candidate(&m->candidates, m->l.key);
-    m->sst = f ? sst_cache_peek(f) : NULL;
-    if (m->sst)
-        sst_prefetch_filter(m->sst, m->l.hash);
-    else
-        stop(m, f != NULL);
+/* Finds the next files that may hold the key and fetches their filters' lines. */
+static void begin_files(struct multi *m) {
+    m->at = m->count = 0;
+    while (m->count < FILES_AHEAD && !at_end(&m->candidates)) {
+        struct file_meta *f = next_candidate(&m->candidates, &m->l);
+        if (!f)
+            break;
+        prefetch_filter(&m->l, f);
+        m->files[m->count++] = f;
+    }
+    m->done = m->count == 0;
 }
 
-static void ask_filter(struct multi *m) {
-    if (filter_passes(&m->l, m->sst))
-        sst_probe_index(m->sst, m->l.key, m->l.sequence, &m->probe);
-    else
-        m->sst = NULL;
+/* Whether one of these files is to be looked into: the next one that its filter does not spare. */
+static bool ask_filters(struct multi *m) {
+    while (m->at < m->count) {
+        m->probe.sst = sst_cache_peek(m->files[m->at++]);
+        if (!m->probe.sst) {
+            stop(m, false);
+            return false;
+        }
+        if (filter_passes(&m->l, m->probe.sst))
+            return true;
+    }
+    return false;
 }
 
-static void find_block(struct multi *m) {
-    if (!sst_probe_block(m->sst, &m->probe))
-        stop(m, true);
+/* The steps from there to an entry. Each fetches what the next one looks at. */
+static void find_blocks(struct multi *const *of, size_t n) {
+    struct sst_probe *probes[SIDE_BY_SIDE];
+    for (size_t i = 0; i < n; i++)
+        probes[i] = &of[i]->probe;
+    sst_probe_index(probes, n, of[0]->l.sequence);
 }
 
-static void find_entry(struct multi *m) {
-    struct lookup *l = &m->l;
-    if (!sst_probe_find(m->sst, &m->probe, l->reader, l->key, l->hash, l->sequence, &l->found))
-        stop(m, true);
-    else
-        m->done = l->found.some;
-    m->sst = NULL;
+static void fetch_blocks(struct multi *const *of, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!sst_probe_block(&of[i]->probe))
+            stop(of[i], true);
 }
 
-/* One file for each key that is not done. All keys make a step before any makes the next, so that
- * what a step needs has been fetched meanwhile. False: all are done. */
+static void fetch_entries(struct multi *const *of, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!of[i]->done)
+            sst_probe_entry(&of[i]->probe);
+}
+
+static void find_entries(struct multi *const *of, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        struct lookup *l = &of[i]->l;
+        if (of[i]->done)
+            continue;
+        if (sst_probe_find(&of[i]->probe, l->reader, l->sequence, &l->found))
+            of[i]->done = l->found.some;
+        else
+            stop(of[i], true);
+    }
+}
+
+static void (*const steps[])(struct multi *const *of, size_t n) = {find_blocks, fetch_blocks,
+                                                                   fetch_entries, find_entries};
+#define STEPS (sizeof steps / sizeof steps[0])
+
+/* Looks into a file for each. Some keys make a step while what others need for theirs arrives. */
+static void look_into(struct multi *const *of, size_t n) {
+    for (size_t begun = 0; begun < n + (STEPS - 1) * SIDE_BY_SIDE; begun += SIDE_BY_SIDE) {
+        for (size_t step = STEPS; step-- > 0;) {
+            size_t at = begun - step * SIDE_BY_SIDE; /* too large: those have not begun */
+            if (at < n)
+                steps[step](of + at, n - at < SIDE_BY_SIDE ? n - at : SIDE_BY_SIDE);
+        }
+    }
+}
+
+/* The next file for each key that is not done. False: all are done. */
 static bool look_in_next_files(struct multi *items, size_t n) {
+    struct multi *of[MULTI_KEYS];
+    size_t count = 0;
     bool some = false;
     for (size_t i = 0; i < n; i++)
-        if (!items[i].done) {
-            begin_file(&items[i]);
-            some = true;
-        }
-    for (size_t i = 0; i < n; i++)
-        if (items[i].sst)
-            ask_filter(&items[i]);
-    for (size_t i = 0; i < n; i++)
-        if (items[i].sst)
-            find_block(&items[i]);
-    for (size_t i = 0; i < n; i++)
-        if (items[i].sst)
-            sst_probe_entry(&items[i].probe, items[i].l.hash);
-    for (size_t i = 0; i < n; i++)
-        if (items[i].sst)
-            find_entry(&items[i]);
+        if (!items[i].done && items[i].at == items[i].count)
+            begin_files(&items[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].done)
+            continue;
+        some = true;
+        if (ask_filters(&items[i]))
+            of[count++] = &items[i];
+    }
+    look_into(of, count);
     return some;
 }
 
@@ -381,10 +510,9 @@ static void look_in_memtable_for(struct multi_get *g, size_t n, const struct mem
     }
     memtable_get_many(m, asks, count, g->sequence);
     for (size_t i = 0; i < count; i++) {
-        const struct entry *e = &asks[i].entry;
         of[i]->done = asks[i].found;
         if (asks[i].found)
-            of[i]->l.found = (struct sst_found){true, e->kind, e->sequence, e->value};
+            of[i]->l.found = found_in_memtable(&asks[i].entry);
     }
 }
 
@@ -402,19 +530,24 @@ static void look_up_group(struct multi_get *g, const struct lam_slice *keys, siz
         l->sequence = g->sequence;
         l->hidden = highest_hidden(s, keys[i], g->sequence);
         l->found.some = false;
-        l->incomplete = false;
+        l->wants = NULL;
         l->filter_checks = l->filter_negatives = 0;
         m->candidates = (struct candidates){s->version, 0, 0};
-        m->sst = NULL;
+        m->at = m->count = 0;
         m->done = false;
     }
     if (s->active)
         look_in_memtable_for(g, n, s->active);
     for (uint32_t i = 0; i < s->sealed_count; i++)
         look_in_memtable_for(g, n, s->sealed[i]);
-    for (size_t i = 0; i < n; i++)
-        if (!g->items[i].done)
-            g->items[i].l.hash = sst_key_hash(g->db->key_seed, keys[i]);
+    for (size_t i = 0; i < n; i++) {
+        struct multi *m = &g->items[i];
+        if (m->done)
+            continue;
+        face_files(&m->l);
+        m->probe.key = keys[i];
+        m->probe.hash = m->l.hash;
+    }
     while (look_in_next_files(g->items, n))
         continue;
 }
@@ -428,19 +561,21 @@ static enum lam_code get_group(struct multi_get *g, const struct lam_slice *keys
     struct epoch_reader *r = epoch_enter(&g->db->epochs);
     look_up_group(g, keys, n, r);
     for (size_t i = 0; i < n; i++) {
-        tally_add(&tally, &g->items[i].l);
-        if (g->items[i].l.incomplete)
+        const struct lookup *l = &g->items[i].l;
+        values[i].bytes = SLICE_EMPTY;
+        tally_add(&tally, l);
+        if (l->wants)
             continue;
-        codes[i] = give(&g->items[i].l, &values[i], &cause);
+        codes[i] = give(l, &(struct answer){.value = &values[i]}, &cause);
         keep_first(&first, codes[i], err, &cause);
     }
     tally_count(&tally, g->db, g->partition, r);
     epoch_leave(&g->db->epochs, r);
     for (size_t i = 0; i < n; i++) {
-        if (!g->items[i].l.incomplete)
+        if (!g->items[i].l.wants)
             continue;
         codes[i] =
-            get_outside(g->db, g->partition, g->state, keys[i], g->sequence, &values[i], &cause);
+            get_outside(&g->items[i].l, g->state, &(struct answer){.value = &values[i]}, &cause);
         keep_first(&first, codes[i], err, &cause);
     }
     return first;

@@ -11,6 +11,7 @@
 #include "lsm/entry.h"
 
 struct block_cache;
+struct cached_block;
 struct epoch_reader;
 struct epochs;
 
@@ -106,33 +107,38 @@ struct sst_found {
     bool some;
     enum entry_kind kind;
     uint64_t sequence;
-    struct lam_slice value; /* of a PUT */
+    struct lam_slice value;     /* of a PUT */
+    struct cached_block *block; /* where the value lies; borrowed */
 };
-/* Looks for `key`, whose hash is given, past the filter; range tombstones are the caller's. The
- * value lives as long as `*block_out`, which is to be given back by sst_block_unref. Reads the file
- * if need be; not to be called inside an epoch. */
-struct cached_block;
+/* Looks for `key`, whose hash is given and which the filter did not rule out; range tombstones are
+ * the caller's. The value lives as long as `*block_out`, which is to be given back by
+ * sst_block_unref. Reads the file if need be; not to be called inside an epoch. */
 MUST_CHECK enum lam_code sst_get(struct sst *s, struct lam_slice key, uint64_t hash,
                                  uint64_t sequence, struct sst_found *out,
                                  struct cached_block **block_out, struct lam_error *err);
 void sst_block_unref(struct cached_block *block); /* NULL is allowed */
+struct cached_block *sst_block_ref(struct cached_block *block);
 /* The same inside an epoch of `r`, where the value lives until its end, from cached blocks only:
  * false if one it needs is not there. */
 bool sst_get_cached(const struct sst *s, struct epoch_reader *r, struct lam_slice key,
                     uint64_t hash, uint64_t sequence, struct sst_found *out);
 /* Its steps, for who looks many keys up at a time: each fetches what the next will look at. */
 struct sst_probe {
-    uint32_t i; /* data block */
-    struct cached_block *block;
+    const struct sst *sst; /* with key and hash the caller's */
+    struct lam_slice key;
+    uint64_t hash;
+    struct cached_block *block; /* data block `i` */
+    uint32_t i;
+    uint32_t entry; /* first in it with the key's tag */
 };
-void sst_probe_index(const struct sst *s, struct lam_slice key, uint64_t sequence,
-                     struct sst_probe *out);
+/* The index, for several probes side by side. */
+void sst_probe_index(struct sst_probe *const *probes, size_t n, uint64_t sequence);
 /* False if the block is not in the cache. */
-bool sst_probe_block(const struct sst *s, struct sst_probe *p);
-void sst_probe_entry(const struct sst_probe *p, uint64_t hash);
+bool sst_probe_block(struct sst_probe *p);
+void sst_probe_entry(struct sst_probe *p);
 /* False if a further block is needed that is not in the cache. */
-bool sst_probe_find(const struct sst *s, struct sst_probe *p, struct epoch_reader *r,
-                    struct lam_slice key, uint64_t hash, uint64_t sequence, struct sst_found *out);
+bool sst_probe_find(struct sst_probe *p, struct epoch_reader *r, uint64_t sequence,
+                    struct sst_found *out);
 /* Over the entries (range tombstones apart). Takes its own reference. `fill_cache` false for
  * compactions. Returns owned. */
 MUST_CHECK enum lam_code sst_iter_new(struct sst *s, bool fill_cache, struct cursor_iter **it_out,

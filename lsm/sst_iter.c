@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Iterating an SST both ways. Reads of users go through the block cache and pin the current block.
- * Compactions and verification read ahead into a window of their own and leave the cache alone.
+ * Compactions and verification read ahead into a window of their own and leave the cache alone; a
+ * user's scan does so, too, once it has missed the cache for several blocks on end.
  *
  * No allocation per step: the key buffer is sized when a block is entered. Where a block's keys
  * share no prefix, keys are handed out as they stand in the block. */
@@ -10,6 +11,9 @@
 #include "base/assert.h"
 
 #define READ_AHEAD_BYTES (256u << 10)
+/* Of a user's scan: from its third missed block on, doubled with each. */
+#define SCAN_AHEAD_FIRST (8u << 10)
+#define SCAN_AHEAD_MOST  (64u << 10)
 
 /* Block numbers that stand for none. */
 #define NO_BLOCK UINT32_MAX
@@ -33,32 +37,56 @@ static void fail(struct sst_iter *it, enum lam_code code) {
     it->base.code = code;
 }
 
-static enum lam_code window_load(struct sst_iter *it, uint32_t i, bool ahead) {
+/* Gives the stored bytes of block `i` out of the window, read with what follows up to `want` bytes
+ * if need be. */
+static enum lam_code window_hold(struct sst_iter *it, uint32_t i, size_t want,
+                                 struct lam_slice *stored_out, struct lam_error *err) {
     struct sst *s = it->sst;
-    struct lam_error *err = &it->base.error;
     uint64_t offset = s->index.offsets[i];
     size_t size = (size_t)(s->index.offsets[i + 1] - offset);
     bool held = offset >= it->window_start && offset - it->window_start <= it->window.size &&
                 size <= it->window.size - (size_t)(offset - it->window_start);
     if (!held) {
         uint64_t left = s->index.offsets[s->index.count] - offset;
-        size_t want = ahead && size < READ_AHEAD_BYTES ? READ_AHEAD_BYTES : size;
-        if (want > left)
-            want = (size_t)left;
+        want = want < size ? size : want > left ? (size_t)left : want;
         buf_reset(&it->window);
         TRY(buf_reserve(&it->window, want, err));
         TRY(env_file_read_exact(s->file, s->path, offset, it->window.data, want, err));
         it->window.size = want;
         it->window_start = offset;
     }
-    uint64_t checksum;
-    struct lam_slice stored =
-        lam_slice_of(it->window.data + (size_t)(offset - it->window_start), size);
-    return sst_open_block(s, i, stored, &it->scratch, &it->view, &checksum, err);
+    *stored_out = lam_slice_of(it->window.data + (size_t)(offset - it->window_start), size);
+    return LAM_OK;
 }
 
-static enum lam_code cache_load(struct sst_iter *it, uint32_t i) {
-    TRY(sst_load_block(it->sst, i, &it->pinned, &it->base.error));
+static enum lam_code window_load(struct sst_iter *it, uint32_t i, bool ahead) {
+    struct lam_error *err = &it->base.error;
+    struct lam_slice stored;
+    uint64_t checksum;
+    TRY(window_hold(it, i, ahead ? READ_AHEAD_BYTES : 0, &stored, err));
+    return sst_open_block(it->sst, i, stored, &it->scratch, &it->view, &checksum, err);
+}
+
+/* The stored bytes of a block that the cache lacks, if they were read ahead or should be now. A
+ * block that can't be read with its neighbours may be read alone. */
+static struct lam_slice scan_ahead(struct sst_iter *it, uint32_t i, bool ahead) {
+    const uint64_t *at = &it->sst->index.offsets[i];
+    size_t want = ahead ? it->ahead_bytes : 0;
+    struct lam_slice stored;
+    it->ahead_bytes =
+        want == 0 ? (ahead ? SCAN_AHEAD_FIRST : 0) : (want < SCAN_AHEAD_MOST ? 2 * want : want);
+    if (at[1] - at[0] > want / 2 || window_hold(it, i, want, &stored, NULL) != LAM_OK)
+        return SLICE_EMPTY;
+    return stored;
+}
+
+static enum lam_code cache_load(struct sst_iter *it, uint32_t i, bool ahead) {
+    struct lam_error *err = &it->base.error;
+    TRY(sst_find_block(it->sst, i, &it->pinned, err));
+    if (it->pinned)
+        it->ahead_bytes = 0;
+    else
+        TRY(sst_take_block(it->sst, i, scan_ahead(it, i, ahead), &it->pinned, err));
     it->view = it->pinned->view;
     return LAM_OK;
 }
@@ -92,7 +120,7 @@ static bool enter_block(struct sst_iter *it, uint32_t i) {
         return true;
     bool ahead = it->block != NO_BLOCK && i == it->block + 1;
     leave_block(it);
-    enum lam_code rc = it->use_cache ? cache_load(it, i) : window_load(it, i, ahead);
+    enum lam_code rc = it->use_cache ? cache_load(it, i, ahead) : window_load(it, i, ahead);
     if (rc == LAM_OK)
         rc = prepare_key(it);
     if (rc != LAM_OK) {
@@ -124,6 +152,13 @@ static inline void stand_on(struct sst_iter *it, uint32_t position, const struct
     out->value = e->value;
     it->position = position;
     it->base.valid = true;
+}
+
+/* Index of the first entry of the current block at or after (key, sequence). */
+static uint32_t lower_bound(struct sst_iter *it, struct lam_slice key, uint64_t sequence) {
+    if (it->pinned && !it->view.heads)
+        it->view.heads = cached_block_heads(it->pinned);
+    return block_view_lower_bound(&it->view, key, sequence);
 }
 
 static inline void stand_at(struct sst_iter *it, uint32_t position) {
@@ -189,7 +224,7 @@ void sst_iter_aim(struct cursor_iter *base, struct lam_slice key, uint64_t seque
             it->aim = SST_AIM_NONE;
             return;
         }
-        it->aim_at = block_view_lower_bound(&it->view, key, sequence);
+        it->aim_at = lower_bound(it, key, sequence);
         if (it->aim_at < it->view.count)
             block_view_fetch(&it->view, it->aim_at);
         it->aim = SST_AIM_ENTRY;
@@ -216,7 +251,7 @@ void sst_iter_seek_before(struct cursor_iter *base, struct lam_slice key, uint64
     struct sst_iter *it = from_base(base);
     if (!begin(it) || !enter_block(it, sst_index_find(&it->sst->index, key, sequence)))
         return;
-    uint32_t i = block_view_lower_bound(&it->view, key, sequence);
+    uint32_t i = lower_bound(it, key, sequence);
     if (i > 0)
         stand_at(it, i - 1);
     else

@@ -24,6 +24,7 @@ struct sst_iter {
     size_t key_capacity;
     struct buf window;     /* stored bytes of whole blocks, from window_start */
     uint64_t window_start; /* offset in the file */
+    size_t ahead_bytes;    /* a scan through the cache reads next; 0: it has just begun */
     struct buf scratch;    /* current block decompressed, when it came through the window */
     uint8_t key_room[64];  /* for `key`, if that is enough */
 };

@@ -131,6 +131,8 @@ enum lam_code sst_open(lam_env *env, const char *path, const uint8_t *db_id, uin
     TRY_GOTO(env_file_open(env, path, LAM_OPEN_READ, &s->file, err));
     TRY_GOTO(read_footer(s, db_id, size_bytes, footer_checksum, err));
     TRY_GOTO(read_parts(s, err));
+    if (s->index.count > 0)
+        s->block_lines = cached_block_lines(s->properties.entries / s->index.count);
     if (cache && s->index.count > 0) {
         s->blocks = mem_calloc(s->index.count, sizeof *s->blocks);
         if (!s->blocks)
@@ -252,48 +254,67 @@ enum lam_code sst_open_block(const struct sst *s, uint32_t i, struct lam_slice s
     return decompress_and_parse(s, i, &stored, scratch->data, view_out, err);
 }
 
-/* Reads block `i` into a fresh cached block, which holds it decompressed. */
+/* A fresh cached block that holds block `i` decompressed, from its stored bytes; `own` is the block
+ * they stand in, which is given back if it is not the one. */
+static enum lam_code make_block(const struct sst *s, uint32_t i, struct lam_slice stored_block,
+                                struct cached_block *own, struct cached_block **out,
+                                struct lam_error *err) {
+    struct sst_stored stored;
+    struct cached_block *made = NULL;
+    enum lam_code rc;
+    TRY_GOTO(check_data(s, i, stored_block, &stored, err));
+    if (!own || stored.compression != SST_PLAIN) {
+        made = cached_block_new(s->cache, stored.raw_bytes);
+        if (!made)
+            TRY_GOTO(mem_fail(err, stored.raw_bytes));
+        if (stored.compression == SST_PLAIN) {
+            memcpy(made->data, stored.bytes.data, stored.raw_bytes);
+            stored.bytes.data = made->data;
+        }
+    }
+    struct cached_block *result = made ? made : own;
+    TRY_GOTO(decompress_and_parse(s, i, &stored, result->data, &result->view, err));
+    if (made)
+        cached_block_unref(own);
+    *out = result;
+    return LAM_OK;
+out:
+    cached_block_unref(made);
+    cached_block_unref(own);
+    return rc;
+}
+
 static enum lam_code read_block(const struct sst *s, uint32_t i, struct cached_block **out,
                                 struct lam_error *err) {
     uint64_t offset = s->index.offsets[i];
     size_t size = (size_t)(s->index.offsets[i + 1] - offset);
     struct cached_block *block = cached_block_new(s->cache, size);
-    struct cached_block *plain = NULL;
     if (!block)
         return mem_fail(err, size);
-    enum lam_code rc;
-    struct sst_stored stored;
-    TRY_GOTO(env_file_read_exact(s->file, s->path, offset, block->data, size, err));
-    TRY_GOTO(check_data(s, i, lam_slice_of(block->data, size), &stored, err));
-    if (stored.compression != SST_PLAIN) {
-        plain = cached_block_new(s->cache, stored.raw_bytes);
-        if (!plain)
-            TRY_GOTO(mem_fail(err, stored.raw_bytes));
-    }
-    struct cached_block *result = plain ? plain : block;
-    TRY_GOTO(decompress_and_parse(s, i, &stored, result->data, &result->view, err));
-    block_heads_make(&result->heads, &result->view);
-    result->view.heads = &result->heads;
-    if (plain)
+    enum lam_code rc = env_file_read_exact(s->file, s->path, offset, block->data, size, err);
+    if (rc != LAM_OK) {
         cached_block_unref(block);
-    *out = result;
-    return LAM_OK;
-out:
-    cached_block_unref(plain);
-    cached_block_unref(block);
-    return rc;
+        return rc;
+    }
+    return make_block(s, i, lam_slice_of(block->data, size), block, out, err);
 }
 
-enum lam_code sst_load_block(struct sst *s, uint32_t i, struct cached_block **out,
+enum lam_code sst_find_block(struct sst *s, uint32_t i, struct cached_block **out,
                              struct lam_error *err) {
     LAM_ASSERT(i < s->index.count);
     lam_env *env = s->file->env;
+    *out = NULL;
     /* A forked child may not wait for the cache's lock: its holder may be of the parent only. */
     if (env->ops->process_id(env) != s->process_id)
         return ERR(err, LAM_INVALID, "%s was opened by another process", s->path);
-    if (s->blocks && (*out = block_cache_get(s->cache, &s->blocks[i])))
-        return LAM_OK;
-    TRY(read_block(s, i, out, err));
+    if (s->blocks)
+        *out = block_cache_get(s->cache, &s->blocks[i]);
+    return LAM_OK;
+}
+
+enum lam_code sst_take_block(struct sst *s, uint32_t i, struct lam_slice stored,
+                             struct cached_block **out, struct lam_error *err) {
+    TRY(stored.size > 0 ? make_block(s, i, stored, NULL, out, err) : read_block(s, i, out, err));
     if (s->blocks)
         block_cache_put(s->cache, &s->blocks[i], *out);
     return LAM_OK;
@@ -315,15 +336,16 @@ void sst_prefetch_filter(const struct sst *s, uint64_t hash) {
 }
 
 /* Looks into one block. */
-static bool look_in_block(const struct block_view *v, struct lam_slice key, uint64_t hash,
+static bool look_in_block(struct cached_block *b, struct lam_slice key, uint32_t first,
                           uint64_t sequence, struct sst_found *out) {
     struct block_entry e;
-    out->some = block_view_find(v, key, block_tag(hash), sequence, &e);
+    out->some = block_view_find(&b->view, key, first, sequence, &e);
     if (!out->some)
         return false;
     out->kind = e.kind;
     out->sequence = e.sequence;
     out->value = e.value;
+    out->block = b;
     return true;
 }
 
@@ -337,12 +359,15 @@ enum lam_code sst_get(struct sst *s, struct lam_slice key, uint64_t hash, uint64
                       struct lam_error *err) {
     *out = (struct sst_found){0};
     *block_out = NULL;
-    if (!sst_may_contain(s, hash))
+    if (s->index.count == 0)
         return LAM_OK;
     for (uint32_t i = sst_index_find(&s->index, key, sequence);; i++) {
         struct cached_block *block;
-        TRY(sst_load_block(s, i, &block, err));
-        if (look_in_block(&block->view, key, hash, sequence, out)) {
+        TRY(sst_find_block(s, i, &block, err));
+        if (!block)
+            TRY(sst_take_block(s, i, SLICE_EMPTY, &block, err));
+        uint32_t first = block_view_tagged(&block->view, block_tag(hash));
+        if (look_in_block(block, key, first, sequence, out)) {
             *block_out = block;
             return LAM_OK;
         }
@@ -352,44 +377,74 @@ enum lam_code sst_get(struct sst *s, struct lam_slice key, uint64_t hash, uint64
     }
 }
 
+struct cached_block *sst_block_ref(struct cached_block *block) {
+    return cached_block_ref(block);
+}
+
 void sst_block_unref(struct cached_block *block) {
     cached_block_unref(block);
 }
 
-void sst_probe_index(const struct sst *s, struct lam_slice key, uint64_t sequence,
-                     struct sst_probe *out) {
-    out->block = NULL;
-    out->i = s->index.count ? sst_index_find(&s->index, key, sequence) : 0;
-    if (s->blocks)
-        __builtin_prefetch(&s->blocks[out->i]);
+#define PROBES_MAX 16u /* searches of indexes side by side: enough to hide their cache misses */
+
+void sst_probe_index(struct sst_probe *const *probes, size_t n, uint64_t sequence) {
+    struct sst_index_ask asks[PROBES_MAX];
+    for (size_t at = 0; at < n; at += PROBES_MAX) {
+        size_t some = n - at < PROBES_MAX ? n - at : PROBES_MAX;
+        for (size_t i = 0; i < some; i++) {
+            asks[i].index = &probes[at + i]->sst->index;
+            asks[i].key = probes[at + i]->key;
+        }
+        sst_index_find_many(asks, some, sequence);
+        for (size_t i = 0; i < some; i++) {
+            struct sst_probe *p = probes[at + i];
+            p->i = asks[i].block;
+            if (p->sst->blocks)
+                __builtin_prefetch(&p->sst->blocks[p->i]);
+        }
+    }
 }
 
-bool sst_probe_block(const struct sst *s, struct sst_probe *p) {
-    p->block = s->blocks ? block_cache_peek(&s->blocks[p->i]) : NULL;
+bool sst_probe_block(struct sst_probe *p) {
+    p->block = p->sst->blocks ? block_cache_peek(&p->sst->blocks[p->i]) : NULL;
+    cached_block_fetch(p->block, p->sst->block_lines);
     return p->block != NULL;
 }
 
-void sst_probe_entry(const struct sst_probe *p, uint64_t hash) {
-    block_view_prefetch(&p->block->view, block_tag(hash));
+void sst_probe_entry(struct sst_probe *p) {
+    const struct block_view *v = &p->block->view;
+    p->entry = block_view_tagged(v, block_tag(p->hash));
+    if (p->entry == v->count)
+        return;
+    const uint8_t *entry = v->entries + block_view_offset(v, p->entry);
+    __builtin_prefetch(entry);
+    __builtin_prefetch(entry + 64);
+    __builtin_prefetch(entry + 128);
 }
 
-bool sst_probe_find(const struct sst *s, struct sst_probe *p, struct epoch_reader *r,
-                    struct lam_slice key, uint64_t hash, uint64_t sequence, struct sst_found *out) {
+bool sst_probe_find(struct sst_probe *p, struct epoch_reader *r, uint64_t sequence,
+                    struct sst_found *out) {
     *out = (struct sst_found){0};
     for (;;) {
         epoch_count(r, EPOCH_CACHE_HITS, 1);
         cached_block_mark(p->block);
-        if (look_in_block(&p->block->view, key, hash, sequence, out) || !goes_on(s, p->i, key))
+        if (look_in_block(p->block, p->key, p->entry, sequence, out) ||
+            !goes_on(p->sst, p->i, p->key))
             return true;
         p->i++;
-        if (!sst_probe_block(s, p))
+        if (!sst_probe_block(p))
             return false;
+        sst_probe_entry(p);
     }
 }
 
 bool sst_get_cached(const struct sst *s, struct epoch_reader *r, struct lam_slice key,
                     uint64_t hash, uint64_t sequence, struct sst_found *out) {
-    struct sst_probe p;
-    sst_probe_index(s, key, sequence, &p);
-    return sst_probe_block(s, &p) && sst_probe_find(s, &p, r, key, hash, sequence, out);
+    struct sst_probe p = {.sst = s, .key = key, .hash = hash};
+    if (s->index.count > 0)
+        p.i = sst_index_find(&s->index, key, sequence);
+    if (!sst_probe_block(&p))
+        return false;
+    sst_probe_entry(&p);
+    return sst_probe_find(&p, r, sequence, out);
 }

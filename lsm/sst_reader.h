@@ -16,6 +16,7 @@ struct sst {
     const uint8_t *filter; /* cache-line aligned, in filter_bytes */
     uint32_t filter_lines;
     uint32_t filter_probes;
+    uint32_t block_lines;   /* cached_block_lines of a usual block */
     struct sst_index index; /* borrows index_bytes */
     block_slot *blocks;     /* a slot each data block; NULL without `cache`; owned */
     _Atomic uint32_t references;
@@ -42,10 +43,12 @@ struct sst {
 /* Puts "<path>: offset <n>: " before an error that lacks them; returns `code`. */
 enum lam_code sst_context(const struct sst *s, uint64_t offset, enum lam_code code,
                           struct lam_error *err);
-/* Gives data block `i` with a reference for the caller, from the cache or the file; put into the
- * cache. */
-MUST_CHECK enum lam_code sst_load_block(struct sst *s, uint32_t i, struct cached_block **out,
+/* Data block `i` from the cache, with a reference for the caller; NULL: it is not there. */
+MUST_CHECK enum lam_code sst_find_block(struct sst *s, uint32_t i, struct cached_block **out,
                                         struct lam_error *err);
+/* The same from its stored bytes, which are read if `stored` is empty; put into the cache. */
+MUST_CHECK enum lam_code sst_take_block(struct sst *s, uint32_t i, struct lam_slice stored,
+                                        struct cached_block **out, struct lam_error *err);
 /* Checks and parses data block `i` from its stored bytes, decompressing it into `scratch` if need
  * be. The view borrows from either. */
 MUST_CHECK enum lam_code sst_open_block(const struct sst *s, uint32_t i, struct lam_slice stored,

@@ -35,10 +35,10 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_db_open(const char *path,
                                                  struct lam_error *err);
 
 /* Closes and frees. BUSY, with nothing changed, while sessions, entities, transactions, iterators,
- * snapshots, batches or ingests are open (the message counts them); partition handles may remain
- * and become invalid, values keep what they hold. No other call may be under way but compactions on
- * demand and lam_db_wait_idle. Any other result: the handle is gone, and an error says what could
- * not be written. NULL is allowed. */
+ * snapshots, batches, ingests or pinned values are open (the message counts them); partition
+ * handles may remain and become invalid, values keep what they hold. No other call may be under way
+ * but compactions on demand and lam_db_wait_idle. Any other result: the handle is gone, and an
+ * error says what could not be written. NULL is allowed. */
 LAM_API enum lam_code lam_db_close(lam_db *db, struct lam_error *err);
 
 /* --- partitions ---------------------------------------------------------------------------- */
@@ -135,6 +135,28 @@ LAM_API void lam_value_release(struct lam_value *value);
 LAM_API LAM_MUST_CHECK enum lam_code lam_get(lam_db *db, const struct lam_read_options *options,
                                              lam_partition *partition, struct lam_slice key,
                                              struct lam_value *value, struct lam_error *err);
+
+/* A value read where it lies. `bytes` is valid until lam_pinned_release, whatever is written,
+ * compacted or dropped meanwhile. The rest is the library's. It must not be moved in memory while
+ * it holds a value. */
+#define LAM_PINNED_SMALL 256
+struct lam_pinned {
+    struct lam_slice bytes;
+    lam_db *db;
+    void *block;
+    void *memory;
+    uint8_t small[LAM_PINNED_SMALL];
+};
+/* lam_get without a copy where that is dear: of a value of more than LAM_PINNED_SMALL bytes in an
+ * SST the block is kept in memory, beside the cache, until the release. Smaller values, and those
+ * not yet in an SST, are copied. Fills all of `pinned`, which may hold anything but a value that
+ * was not released; unless the result is OK it is empty. The release comes before lam_db_close,
+ * which is BUSY otherwise where a block is kept, and may be done by any thread. */
+LAM_API LAM_MUST_CHECK enum lam_code
+lam_get_pinned(lam_db *db, const struct lam_read_options *options, lam_partition *partition,
+               struct lam_slice key, struct lam_pinned *pinned, struct lam_error *err);
+/* NULL and an empty one are allowed; leaves it empty. */
+LAM_API void lam_pinned_release(struct lam_pinned *pinned);
 
 /* lam_get of `count` keys of one partition, all at one moment, in much less time. Keys may repeat
  * and come in any order. For each, `codes[i]` gets LAM_OK and `values[i]` the value, or NOT_FOUND,

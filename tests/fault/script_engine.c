@@ -503,16 +503,20 @@ static enum lam_code dump_row(struct script *s, const lam_snapshot *at, lam_part
         memcpy(&id, value.data, sizeof id);
     struct lam_slice want = value_of(id);
     bool same = value.size == want.size && memcmp(value.data, want.data, want.size) == 0;
-    struct lam_value got = {0};
+    struct lam_value copy = {0};
+    struct lam_pinned pinned = {0};
     struct lam_read_options o = {.snapshot = at};
-    enum lam_code rc = lam_get(s->db, &o, p, key, &got, &s->err);
+    enum lam_code rc = id % 2 ? lam_get_pinned(s->db, &o, p, key, &pinned, &s->err)
+                              : lam_get(s->db, &o, p, key, &copy, &s->err);
+    struct lam_slice got = id % 2 ? pinned.bytes : copy.bytes;
     if (rc == LAM_OK || rc == LAM_NOT_FOUND)
         fprintf(out, "%s %.*s %u%s%s\n", lam_partition_name(p), (int)key.size, key.data, id,
                 same ? "" : " WRONG BYTES",
-                got.bytes.size == want.size && memcmp(got.bytes.data, want.data, want.size) == 0
+                got.size == want.size && memcmp(got.data, want.data, want.size) == 0
                     ? ""
                     : " GET DIFFERS");
-    lam_value_release(&got);
+    lam_value_release(&copy);
+    lam_pinned_release(&pinned);
     return rc == LAM_NOT_FOUND ? LAM_OK : rc;
 }
 

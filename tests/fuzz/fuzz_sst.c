@@ -30,7 +30,7 @@ static void parse_block(struct lam_slice bytes) {
     }
     struct block_entry e;
     block_view_lower_bound(&v, lam_slice_str("key"), 3);
-    block_view_find(&v, lam_slice_str("key"), v.tags[0], 3, &e);
+    block_view_find(&v, lam_slice_str("key"), block_view_tagged(&v, v.tags[0]), 3, &e);
 }
 
 static void build(lam_env *env, uint8_t shape, struct sst_summary *sum) {

@@ -69,9 +69,19 @@ static uint32_t walk_index(const struct sst_index *x, struct lam_slice key, uint
     return found;
 }
 
+/* One by one or side by side, a place is the same. */
+static void expect_place(struct sst_index_ask *asks, size_t n, uint64_t sequence) {
+    sst_index_find_many(asks, n, sequence);
+    for (size_t i = 0; i < n; i++)
+        REQUIRE(asks[i].block == sst_index_find(asks[i].index, asks[i].key, sequence));
+}
+
 static void try_index(struct cursor *c) {
     struct sst_index x;
     struct buf key = {0};
+    struct buf keys = {0};
+    struct sst_index_ask asks[EACH];
+    uint32_t asked = 0;
     uint64_t data_bytes = cursor_le16(c);
     struct lam_slice probe = fuzz_take(c, cursor_u8(c) % 8);
     if (sst_index_decode(fuzz_rest(c), data_bytes, 1u << 20, &x, NULL) != LAM_OK)
@@ -87,10 +97,19 @@ static void try_index(struct cursor *c) {
         REQUIRE(sst_index_find(&x, buf_slice(&key), 7) == walk_index(&x, buf_slice(&key), 7));
         REQUIRE(sst_index_continues(&x, i, buf_slice(&key)) ==
                 (sequence != SST_INDEX_NO_SEQUENCE && probe.size == 0));
+        /* Every fourth without the prefix. */
+        struct lam_slice whole = i % 4 ? buf_slice(&key) : x.keys[i];
+        fuzz_put(&keys, whole.data, whole.size);
+        asks[asked++] = (struct sst_index_ask){.index = &x, .key.size = whole.size};
     }
+    for (uint32_t i = 0, at = 0; i < asked; at += (uint32_t)asks[i++].key.size)
+        asks[i].key.data = keys.data + at;
+    expect_place(asks, asked, 7);
+    expect_place(asks, asked, SST_INDEX_NO_SEQUENCE);
     if (x.count > 0 && x.count < EACH)
         REQUIRE(sst_index_find(&x, probe, 3) == walk_index(&x, probe, 3));
     buf_fini(&key);
+    buf_fini(&keys);
     sst_index_fini(&x);
 }
 
@@ -115,7 +134,7 @@ static void search_block(const struct block_view *v, struct lam_slice probe) {
         found = found || (slice_eq(buf_slice(&key), probe) && e.sequence <= 9 && v->tags[i] == 7);
     }
     REQUIRE(block_view_lower_bound(v, probe, 9) == below);
-    bool hits = block_view_find(v, probe, 7, 9, &hit);
+    bool hits = block_view_find(v, probe, block_view_tagged(v, 7), 9, &hit);
     REQUIRE(hits == found);
     if (hits)
         put_key(v, &hit, &other);

@@ -42,7 +42,7 @@ static void expect_searches(const struct block_view *v, const struct model *m, s
                       model_lower_bound(m, key, sequence));
     const struct entry *want = model_get(m, key, sequence);
     struct block_entry got;
-    bool found = block_view_find(v, key, tag_of(key), sequence, &got);
+    bool found = block_view_find(v, key, block_view_tagged(v, tag_of(key)), sequence, &got);
     ck_assert(found == (want != NULL));
     if (found) {
         ck_assert_uint_eq(got.sequence, want->sequence);

@@ -3,6 +3,7 @@
 
 #include "base/rng.h"
 #include "base/thread.h"
+#include "lsm/block_builder.h"
 #include "tests/support/test.h"
 
 #define FILES  4
@@ -214,8 +215,77 @@ START_TEST(threads_share_the_cache) {
 }
 END_TEST
 
+/* --- heads ----------------------------------------------------------------------------------- */
+
+#define BLOCK_KEYS 100
+#define SOUGHT     400
+
+static struct cached_block *sought[SOUGHT];
+
+static struct lam_slice sought_key(char *out, unsigned i) {
+    return lam_slice_of(out, (size_t)snprintf(out, 16, "key%04u", i));
+}
+
+/* Holds every second key. */
+static struct cached_block *block_to_seek(void) {
+    struct block_builder b = {0};
+    struct buf bytes = {0};
+    char key[16];
+    for (unsigned i = 0; i < BLOCK_KEYS; i++) {
+        struct entry e = {.key = sought_key(key, 2 * i + 1), .sequence = 5, .kind = ENTRY_PUT};
+        ck_ok(block_builder_add(&b, &e, 0, false, &err), &err);
+    }
+    ck_ok(block_builder_finish(&b, &bytes, &err), &err);
+    struct cached_block *block = cached_block_new(cache, bytes.size);
+    ck_assert_ptr_nonnull(block);
+    memcpy(block->data, bytes.data, bytes.size);
+    ck_ok(block_view_parse(lam_slice_of(block->data, bytes.size), &block->view, &err), &err);
+    buf_fini(&bytes);
+    block_builder_fini(&b);
+    return block;
+}
+
+static void seek(void *arg) {
+    struct worker *w = arg;
+    char key[16];
+    for (unsigned i = 0; i < SOUGHT; i++) {
+        struct block_view v = sought[i]->view;
+        v.heads = cached_block_heads(sought[i]);
+        unsigned k = (unsigned)(w->seed * 7 + i) % BLOCK_KEYS;
+        w->wrong += block_view_lower_bound(&v, sought_key(key, 2 * k), 9) != k;
+    }
+}
+
+START_TEST(heads_are_made_once_and_seekers_beside_it_do_without) {
+    start(1u << 20);
+    struct worker workers[4];
+    for (size_t i = 0; i < SOUGHT; i++) {
+        sought[i] = block_to_seek();
+        ck_assert_ptr_null(sought[i]->view.heads);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        workers[i] = (struct worker){.seed = i};
+        ck_ok(thread_start(&workers[i].thread, seek, &workers[i], &err), &err);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        thread_join(&workers[i].thread);
+        ck_assert_uint_eq(workers[i].wrong, 0);
+    }
+    for (size_t i = 0; i < SOUGHT; i++) {
+        ck_assert_ptr_eq(cached_block_heads(sought[i]), &sought[i]->heads);
+        cached_block_unref(sought[i]);
+    }
+    struct cached_block *b = block_to_seek();
+    atomic_store(&b->heads_state, CACHED_HEADS_TAKEN);
+    ck_assert_ptr_null(cached_block_heads(b));
+    cached_block_unref(b);
+    end();
+}
+END_TEST
+
 TEST_MAIN("lsm/block_cache", blocks_are_found_in_their_slots,
           capacity_is_respected_and_what_is_hit_stays, blocks_that_are_all_hit_still_make_room,
           referenced_block_outlives_eviction_and_the_cache,
           reader_inside_an_epoch_keeps_what_is_evicted_and_the_cache_stays_small,
-          huge_blocks_and_second_copies_are_not_kept, threads_share_the_cache)
+          huge_blocks_and_second_copies_are_not_kept, threads_share_the_cache,
+          heads_are_made_once_and_seekers_beside_it_do_without)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Point reads: many keys at once against one by one, and both against threads that write, dump,
- * compact and drop meanwhile. */
+ * Point reads: many keys at once and values in place against one by one, and all against threads
+ * that write, dump, compact and drop meanwhile. */
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -45,7 +45,7 @@ static struct lam_slice key_text(char *out, uint64_t k) {
 
 static void change(struct rng *rng) {
     char from[16], to[16];
-    uint8_t value[200];
+    uint8_t value[2 * LAM_PINNED_SMALL];
     struct lam_slice key = key_text(from, rng_below(rng, KEYS));
     uint64_t what = rng_below(rng, 100);
     if (what < 70) {
@@ -67,6 +67,20 @@ static void change(struct rng *rng) {
     }
 }
 
+static uint64_t held; /* values that were kept in their block */
+
+static void expect_in_place(const struct lam_read_options *o, struct lam_slice key,
+                            enum lam_code want, struct lam_slice bytes) {
+    struct lam_pinned p;
+    memset(&p, 0xa5, sizeof p); /* it is told nothing */
+    ck_assert_int_eq(lam_get_pinned(db, o, part, key, &p, &err), want);
+    ck_assert(slice_eq(p.bytes, bytes));
+    held += p.block != NULL;
+    lam_pinned_release(&p);
+    ck_assert(p.bytes.size == 0 && !p.block && !p.memory);
+    lam_pinned_release(&p);
+}
+
 /* Returns how many were found. */
 static size_t compare(struct rng *rng, const lam_snapshot *snapshot, struct lam_value *values) {
     struct lam_read_options o = {.snapshot = snapshot};
@@ -82,6 +96,7 @@ static size_t compare(struct rng *rng, const lam_snapshot *snapshot, struct lam_
         enum lam_code rc = lam_get(db, &o, part, keys[i], &one, &err);
         ck_assert_int_eq(rc, codes[i]);
         ck_assert(slice_eq(one.bytes, values[i].bytes));
+        expect_in_place(&o, keys[i], rc, one.bytes);
         found += rc == LAM_OK;
         lam_value_release(&one);
     }
@@ -110,6 +125,7 @@ START_TEST(many_keys_are_read_as_one_by_one) {
         found += compare(&rng, NULL, values) + compare(&rng, old, values);
     }
     ck_assert_uint_gt(found, 3000);
+    ck_assert_uint_gt(held, 1000);
     struct lam_stats s;
     lam_db_stats(db, &s);
     ck_assert_uint_gt(s.compactions, 5);
@@ -183,6 +199,95 @@ START_TEST(key_that_cannot_be_read_has_its_own_code_and_the_others_are_read) {
 }
 END_TEST
 
+/* --- in place -------------------------------------------------------------------------------- */
+
+static bool all_are(struct lam_slice bytes, uint8_t what, size_t size) {
+    for (size_t i = 0; i < bytes.size; i++)
+        if (bytes.data[i] != what)
+            return false;
+    return bytes.size == size;
+}
+
+static void put_filled(const char *key, uint8_t what, size_t size) {
+    uint8_t *value = malloc(size);
+    ck_assert_ptr_nonnull(value);
+    memset(value, what, size);
+    ck_ok(lam_put(db, NULL, part, S(key), lam_slice_of(value, size), &err), &err);
+    free(value);
+}
+
+START_TEST(pinned_value_stays_while_all_that_held_it_goes) {
+    /* In a block of the cache, in one too large for it, in none, and small. */
+    static const size_t sizes[] = {4000, 1u << 20, 5000, LAM_PINNED_SMALL, 0};
+    static const char *const keys[] = {"cached", "large", "memtable", "small", "empty"};
+    struct lam_pinned p[5];
+    start(true);
+    for (size_t i = 0; i < 5; i++) {
+        put_filled(keys[i], (uint8_t)(i + 1), sizes[i]);
+        if (i == 1)
+            ck_ok(lam_db_dump(db, &err), &err);
+    }
+    for (int again = 0; again < 2; again++) /* read from the file, then found in the cache */
+        for (size_t i = 0; i < 5; i++) {
+            if (again)
+                lam_pinned_release(&p[i]);
+            ck_ok(lam_get_pinned(db, NULL, part, S(keys[i]), &p[i], &err), &err);
+            ck_assert_int_eq(p[i].block != NULL, i < 2);
+            ck_assert_int_eq(p[i].memory != NULL, i == 2);
+        }
+    /* Other blocks take the cache, the files are compacted away, the partition is dropped. */
+    for (int i = 0; i < 2000; i++) {
+        char key[24];
+        snprintf(key, sizeof key, "other%d", i);
+        put_filled(key, 9, 2000);
+    }
+    for (size_t i = 0; i < 5; i++)
+        ck_ok(lam_delete(db, NULL, part, S(keys[i]), &err), &err);
+    ck_ok(lam_db_compact(db, part, &err), &err);
+    for (int i = 0; i < 2000; i++) {
+        struct lam_value v = {0};
+        char key[24];
+        snprintf(key, sizeof key, "other%d", i);
+        ck_ok(lam_get(db, NULL, part, S(key), &v, &err), &err);
+        lam_value_release(&v);
+    }
+    ck_ok(lam_partition_drop(db, part, &err), &err);
+    for (size_t i = 0; i < 5; i++)
+        ck_assert(all_are(p[i].bytes, (uint8_t)(i + 1), sizes[i]));
+    lam_pinned_release(&p[0]);
+    ck_code(lam_db_close(db, &err), LAM_BUSY);
+    ck_contains(err.message, "1 pinned values");
+    lam_pinned_release(&p[1]);
+    stop();
+    /* What is no block is the value's own. */
+    for (size_t i = 2; i < 5; i++) {
+        ck_assert(all_are(p[i].bytes, (uint8_t)(i + 1), sizes[i]));
+        lam_pinned_release(&p[i]);
+    }
+}
+END_TEST
+
+START_TEST(pinned_value_that_cannot_be_read_is_an_error_and_empty) {
+    start(true);
+    struct lam_pinned p;
+    put_filled("a", 1, 3000);
+    put_filled("b", 2, 3000);
+    ck_ok(lam_db_dump(db, &err), &err);
+    ck_ok(lam_get_pinned(db, NULL, part, S("a"), &p, &err), &err); /* the file is open now */
+    lam_pinned_release(&p);
+    env_fault_arm(env, FAULT_READ, 1, LAM_IO, false);
+    ck_code(lam_get_pinned(db, NULL, part, S("b"), &p, &err), LAM_IO);
+    ck_assert_uint_eq(env_fault_fired(env), 1);
+    ck_assert(p.bytes.size == 0 && !p.block && !p.memory);
+    ck_ok(lam_get_pinned(db, NULL, part, S("b"), &p, &err), &err);
+    ck_assert(all_are(p.bytes, 2, 3000));
+    lam_pinned_release(&p);
+    ck_code(lam_get_pinned(db, NULL, part, S("c"), &p, &err), LAM_NOT_FOUND);
+    ck_assert(p.bytes.size == 0 && !p.block);
+    stop();
+}
+END_TEST
+
 /* --- threads --------------------------------------------------------------------------------- */
 
 #define PAIRS   200
@@ -197,10 +302,10 @@ static void pair_keys(struct lam_slice *keys, char text[2][16], uint64_t pair) {
     keys[1] = lam_slice_of(text[1], (size_t)snprintf(text[1], 16, "z%u", (unsigned)pair));
 }
 
-static uint64_t number_in(const struct lam_value *v) {
+static uint64_t number_in(struct lam_slice bytes) {
     uint64_t n = 0;
-    if (v->bytes.size >= sizeof n)
-        memcpy(&n, v->bytes.data, sizeof n);
+    if (bytes.size >= sizeof n)
+        memcpy(&n, bytes.data, sizeof n);
     return n;
 }
 
@@ -209,6 +314,8 @@ static void read_pairs(void *arg) {
     struct rng rng;
     rng_init(&rng, *(uint64_t *)arg);
     struct lam_value v[2] = {0};
+    struct lam_pinned kept = {0};
+    uint64_t was = 0;
     while (!atomic_load(&ending)) {
         char text[2][16];
         struct lam_slice keys[2];
@@ -216,17 +323,27 @@ static void read_pairs(void *arg) {
         pair_keys(keys, text, rng_below(&rng, PAIRS));
         uint64_t least = atomic_load(&newest);
         bool bad;
-        if (rng_below(&rng, 2)) {
+        uint64_t how = rng_below(&rng, 4);
+        if (how == 0) {
+            /* Kept from now on; the one before is what it was. */
+            bad = kept.bytes.size && number_in(kept.bytes) != was;
+            lam_pinned_release(&kept);
+            enum lam_code rc = lam_get_pinned(db, NULL, part, keys[0], &kept, NULL);
+            was = number_in(kept.bytes);
+            bad = bad || (rc != LAM_OK && (rc != LAM_NOT_FOUND || least > 0)) || was < least;
+        } else if (how == 1) {
             bad = lam_multi_get(db, NULL, part, keys, 2, v, codes, NULL) != LAM_OK ||
-                  codes[0] != codes[1] || number_in(&v[0]) != number_in(&v[1]) ||
-                  number_in(&v[0]) < least;
+                  codes[0] != codes[1] || number_in(v[0].bytes) != number_in(v[1].bytes) ||
+                  number_in(v[0].bytes) < least;
         } else {
             enum lam_code rc = lam_get(db, NULL, part, keys[0], &v[0], NULL);
-            bad = (rc != LAM_OK && (rc != LAM_NOT_FOUND || least > 0)) || number_in(&v[0]) < least;
+            bad = (rc != LAM_OK && (rc != LAM_NOT_FOUND || least > 0)) ||
+                  number_in(v[0].bytes) < least;
         }
         atomic_fetch_add(&wrong, bad);
         atomic_fetch_add(&reads, 1);
     }
+    lam_pinned_release(&kept);
     lam_value_release(&v[0]);
     lam_value_release(&v[1]);
 }
@@ -320,5 +437,7 @@ END_TEST
 TEST_MAIN("lsm/db_read", many_keys_are_read_as_one_by_one,
           bad_arguments_leave_values_and_codes_alone,
           key_that_cannot_be_read_has_its_own_code_and_the_others_are_read,
+          pinned_value_stays_while_all_that_held_it_goes,
+          pinned_value_that_cannot_be_read_is_an_error_and_empty,
           readers_beside_writes_dumps_and_compactions_see_whole_and_newest_batches,
           partition_is_dropped_under_its_readers)

@@ -154,6 +154,14 @@ static enum lam_code get_all(uint64_t *hash) {
             rc = LAM_OK;
         lam_value_release(&v);
     }
+    for (int i = 0; i < KEYS && rc == LAM_OK; i++) {
+        struct lam_pinned p;
+        rc = lam_get_pinned(db, NULL, part, key_of(i, key, sizeof key), &p, &err);
+        mix(hash, p.bytes);
+        if (rc == LAM_NOT_FOUND)
+            rc = LAM_OK;
+        lam_pinned_release(&p);
+    }
     return rc;
 }
 

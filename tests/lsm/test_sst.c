@@ -314,11 +314,11 @@ START_TEST(range_tombstones_are_kept_sorted_and_count_in_bounds) {
 END_TEST
 
 /* Reads everything there is; the first error, or LAM_OK. `*same` tells whether all agreed. */
-static enum lam_code read_all(struct sst *s, const struct model *m, bool *same) {
+static enum lam_code read_all(struct sst *s, const struct model *m, bool fill_cache, bool *same) {
     struct cursor_iter *it;
     size_t i = 0;
     *same = true;
-    ck_ok(sst_iter_new(s, false, &it, &err), &err);
+    ck_ok(sst_iter_new(s, fill_cache, &it, &err), &err);
     for (it->ops->seek_first(it); it->valid; it->ops->next(it), i++)
         *same = *same && i < m->count && model_cmp(&it->entry, &m->items[i]) == 0 &&
                 slice_eq(it->entry.value, m->items[i].value);
@@ -350,7 +350,7 @@ START_TEST(every_flip_and_truncation_is_detected) {
             enum lam_code rc = open_sst(&sum, NULL, &s);
             if (rc == LAM_OK) {
                 bool same;
-                rc = read_all(s, &m, &same);
+                rc = read_all(s, &m, false, &same);
                 ck_assert_msg(rc == LAM_CORRUPT && same, "bit %zu", bit);
                 ck_code(sst_verify(s, SST, &err), LAM_CORRUPT);
                 sst_unref(s);
@@ -446,7 +446,7 @@ static void expect_strangers(const struct buf *bytes, const struct sst_summary *
     }
     ck_assert_uint_ge(refused, 2);
     bool same;
-    ck_code(read_all(s, m, &same), LAM_CORRUPT);
+    ck_code(read_all(s, m, false, &same), LAM_CORRUPT);
     ck_assert(same);
     ck_code(sst_verify(s, SST, &err), LAM_CORRUPT);
     ck_contains(err.message, "checksum");
@@ -466,7 +466,7 @@ static struct sst *open_whole(const struct sst_summary *sum, const struct model 
     struct sst *s;
     bool same;
     ck_ok(open_sst(sum, NULL, &s), &err);
-    ck_ok(read_all(s, m, &same), &err);
+    ck_ok(read_all(s, m, false, &same), &err);
     ck_assert(same);
     return s;
 }
@@ -602,13 +602,62 @@ START_TEST(failing_writes_leave_no_file_and_failing_reads_are_errors) {
     ck_code(get_newest(s, m.items[5].key), LAM_IO);
     env_fault_arm(env, FAULT_READ, 2, LAM_IO, true);
     bool same;
-    ck_code(read_all(s, &m, &same), LAM_IO);
+    ck_code(read_all(s, &m, false, &same), LAM_IO);
     ck_assert(same);
     sst_unref(s);
     sst_summary_fini(&sum);
     model_fini(&m);
     env_fault_free(env);
     env = mem;
+    env_end();
+}
+END_TEST
+
+START_TEST(scan_that_misses_the_cache_reads_ahead_and_alone_where_that_fails) {
+    env_start();
+    epochs_init(&epochs);
+    struct rng rng;
+    rng_init(&rng, 31);
+    struct model_options o = {2000, 8, "k", 200, 100, 1000, 1};
+    struct model m;
+    model_make(&m, &rng, &o);
+    lam_env *mem = env;
+    env = env_fault_new(mem);
+    for (int lz4 = 0; lz4 < 2; lz4++) {
+        struct sst_summary sum;
+        struct sst *s;
+        struct block_cache *cache;
+        bool same;
+        build(&m, NULL, 0, 1024, lz4, &sum);
+        ck_ok(block_cache_new(0, &epochs, &cache, &err), &err); /* keeps nothing */
+        ck_ok(open_sst(&sum, cache, &s), &err);
+        env_fault_arm(env, FAULT_READ, 0, LAM_OK, false);
+        ck_ok(read_all(s, &m, true, &same), &err);
+        ck_assert(same);
+        uint64_t reads = env_fault_count(env);
+        ck_assert_uint_lt(reads, s->index.count / 5);
+        ck_assert_uint_gt(reads, 3);
+        /* The first two are of one block each; what is read ahead can be read again. */
+        for (uint64_t nth = 1; nth <= reads; nth++) {
+            env_fault_arm(env, FAULT_READ, nth, LAM_IO, false);
+            enum lam_code rc = read_all(s, &m, true, &same);
+            ck_assert_uint_eq(env_fault_fired(env), 1);
+            ck_assert_int_eq(rc, nth <= 2 ? LAM_IO : LAM_OK);
+            ck_assert(same);
+        }
+        env_fault_arm(env, FAULT_READ, reads, LAM_IO, true);
+        ck_code(read_all(s, &m, true, &same), LAM_IO);
+        ck_assert(same);
+        sst_unref(s);
+        block_cache_free(cache);
+        sst_summary_fini(&sum);
+        env_fault_arm(env, FAULT_READ, 0, LAM_OK, false);
+        ck_ok(env_file_remove(env, SST, &err), &err);
+    }
+    model_fini(&m);
+    env_fault_free(env);
+    env = mem;
+    epochs_fini(&epochs);
     env_end();
 }
 END_TEST
@@ -656,5 +705,6 @@ TEST_MAIN("lsm/sst", ssts_agree_with_a_sorted_array, versions_of_one_key_span_bl
           file_of_another_database_number_or_generation_is_corrupt,
           blocks_swapped_in_place_are_corrupt, block_of_another_file_in_the_same_place_is_corrupt,
           same_input_makes_same_bytes, failing_writes_leave_no_file_and_failing_reads_are_errors,
+          scan_that_misses_the_cache_reads_ahead_and_alone_where_that_fails,
           abandoned_file_is_removed_and_existing_one_is_kept,
           finished_file_survives_power_loss_with_its_directory)

@@ -18,6 +18,7 @@ static struct {
     lam_stmt *running, *ready, *streamed;
     struct ArrowArrayStream stream;
     lam_entity *entity;
+    struct lam_pinned pinned;
 } all;
 
 static const struct lam_entity_field fields[] = {
@@ -43,6 +44,13 @@ static void open_all(const char *path) {
     fill_db(all.db);
     ck_ok(lam_partition_create(all.db, "p", NULL, &all.partition, &err), &err);
     ck_ok(lam_put(all.db, NULL, all.partition, key, key, &err), &err);
+    uint8_t large[1000] = {1};
+    struct lam_slice other = lam_slice_str("large");
+    ck_ok(lam_put(all.db, NULL, all.partition, other, lam_slice_of(large, sizeof large), &err),
+          &err);
+    ck_ok(lam_db_dump(all.db, &err), &err);
+    ck_ok(lam_get_pinned(all.db, NULL, all.partition, other, &all.pinned, &err), &err);
+    ck_assert_ptr_nonnull(all.pinned.block);
     ck_ok(lam_snapshot_new(all.db, &all.snapshot, &err), &err);
     ck_ok(lam_iter_new(all.db, NULL, all.partition, &all.iter, &err), &err);
     lam_iter_seek_first(all.iter);
@@ -73,6 +81,7 @@ static void close_all(void) {
     lam_txn_rollback(all.txn);
     lam_iter_free(all.iter);
     lam_snapshot_free(all.snapshot);
+    lam_pinned_release(&all.pinned);
     lam_partition_release(all.partition);
     ck_ok(lam_db_close(all.db, &err), &err);
 }
@@ -93,6 +102,7 @@ static void call_engine(void) {
     lam_iter *it;
     lam_batch *b;
     struct lam_value value = {0};
+    struct lam_pinned pinned;
     struct lam_stats stats = {.writes = 1};
     refused(lam_partition_create(all.db, "q", NULL, &p, &err));
     refused(lam_partition_create_many(all.db, (const char *[]){"q"}, 1, NULL, &p, &err));
@@ -108,6 +118,7 @@ static void call_engine(void) {
     refused(lam_delete(all.db, NULL, all.partition, key, &err));
     refused(lam_sync(all.db, 1, &err));
     refused(lam_get(all.db, NULL, all.partition, key, &value, &err));
+    refused(lam_get_pinned(all.db, NULL, all.partition, key, &pinned, &err));
     refused(lam_snapshot_new(all.db, &s, &err));
     refused(lam_iter_new(all.db, NULL, all.partition, &it, &err));
     refused(lam_batch_new_indexed(all.db, &b, &err));
@@ -200,6 +211,7 @@ static void free_and_close(void) {
     lam_txn_rollback(all.txn);
     lam_iter_free(all.iter);
     lam_snapshot_free(all.snapshot);
+    lam_pinned_release(&all.pinned);
     lam_partition_release(all.partition);
     refused(lam_db_close(all.db, &err));
 }

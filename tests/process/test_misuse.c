@@ -133,6 +133,15 @@ START_TEST(null_is_refused_by_every_call_of_the_engine) {
     invalid(lam_get(db, NULL, NULL, key, &value, &err));
     invalid(lam_get(db, NULL, p, key, NULL, &err));
     invalid(lam_get(db, NULL, p, no_bytes, &value, &err));
+    struct lam_pinned pinned;
+    memset(&pinned, 0xa5, sizeof pinned);
+    invalid(lam_get_pinned(NULL, NULL, p, key, &pinned, &err));
+    ck_assert(pinned.bytes.size == 0 && !pinned.block && !pinned.memory);
+    invalid(lam_get_pinned(db, NULL, NULL, key, &pinned, &err));
+    invalid(lam_get_pinned(db, NULL, p, key, NULL, &err));
+    invalid(lam_get_pinned(db, NULL, p, no_bytes, &pinned, &err));
+    lam_pinned_release(&pinned);
+    lam_pinned_release(NULL);
     invalid(lam_snapshot_new(NULL, &s, &err));
     invalid(lam_snapshot_new(db, NULL, &err));
     invalid(lam_iter_new(NULL, NULL, p, &it, &err));
@@ -361,6 +370,9 @@ START_TEST(handles_of_another_database_are_refused) {
     invalid(lam_put(db, NULL, foreign, key, key, &err));
     invalid(lam_get(db, NULL, foreign, key, &value, &err));
     invalid(lam_get(db, &options, p, key, &value, &err));
+    struct lam_pinned pinned;
+    invalid(lam_get_pinned(db, NULL, foreign, key, &pinned, &err));
+    invalid(lam_get_pinned(db, &options, p, key, &pinned, &err));
     invalid(lam_iter_new(db, &options, p, &it, &err));
     invalid(lam_batch_put(batch, p, key, key, &err));
     invalid(lam_write(db, NULL, batch, NULL, &err));

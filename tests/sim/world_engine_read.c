@@ -38,27 +38,34 @@ static bool get_matches(const struct world *w, size_t prefix, unsigned partition
     return there ? rc == LAM_OK && same(got, want) : rc == LAM_NOT_FOUND;
 }
 
+/* Every second key is read in place. */
 static bool check_get(struct world *w, const struct lam_read_options *o, size_t a, size_t b,
                       unsigned partition, unsigned index) {
     struct lam_value v = {0};
+    struct lam_pinned pinned = {0};
     struct lam_slice key = ew_key(w, index);
+    bool in_place = index % 2;
     ew_call_begin(w, IN_STEP, STEP_GET);
-    enum lam_code rc = lam_get(w->db, o, w->handles[partition], key, &v, &w->err);
+    enum lam_code rc = in_place
+                           ? lam_get_pinned(w->db, o, w->handles[partition], key, &pinned, &w->err)
+                           : lam_get(w->db, o, w->handles[partition], key, &v, &w->err);
+    struct lam_slice got = in_place ? pinned.bytes : v.bytes;
     w->report->operations++;
     bool ok = true;
     if (rc != LAM_OK && rc != LAM_NOT_FOUND)
         ok = ew_read_failed(w, rc, "get");
-    else if (!get_matches(w, a, partition, key, rc, v.bytes) &&
-             !get_matches(w, b, partition, key, rc, v.bytes)) {
+    else if (!get_matches(w, a, partition, key, rc, got) &&
+             !get_matches(w, b, partition, key, rc, got)) {
         struct lam_slice want;
         bool there = model_get(w->model, a, partition, key, &want);
         ok = ew_fail(w, "get", "partition %u key %s at %zu: got %s, expected %s", partition,
-                     model_text(key), a, rc == LAM_OK ? model_text(v.bytes) : "nothing",
+                     model_text(key), a, rc == LAM_OK ? model_text(got) : "nothing",
                      there ? model_text(want) : "nothing");
     } else {
         ok = ew_call_end(w, LAM_OK, "get");
     }
     lam_value_release(&v);
+    lam_pinned_release(&pinned);
     return ok;
 }
 
