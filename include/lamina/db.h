@@ -87,14 +87,16 @@ LAM_API void lam_batch_reset(lam_batch *batch);
 LAM_API uint32_t lam_batch_count(const lam_batch *batch);
 /* Bytes of operations so far; at most LAM_BATCH_MAX. */
 LAM_API uint64_t lam_batch_bytes(const lam_batch *batch);
+/* Adding operations: after an error the batch is as it was. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_batch_put(lam_batch *batch, lam_partition *partition,
                                                    struct lam_slice key, struct lam_slice value,
                                                    struct lam_error *err);
 LAM_API LAM_MUST_CHECK enum lam_code lam_batch_delete(lam_batch *batch, lam_partition *partition,
                                                       struct lam_slice key, struct lam_error *err);
 /* Hides the versions of keys in [from, to) whose sequence is at most `upto_sequence`
- * (LAM_SEQUENCE_MAX: all committed before this operation). An empty `to` means to the end of the
- * partition. Visible at its own commit: older snapshots still see what it hides. */
+ * (LAM_SEQUENCE_MAX: all committed before this operation). An empty `from` is the start of the
+ * partition, an empty `to` its end; INVALID if `from` lies above `to`. Visible at its own commit:
+ * older snapshots still see what it hides. */
 LAM_API LAM_MUST_CHECK enum lam_code
 lam_batch_delete_range(lam_batch *batch, lam_partition *partition, struct lam_slice from,
                        struct lam_slice to, uint64_t upto_sequence, struct lam_error *err);
@@ -111,8 +113,8 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_put(lam_db *db, const struct lam_write_
 LAM_API LAM_MUST_CHECK enum lam_code lam_delete(lam_db *db, const struct lam_write_options *options,
                                                 lam_partition *partition, struct lam_slice key,
                                                 struct lam_error *err);
-/* Deletes the keys of [from, to), however many, in constant time; an empty `to` means to the end of
- * the partition. */
+/* Deletes the keys of [from, to), however many, in constant time; ends as for
+ * lam_batch_delete_range. */
 LAM_API LAM_MUST_CHECK enum lam_code
 lam_delete_range(lam_db *db, const struct lam_write_options *options, lam_partition *partition,
                  struct lam_slice from, struct lam_slice to, struct lam_error *err);
@@ -184,9 +186,10 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_iter_new(lam_db *db,
 LAM_API void lam_iter_free(lam_iter *iter);
 LAM_API void lam_iter_seek_first(lam_iter *iter);
 LAM_API void lam_iter_seek_last(lam_iter *iter);
-/* To the first key >= `key`. */
+/* To the first key >= `key` that its options allow: a `key` below the lower bound means the bound,
+ * an empty one the first. */
 LAM_API void lam_iter_seek(lam_iter *iter, struct lam_slice key);
-/* To the last key <= `key`. */
+/* To the last key <= `key` that its options allow. */
 LAM_API void lam_iter_seek_for_prev(lam_iter *iter, struct lam_slice key);
 /* Only while valid. */
 LAM_API void lam_iter_next(lam_iter *iter);
@@ -237,11 +240,12 @@ struct lam_progress {
 typedef bool (*lam_progress_fn)(void *arg, const struct lam_progress *progress);
 
 /* Moves what a partition (NULL: each) held in [from, to) before the call down to its last level,
- * and drops there what nobody sees; an empty `from` or `to` is no bound. Bounded: what is written
- * meanwhile is only taken along where it shares a file. Works in steps of a few files on the
- * caller's thread, with `progress` (may be NULL) called after each; due compactions come between,
- * and writers are not slowed. BUSY if `progress` or lam_db_compact_cancel ended it, or
- * lam_db_close, which waits for it: steps done stay done. NOT_FOUND once `partition` is dropped. */
+ * and drops there what nobody sees; an empty `from` or `to` is no bound, `from` above `to` an empty
+ * range. Bounded: what is written meanwhile is only taken along where it shares a file. Works in
+ * steps of a few files on the caller's thread, with `progress` (may be NULL) called after each; due
+ * compactions come between, and writers are not slowed. BUSY if `progress` or lam_db_compact_cancel
+ * ended it, or lam_db_close, which waits for it: steps done stay done. NOT_FOUND once `partition`
+ * is dropped. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_db_compact_range(lam_db *db, lam_partition *partition,
                                                           struct lam_slice from,
                                                           struct lam_slice to,

@@ -80,7 +80,8 @@ struct lam_env_ops {
     /* Atomically gives `from` the name `to`, replacing a file of that name. */
     enum lam_code (*path_rename)(lam_env *env, const char *from, const char *to,
                                  struct lam_error *err);
-    /* Makes a second name for a file. EXISTS if `to` is there. */
+    /* Makes a second name for a file. EXISTS if `to` is there. Where it fails with anything but
+     * NOT_FOUND, NO_SPACE or NO_MEMORY, as on file systems without links, files are copied. */
     enum lam_code (*path_link)(lam_env *env, const char *from, const char *to,
                                struct lam_error *err);
     /* NOT_FOUND if absent. */

@@ -27,7 +27,8 @@ struct lam_options {
     bool must_not_exist; /* fail with EXISTS instead of opening one; not with the other two */
     bool read_only; /* no write, no background work; files are left as they are. A database whose
                        directory has no LOCK file, such as a checkpoint nobody wrote to, may be
-                       open so many times at once */
+                       open so many times at once. Batches and transactions can be made and read;
+                       what writes is READ_ONLY */
     uint64_t memory_budget; /* bytes for memtables and caches: more of it means fewer reads and less
                                compaction. 0: 256 MiB; at least 4 MiB */
     enum lam_durability durability;   /* of writes that do not say; DEFAULT: OS */
@@ -49,8 +50,10 @@ struct lam_options {
 /* How a partition is made; all but may_exist is stored with it, and stays. */
 struct lam_partition_options {
     enum lam_compression compression;
-    uint32_t ttl_seconds; /* 0: none. Else whole SSTs go when their newest write is older; the owner
-                             hides single expired entries himself */
+    uint32_t ttl_seconds; /* 0: none. Else whole SSTs go soon after their newest write is older than
+                             this: meant for keys that rise with time, since a compaction that takes
+                             a new entry makes all beside it new. The owner hides single expired
+                             entries himself */
     bool may_exist;       /* open one that is there, whatever its options, instead of EXISTS */
 };
 
@@ -59,7 +62,8 @@ struct lam_write_options {
 };
 
 /* What a read or an iterator sees. Slices are borrowed for the duration of the call that takes
- * them; lam_iter_new copies them. */
+ * them; lam_iter_new copies them. Bounds and prefix hold together: an iterator shows the keys that
+ * all of them allow, and none where that leaves none. */
 struct lam_read_options {
     const lam_snapshot *snapshot; /* NULL: the newest committed state */
     struct lam_slice lower;       /* iterators: first key, inclusive; empty: none */

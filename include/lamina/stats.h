@@ -140,11 +140,11 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_partition_stats_text(lam_db *db, lam_pa
                                                               size_t *size_out,
                                                               struct lam_error *err);
 
-/* About how much of a partition lies in [from, to); an empty `from` or `to` is no bound. Reads no
- * data block: files wholly inside count as their metadata says, of a file that the range cuts the
- * index tells which blocks. `bytes_out`: bytes on disk, and keys and values in memtables.
- * `entries_out`: puts and deletes, versions that are hidden included; the entries of a cut file go
- * by its share of bytes. Either may be NULL.
+/* About how much of a partition lies in [from, to); an empty `from` or `to` is no bound, `from`
+ * above `to` an empty range. Reads no data block: files wholly inside count as their metadata says,
+ * of a file that the range cuts the index tells which blocks. `bytes_out`: bytes on disk, and keys
+ * and values in memtables. `entries_out`: puts and deletes, versions that are hidden included; the
+ * entries of a cut file go by its share of bytes. Either may be NULL.
  *
  * Memtables are counted exactly, in a pass over their part of the range. Each end of the range that
  * falls into a file adds at most the bytes of one block (of level 0 there may be many files) and

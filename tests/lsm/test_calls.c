@@ -82,6 +82,29 @@ START_TEST(delete_range_hides_its_keys_from_later_readers) {
 }
 END_TEST
 
+START_TEST(a_range_may_have_an_open_start_and_crossed_ends_hold_nothing) {
+    uint64_t bytes, entries;
+    start(true);
+    put("a");
+    put("b");
+    put("c");
+    ck_ok(lam_partition_size(db, part, S("c"), S("a"), &bytes, &entries, &err), &err);
+    ck_assert_uint_eq(bytes + entries, 0);
+    ck_ok(lam_db_dump(db, &err), &err);
+    ck_ok(lam_partition_size(db, part, S("c"), S("a"), &bytes, &entries, &err), &err);
+    ck_assert_uint_eq(bytes + entries, 0);
+    ck_ok(lam_db_compact_range(db, part, S("c"), S("a"), NULL, NULL, &err), &err);
+    struct lam_partition_stats s;
+    ck_ok(lam_partition_stats(db, part, &s, &err), &err);
+    ck_assert_uint_eq(s.levels[0].files, 1);
+    ck_ok(lam_delete_range(db, NULL, part, S("b"), S("b"), &err), &err);
+    ck_assert_str_eq(keys(NULL), "abc");
+    ck_ok(lam_delete_range(db, NULL, part, S(""), S("c"), &err), &err);
+    ck_assert_str_eq(keys(NULL), "c");
+    stop();
+}
+END_TEST
+
 /* --- partitions ----------------------------------------------------------------------------- */
 
 START_TEST(a_partition_that_may_exist_is_made_once_and_then_opened) {
@@ -350,6 +373,7 @@ START_TEST(progress_never_passes_its_totals) {
 END_TEST
 
 TEST_MAIN("lsm/calls", delete_range_hides_its_keys_from_later_readers,
+          a_range_may_have_an_open_start_and_crossed_ends_hold_nothing,
           a_partition_that_may_exist_is_made_once_and_then_opened,
           close_refuses_under_every_kind_of_handle,
           handles_of_failed_calls_do_not_keep_a_database_open,

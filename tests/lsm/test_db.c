@@ -418,6 +418,11 @@ START_TEST(read_only_reads_everything_and_changes_nothing) {
     expect(part, "in", "sst");
     expect(part, "in-log", "log");
     ck_code(lam_put(db, NULL, part, S("a"), S("b"), &err), LAM_READ_ONLY);
+    lam_batch *batch;
+    ck_ok(lam_batch_new(db, &batch, &err), &err);
+    ck_ok(lam_batch_put(batch, part, S("a"), S("b"), &err), &err);
+    ck_code(lam_write(db, NULL, batch, NULL, &err), LAM_READ_ONLY);
+    lam_batch_free(batch);
     ck_code(lam_partition_create(db, "q", NULL, &part, &err), LAM_READ_ONLY);
     ck_code(lam_db_dump(db, &err), LAM_READ_ONLY);
     ck_ok(lam_sync(db, 5, &err), &err);
