@@ -18,6 +18,10 @@
 #define PASSED_LEAST 1000u
 /* Hidden rows of a range that are stepped over before the rest is skipped. */
 #define COVERED_STEPS 16u
+/* Versions of a key that are gone over one by one before the one wanted is sought. */
+#define VERSION_STEPS 8u
+/* Versions that are too new for the iterator, of any keys, likewise. */
+#define UNSEEN_STEPS 64u
 /* Sources that are listed on the stack while an iterator is made. */
 #define FEW_SOURCES 16u
 
@@ -172,18 +176,28 @@ static bool skip_covered(struct lam_iter *it, bool forward) {
 
 /* --- forward -------------------------------------------------------------------------------- */
 
+/* From a version that is too new: to the next one, and after a number of them past the rest. */
+static void pass_unseen(struct lam_iter *it, uint32_t *unseen) {
+    struct cursor_iter *merge = it->merge;
+    if (++*unseen % UNSEEN_STEPS != 0)
+        merge->ops->next(merge);
+    else if (keep(it, &it->scratch, merge->entry.key))
+        merge->ops->seek(merge, buf_slice(&it->scratch), it->sequence);
+}
+
 /* Shows the first live key from where the merge stands. */
 static void settle_forward(struct lam_iter *it) {
     struct cursor_iter *merge = it->merge;
+    uint32_t unseen = 0;
     it->reverse = false;
     it->copied = false;
     it->valid = false;
-    while (merge_stands(it)) {
+    while (it->code == LAM_OK && merge_stands(it)) {
         const struct entry *e = &merge->entry;
         if (past_upper(it, e->key))
             return;
         if (!is_seen(it, e->sequence)) {
-            merge->ops->next(merge);
+            pass_unseen(it, &unseen);
         } else if (is_live(it, e->key, e->kind, e->sequence)) {
             it->valid = true;
             return;
@@ -197,27 +211,58 @@ static void settle_forward(struct lam_iter *it) {
 
 /* --- backward ------------------------------------------------------------------------------- */
 
+/* The newest version of a key that is seen, going back; DELETE before there is one. */
+struct newest {
+    enum entry_kind kind;
+    uint64_t sequence;
+};
+
+/* Whether the merge stands on a version of the key in hand. */
+static bool stands_on_key(const struct lam_iter *it) {
+    return it->merge->valid && slice_eq(it->merge->entry.key, buf_slice(&it->key));
+}
+
+static bool take_version(struct lam_iter *it, struct newest *n) {
+    const struct entry *e = &it->merge->entry;
+    if (!is_seen(it, e->sequence))
+        return true;
+    n->kind = e->kind;
+    n->sequence = e->sequence;
+    return e->kind != ENTRY_PUT || it->keys_only || keep(it, &it->value, e->value);
+}
+
+/* Takes the newest version from the other side, then stands before the key. */
+static bool seek_newest(struct lam_iter *it, struct newest *n) {
+    struct cursor_iter *merge = it->merge;
+    struct lam_slice key = buf_slice(&it->key);
+    merge->ops->seek(merge, key, LAM_SEQUENCE_MAX); /* what a batch holds is newest of all */
+    if (stands_on_key(it) && !is_seen(it, merge->entry.sequence))
+        merge->ops->seek(merge, key, it->sequence);
+    if (stands_on_key(it) && !take_version(it, n))
+        return false;
+    if (merge->code == LAM_OK)
+        merge->ops->seek_before(merge, key, LAM_SEQUENCE_MAX);
+    return true;
+}
+
 /* Goes back over the versions of the key the merge stands on; whether it has a live one. */
 static bool take_key_backward(struct lam_iter *it) {
+    struct newest n = {ENTRY_DELETE, 0};
     if (!keep(it, &it->key, it->merge->entry.key))
         return false;
-    bool seen = false;
-    enum entry_kind kind = ENTRY_DELETE;
-    uint64_t sequence = 0;
-    while (it->merge->valid && slice_eq(it->merge->entry.key, buf_slice(&it->key))) {
-        const struct entry *e = &it->merge->entry;
-        if (is_seen(it, e->sequence)) {
-            seen = true;
-            kind = e->kind;
-            sequence = e->sequence;
-            if (kind == ENTRY_PUT && !it->keys_only && !keep(it, &it->value, e->value))
+    for (uint32_t steps = 0; stands_on_key(it); steps++) {
+        if (steps == VERSION_STEPS) {
+            if (!seek_newest(it, &n))
                 return false;
+            break;
         }
+        if (!take_version(it, &n))
+            return false;
         it->merge->ops->prev(it->merge);
     }
     if (it->merge->code != LAM_OK)
         return false;
-    return seen && is_live(it, buf_slice(&it->key), kind, sequence);
+    return is_live(it, buf_slice(&it->key), n.kind, n.sequence);
 }
 
 /* Shows the last live key up to where the merge stands. */

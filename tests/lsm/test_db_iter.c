@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Public iterators: bounds, prefixes, turning round, deleted rows, one moment. */
+#include "lamina/txn.h"
 #include "lsm/lsm.h"
 #include "tests/support/test.h"
 
@@ -34,10 +35,9 @@ static lam_iter *iter(const struct lam_read_options *o) {
     return it;
 }
 
-/* "k=v " for each row forward, then "|", then backward. */
-static const char *walk(const struct lam_read_options *o) {
+/* "k=v " for each row forward, then "|", then backward. Frees the iterator. */
+static const char *walk_over(lam_iter *it) {
     static char out[500];
-    lam_iter *it = iter(o);
     out[0] = 0;
     for (int way = 0; way < 2; way++) {
         for (way ? lam_iter_seek_last(it) : lam_iter_seek_first(it); lam_iter_valid(it);
@@ -52,6 +52,10 @@ static const char *walk(const struct lam_read_options *o) {
     }
     lam_iter_free(it);
     return out;
+}
+
+static const char *walk(const struct lam_read_options *o) {
+    return walk_over(iter(o));
 }
 
 START_TEST(rows_of_memtables_and_files_come_merged_both_ways) {
@@ -201,6 +205,52 @@ START_TEST(iterator_sees_one_moment) {
 }
 END_TEST
 
+/* Fewer versions than are gone over one by one, and more. */
+START_TEST(versions_of_a_key_are_one_row_however_many) {
+    for (int versions = 1; versions <= 201; versions += 25) {
+        lam_snapshot *at[3];
+        lam_batch *b;
+        lam_iter *it;
+        char value[16], want[3][100];
+        start();
+        for (int round = 0; round < 3; round++) {
+            ck_ok(lam_snapshot_new(db, &at[round], &err), &err);
+            for (int i = 1; i <= versions; i++) {
+                snprintf(value, sizeof value, "%d", round * 1000 + i);
+                put("a", value);
+                put("b", i % 2 ? value : "");
+                put("c", value);
+            }
+            ck_ok(lam_delete(db, NULL, part, S("c"), &err), &err);
+            const char *b_value = versions % 2 ? value : "";
+            snprintf(want[round], sizeof want[round], "a=%s b=%s |b=%s a=%s ", value, b_value,
+                     b_value, value);
+            if (round == 1)
+                ck_ok(lam_db_dump(db, &err), &err);
+        }
+        ck_assert_str_eq(walk(&(struct lam_read_options){.snapshot = at[0]}), "|");
+        ck_assert_str_eq(walk(&(struct lam_read_options){.snapshot = at[1]}), want[0]);
+        ck_assert_str_eq(walk(&(struct lam_read_options){.snapshot = at[2]}), want[1]);
+        ck_assert_str_eq(walk(NULL), want[2]);
+        ck_ok(lam_batch_new_indexed(db, &b, &err), &err);
+        for (int i = 1; i <= versions; i++) {
+            snprintf(value, sizeof value, "%d", i);
+            ck_ok(lam_batch_put(b, part, S("b"), S(value), &err), &err);
+            ck_ok(lam_batch_delete(b, part, S("a"), &err), &err);
+            ck_ok(lam_batch_put(b, part, S("c"), S(value), &err), &err);
+        }
+        ck_ok(lam_batch_iter_new(b, &(struct lam_read_options){.snapshot = at[1]}, part, &it, &err),
+              &err);
+        snprintf(want[0], sizeof want[0], "b=%s c=%s |c=%s b=%s ", value, value, value, value);
+        ck_assert_str_eq(walk_over(it), want[0]);
+        lam_batch_free(b);
+        for (int round = 0; round < 3; round++)
+            lam_snapshot_free(at[round]);
+        stop();
+    }
+}
+END_TEST
+
 START_TEST(long_runs_of_deleted_rows_are_stepped_over) {
     start();
     char key[16];
@@ -326,6 +376,6 @@ END_TEST
 TEST_MAIN("lsm/db_iter", rows_of_memtables_and_files_come_merged_both_ways,
           bounds_and_prefix_narrow_each_other, seeks_land_on_neighbours_and_stay_in_bounds,
           turning_round_steps_to_the_neighbour, iterator_sees_one_moment,
-          long_runs_of_deleted_rows_are_stepped_over,
+          versions_of_a_key_are_one_row_however_many, long_runs_of_deleted_rows_are_stepped_over,
           rows_that_walks_step_over_are_written_anew_without_them,
           walks_alone_have_hidden_rows_written_anew, a_deleted_range_is_left_at_its_end)
