@@ -234,7 +234,7 @@ static int by_name(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static enum lam_code remove_orphans(struct catalog *c, struct lam_error *err) {
+enum lam_code catalog_orphans(struct catalog *c, struct db_check *check, struct lam_error *err) {
     struct name_list there = {.err = err}, owned = {.err = err};
     enum lam_code rc = LAM_OK;
     TRY_GOTO(lam_partition_list(c->db, list_partition, &there, err));
@@ -246,7 +246,10 @@ static enum lam_code remove_orphans(struct catalog *c, struct lam_error *err) {
     for (size_t i = 0; i < there.count; i++) {
         bool has_owner = owned.count && bsearch(&there.names[i], owned.names, owned.count,
                                                 sizeof(char *), by_name) != NULL;
-        if (!has_owner)
+        if (!has_owner && check)
+            db_check_note(check, there.names[i],
+                          "a partition of no table; the next open removes it");
+        else if (!has_owner)
             TRY_GOTO(partition_discard(c, there.names[i], err));
     }
 out:
@@ -264,7 +267,7 @@ static enum lam_code attach(struct catalog *c, struct lam_error *err) {
     TRY(load_all(c, err));
     if (db_is_read_only(c->db))
         return LAM_OK;
-    TRY(remove_orphans(c, err));
+    TRY(catalog_orphans(c, NULL, err));
     return jobs_fail_interrupted(c, err);
 }
 

@@ -147,6 +147,15 @@ MUST_CHECK enum lam_code catalog_commit(struct catalog *c, lam_batch *batch,
 MUST_CHECK enum lam_code index_prefix(const struct provider *p, const struct table_index *index,
                                       struct lam_slice user, const struct value *values,
                                       uint32_t count, struct buf *out, struct lam_error *err);
+/* The key of a row's entry into `out` (emptied first); `row` in schema order. */
+MUST_CHECK enum lam_code index_entry(const struct provider *p, const struct table_index *index,
+                                     struct lam_slice user, const struct value *row,
+                                     struct buf *out, struct lam_error *err);
+/* The front of an index entry: user and columns, without the primary key. */
+MUST_CHECK enum lam_code index_entry_columns(const struct provider *p,
+                                             const struct table_index *index, struct lam_slice key,
+                                             struct lam_slice *columns_out, bool *has_null_out,
+                                             struct lam_error *err);
 /* Appends to `out` the key in the hot partition ([user], then primary key) that an index entry
  * leads to. */
 MUST_CHECK enum lam_code index_entry_row_key(const struct provider *p,
@@ -379,6 +388,10 @@ MUST_CHECK enum lam_code catalog_job_get(struct catalog *c, struct lam_slice id,
 MUST_CHECK enum lam_code catalog_job_find_live(struct catalog *c, struct lam_slice idempotency_key,
                                                struct arena *arena, struct job *out,
                                                struct lam_error *err);
+
+/* Verifies the catalog of a database that is open read-only, and notes partitions without a table.
+ * Findings name the partition. */
+void catalog_check(struct catalog *c, struct db_check *check);
 
 /* Whether the database has a catalog, without making one. */
 MUST_CHECK enum lam_code catalog_is_there(lam_db *db, bool *there_out, struct lam_error *err);

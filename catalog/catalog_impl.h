@@ -147,6 +147,14 @@ MUST_CHECK enum lam_code table_record_put(struct provider *p, lam_batch *batch,
 MUST_CHECK enum lam_code table_schema_record_put(struct provider *p, const struct schema *schema,
                                                  bool is_latest, lam_batch *batch,
                                                  struct lam_error *err);
+/* The records as they are put, but for when they were made; bytes are in the buffers. */
+MUST_CHECK enum lam_code table_record_make(const struct provider *p, struct buf *definition,
+                                           struct buf *json, struct value *record,
+                                           struct lam_error *err);
+MUST_CHECK enum lam_code table_schema_record_make(const struct provider *p,
+                                                  const struct schema *schema, bool is_latest,
+                                                  struct buf *definition, struct buf *json,
+                                                  struct value *record, struct lam_error *err);
 /* Makes the provider of a record, reading its schemas and opening its partitions. */
 MUST_CHECK enum lam_code table_record_load(struct catalog *c, const struct value *record,
                                            struct provider **provider_out, struct lam_error *err);
@@ -209,13 +217,20 @@ enum lam_code column_missing(const struct provider *p, struct lam_slice name,
 /* The user's part at the front of a row key of a USER or STREAM table. */
 MUST_CHECK enum lam_code row_key_user_part(struct lam_slice key, struct lam_slice *part_out,
                                            struct lam_error *err);
-/* The front of an index entry: user and columns, without the primary key. */
-MUST_CHECK enum lam_code index_entry_columns(const struct provider *p,
-                                             const struct table_index *index, struct lam_slice key,
-                                             struct lam_slice *columns_out, bool *has_null_out,
-                                             struct lam_error *err);
+
+/* --- ddl_storage.c --- */
+/* Whether a record is one of a storage that may be made. */
+MUST_CHECK enum lam_code storage_check(const struct value *record, struct lam_error *err);
+
+/* --- catalog.c --- */
+/* Removes partitions of tables that no table owns; with `check` it only tells them. */
+MUST_CHECK enum lam_code catalog_orphans(struct catalog *c, struct db_check *check,
+                                         struct lam_error *err);
 
 /* --- jobs.c --- */
+/* Whether a record is a job in a state that there is. */
+MUST_CHECK enum lam_code job_check(const struct value *record, struct arena *arena,
+                                   struct lam_error *err);
 /* Jobs that the last process left unfinished become failed. */
 MUST_CHECK enum lam_code jobs_fail_interrupted(struct catalog *c, struct lam_error *err);
 

@@ -49,6 +49,20 @@ static enum lam_code check_spec(const struct storage_spec *spec, struct lam_erro
     return check_template(spec->user_template, "USER_TABLES_TEMPLATE", true, err);
 }
 
+enum lam_code storage_check(const struct value *record, struct lam_error *err) {
+    struct storage_spec spec = {
+        .id = record[STORAGES_STORAGE_ID].as.bytes,
+        .type = record[STORAGES_STORAGE_TYPE].as.bytes,
+        .base_directory = record[STORAGES_BASE_DIRECTORY].as.bytes,
+        .shared_template = record[STORAGES_SHARED_TABLES_TEMPLATE].as.bytes,
+        .user_template = record[STORAGES_USER_TABLES_TEMPLATE].as.bytes,
+    };
+    struct lam_error e = {0};
+    if (check_spec(&spec, &e) == LAM_OK)
+        return LAM_OK;
+    return ERR(err, LAM_CORRUPT, "system.storages: %s", e.message);
+}
+
 static enum lam_code create_locked(struct catalog *c, const struct storage_spec *spec,
                                    bool *created_out, struct lam_error *err) REQUIRES(c->ddl) {
     struct value record[ENTITY_FIELDS_MAX];

@@ -50,4 +50,13 @@ MUST_CHECK enum lam_code entity_index_change(struct entity_store *s, lam_batch *
                                              struct lam_slice key, const struct value *old,
                                              const struct value *now, struct lam_error *err);
 
+/* Whether each index has the entry of a record. */
+MUST_CHECK enum lam_code entity_index_check_record(struct entity_store *s, struct lam_slice key,
+                                                   const struct value *record,
+                                                   struct lam_error *err);
+/* Whether an entry of an index is that of the record it leads to. */
+MUST_CHECK enum lam_code entity_index_check_entry(struct entity_store *s, uint32_t index,
+                                                  struct lam_slice entry, struct lam_slice key,
+                                                  struct arena *arena, struct lam_error *err);
+
 #endif

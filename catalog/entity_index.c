@@ -127,3 +127,51 @@ out:
     arena_fini(&arena);
     return rc;
 }
+
+/* --- verification --- */
+
+enum lam_code entity_index_check_record(struct entity_store *s, struct lam_slice key,
+                                        const struct value *record, struct lam_error *err) {
+    struct buf entry = {0};
+    struct lam_value value = {0};
+    char text[DB_KEY_TEXT];
+    enum lam_code rc = LAM_OK;
+    for (uint32_t i = 0; i < s->def->index_count; i++) {
+        struct lam_error missing = {0};
+        bool none;
+        TRY_GOTO(entry_key(&s->def->indexes[i], record, key, &entry, &none, err));
+        if (none)
+            continue;
+        rc = lam_get(s->db, NULL, s->indexes[i], buf_slice(&entry), &value, &missing);
+        if (rc == LAM_NOT_FOUND || (rc == LAM_OK && !slice_eq(value.bytes, key)))
+            TRY_GOTO(ERR(err, LAM_CORRUPT, "record %s has no entry of its own in index \"%s\"",
+                         db_key_text(key, text), s->def->indexes[i].name));
+        TRY_GOTO(error_pass(err, rc, &missing));
+    }
+out:
+    lam_value_release(&value);
+    buf_fini(&entry);
+    return rc;
+}
+
+enum lam_code entity_index_check_entry(struct entity_store *s, uint32_t index,
+                                       struct lam_slice entry, struct lam_slice key,
+                                       struct arena *arena, struct lam_error *err) {
+    struct lam_value value = {0};
+    struct buf wanted = {0};
+    bool none = false;
+    enum lam_code rc = LAM_NO_MEMORY;
+    struct value *record = arena_calloc(arena, s->def->field_count, sizeof *record);
+    if (!record)
+        TRY_GOTO(mem_fail(err, s->def->field_count * sizeof *record));
+    TRY_GOTO(follow(s, NULL, s->indexes[index], key, &value, arena, record, err));
+    TRY_GOTO(entry_key(&s->def->indexes[index], record, key, &wanted, &none, err));
+    char text[DB_KEY_TEXT];
+    if (none || !slice_eq(buf_slice(&wanted), entry))
+        rc = ERR(err, LAM_CORRUPT, "entry %s is not that of the record it leads to",
+                 db_key_text(entry, text));
+out:
+    lam_value_release(&value);
+    buf_fini(&wanted);
+    return rc;
+}

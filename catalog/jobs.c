@@ -202,6 +202,19 @@ out:
     return rc;
 }
 
+enum lam_code job_check(const struct value *record, struct arena *arena, struct lam_error *err) {
+    struct job job;
+    TRY(from_record(record, arena, &job, err));
+    const char *prefix = job_types[type_position(record[JOBS_JOB_TYPE].as.bytes)].prefix;
+    bool ended = !job_status_is_live(job.status);
+    bool began = job.status == JOB_RUNNING || job.status == JOB_COMPLETED;
+    if (strncmp(job.id, prefix, strlen(prefix)) != 0 || ended != (job.finished_us != 0) ||
+        (began && job.started_us == 0) || job.rows < 0 || job.files < 0 || job.bytes < 0)
+        return ERR(err, LAM_CORRUPT, "job %s can't be %s as it stands", job.id,
+                   job_status_name(job.status));
+    return LAM_OK;
+}
+
 /* --- many at once --- */
 
 struct job_list {

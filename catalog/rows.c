@@ -47,9 +47,9 @@ static void index_values(const struct provider *p, const struct table_index *ind
     }
 }
 
-static enum lam_code index_entry(const struct provider *p, const struct table_index *index,
-                                 struct lam_slice user, const struct value *row, struct buf *out,
-                                 struct lam_error *err) {
+enum lam_code index_entry(const struct provider *p, const struct table_index *index,
+                          struct lam_slice user, const struct value *row, struct buf *out,
+                          struct lam_error *err) {
     struct value values[INDEX_COLUMNS_MAX];
     index_values(p, index, row, values);
     buf_reset(out);

@@ -184,12 +184,10 @@ static enum lam_code options_json(const struct provider *p, struct buf *out,
 
 /* --- records --- */
 
-enum lam_code table_record_put(struct provider *p, lam_batch *batch, struct lam_error *err) {
-    struct value record[ENTITY_FIELDS_MAX];
-    struct buf definition = {0}, json = {0};
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(encode_definition(p, &definition, err));
-    TRY_GOTO(options_json(p, &json, err));
+enum lam_code table_record_make(const struct provider *p, struct buf *definition, struct buf *json,
+                                struct value *record, struct lam_error *err) {
+    TRY(encode_definition(p, definition, err));
+    TRY(options_json(p, json, err));
     entity_record_init(entity_definition(ENTITY_TABLES), record);
     record[TABLES_TABLE_ID] = value_i64(LAM_TYPE_BIGINT, (int64_t)p->table.number);
     record[TABLES_NAMESPACE] = value_text(p->namespace_name);
@@ -199,15 +197,38 @@ enum lam_code table_record_put(struct provider *p, lam_batch *batch, struct lam_
     if (p->options.access != ACCESS_NONE)
         record[TABLES_ACCESS_LEVEL] = value_text(access_level_name(p->options.access));
     record[TABLES_SCHEMA_VERSION] = value_i64(LAM_TYPE_INT, p->schema->version);
-    record[TABLES_OPTIONS] = value_bytes(LAM_TYPE_JSON, buf_slice(&json));
+    record[TABLES_OPTIONS] = value_bytes(LAM_TYPE_JSON, buf_slice(json));
     record[TABLES_CREATED_AT] = value_timestamp(p->created_us);
     record[TABLES_UPDATED_AT] = value_timestamp(env_now_us(p->catalog->env));
-    record[TABLES_DEFINITION] = value_bytes(LAM_TYPE_BYTES, buf_slice(&definition));
-    rc = entity_batch_put(p->catalog->stores[ENTITY_TABLES], batch, record, err);
-out:
+    record[TABLES_DEFINITION] = value_bytes(LAM_TYPE_BYTES, buf_slice(definition));
+    return LAM_OK;
+}
+
+enum lam_code table_record_put(struct provider *p, lam_batch *batch, struct lam_error *err) {
+    struct value record[ENTITY_FIELDS_MAX];
+    struct buf definition = {0}, json = {0};
+    enum lam_code rc = table_record_make(p, &definition, &json, record, err);
+    if (rc == LAM_OK)
+        rc = entity_batch_put(p->catalog->stores[ENTITY_TABLES], batch, record, err);
     buf_fini(&definition);
     buf_fini(&json);
     return rc;
+}
+
+enum lam_code table_schema_record_make(const struct provider *p, const struct schema *schema,
+                                       bool is_latest, struct buf *definition, struct buf *json,
+                                       struct value *record, struct lam_error *err) {
+    TRY(schema_encode(schema, definition, err));
+    TRY(schema_to_json(schema, json, err));
+    entity_record_init(entity_definition(ENTITY_TABLE_SCHEMAS), record);
+    record[TABLE_SCHEMAS_TABLE_ID] = value_i64(LAM_TYPE_BIGINT, (int64_t)p->table.number);
+    record[TABLE_SCHEMAS_SCHEMA_VERSION] = value_i64(LAM_TYPE_INT, schema->version);
+    record[TABLE_SCHEMAS_NAMESPACE] = value_text(p->namespace_name);
+    record[TABLE_SCHEMAS_TABLE_NAME] = value_text(p->name);
+    record[TABLE_SCHEMAS_COLUMNS] = value_bytes(LAM_TYPE_JSON, buf_slice(json));
+    record[TABLE_SCHEMAS_IS_LATEST] = value_bool(is_latest);
+    record[TABLE_SCHEMAS_DEFINITION] = value_bytes(LAM_TYPE_BYTES, buf_slice(definition));
+    return LAM_OK;
 }
 
 /* When a version was made: kept as it was stored, now for a fresh one. */
@@ -236,18 +257,9 @@ enum lam_code table_schema_record_put(struct provider *p, const struct schema *s
     struct buf definition = {0}, json = {0};
     int64_t created_us = 0;
     enum lam_code rc = LAM_OK;
-    TRY_GOTO(schema_encode(schema, &definition, err));
-    TRY_GOTO(schema_to_json(schema, &json, err));
+    TRY_GOTO(table_schema_record_make(p, schema, is_latest, &definition, &json, record, err));
     TRY_GOTO(schema_created_us(p, schema, &created_us, err));
-    entity_record_init(entity_definition(ENTITY_TABLE_SCHEMAS), record);
-    record[TABLE_SCHEMAS_TABLE_ID] = value_i64(LAM_TYPE_BIGINT, (int64_t)p->table.number);
-    record[TABLE_SCHEMAS_SCHEMA_VERSION] = value_i64(LAM_TYPE_INT, schema->version);
-    record[TABLE_SCHEMAS_NAMESPACE] = value_text(p->namespace_name);
-    record[TABLE_SCHEMAS_TABLE_NAME] = value_text(p->name);
-    record[TABLE_SCHEMAS_COLUMNS] = value_bytes(LAM_TYPE_JSON, buf_slice(&json));
-    record[TABLE_SCHEMAS_IS_LATEST] = value_bool(is_latest);
     record[TABLE_SCHEMAS_CREATED_AT] = value_timestamp(created_us);
-    record[TABLE_SCHEMAS_DEFINITION] = value_bytes(LAM_TYPE_BYTES, buf_slice(&definition));
     rc = entity_batch_put(p->catalog->stores[ENTITY_TABLE_SCHEMAS], batch, record, err);
 out:
     buf_fini(&definition);

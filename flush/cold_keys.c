@@ -147,6 +147,36 @@ out:
 
 /* --- lookups --- */
 
+enum lam_code segment_bound_encode(struct coltype type, struct parquet_value v, struct buf *out,
+                                   struct lam_error *err) {
+    struct value value = {.type = type};
+    switch (type.type) {
+    case LAM_TYPE_BOOLEAN:
+        value.as.boolean = v.i64 != 0;
+        break;
+    case LAM_TYPE_FLOAT:
+    case LAM_TYPE_DOUBLE:
+        value.as.f64 = v.f64;
+        break;
+    case LAM_TYPE_DECIMAL:
+        value.as.i128 = v.i128;
+        break;
+    case LAM_TYPE_TEXT:
+    case LAM_TYPE_JSON:
+    case LAM_TYPE_BYTES:
+        value.type = coltype_of(LAM_TYPE_BYTES);
+        value.as.bytes = v.bytes;
+        break;
+    case LAM_TYPE_UUID:
+        memcpy(value.as.uuid, v.bytes.data, 16);
+        break;
+    default:
+        value.as.i64 = v.i64;
+        break;
+    }
+    return key_put_value(out, &value, false, false, err);
+}
+
 struct parquet_value parquet_value_from(const struct value *v) {
     struct parquet_value out = {.i64 = 0};
     LAM_ASSERT(!v->is_null);

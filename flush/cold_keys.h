@@ -38,6 +38,9 @@ MUST_CHECK enum lam_code key_reader_match(struct key_reader *k, lam_iter *it,
                                           struct lam_error *err);
 
 struct parquet_value parquet_value_from(const struct value *v);
+/* Appends a value of a segment's column as its entry keeps bounds. */
+MUST_CHECK enum lam_code segment_bound_encode(struct coltype type, struct parquet_value v,
+                                              struct buf *out, struct lam_error *err);
 
 /* A key taken apart for lookups in segments. */
 struct key_probe {

@@ -198,7 +198,7 @@ static enum lam_code start(struct flush *f, struct lam_error *err) {
         return LAM_OK;
     catalog_set_flush_hooks(f->catalog, &hooks);
     TRY(doomed_remove(f, err));
-    return orphans_remove(f, err);
+    return orphans_remove(f, NULL, err);
 }
 
 static enum lam_code start_once(struct flush *f, struct lam_error *err) {

@@ -128,10 +128,18 @@ MUST_CHECK enum lam_code policy_start(struct flush *f, struct lam_error *err);
 MUST_CHECK enum lam_code doomed_remove(struct flush *f, struct lam_error *err);
 
 /* --- orphan.c --- */
-/* Removes files of ours that no manifest names. Nothing may be flushing. */
-MUST_CHECK enum lam_code orphans_remove(struct flush *f, struct lam_error *err);
+/* Removes files of ours that no manifest names; with `check` it only tells them. Nothing may be
+ * flushing. */
+MUST_CHECK enum lam_code orphans_remove(struct flush *f, struct db_check *check,
+                                        struct lam_error *err);
 /* The part of a file's name that marks it as this table's of this database. */
 uint32_t segment_file_tag(const struct flush *f, struct table_id table, uint64_t number);
+
+/* --- check_segment.c --- */
+/* Whether a segment's file is the one that was written, whole, and what its entry says of it.
+ * CORRUPT names the file, and the place in it where there is one. */
+MUST_CHECK enum lam_code segment_check(struct flush *f, struct provider *p, const struct segment *s,
+                                       struct lam_error *err);
 
 /* --- copy.c --- */
 /* Begins removing cold files that the catalog names no more; false while the database is copied:

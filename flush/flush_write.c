@@ -6,6 +6,7 @@
  * many. */
 #include <stdio.h>
 
+#include "flush/cold_keys.h"
 #include "flush/flush_job.h"
 #include "flush/hot_scan.h"
 #include "flush/path.h"
@@ -331,33 +332,8 @@ static enum lam_code put_seq_pair(struct file_writer *w, const char *key, int64_
 static enum lam_code encode_bound(struct flush_job *job, struct coltype type,
                                   struct parquet_value v, struct lam_slice *out, bool *kept_out,
                                   struct lam_error *err) {
-    struct value value = {.type = type};
-    switch (type.type) {
-    case LAM_TYPE_BOOLEAN:
-        value.as.boolean = v.i64 != 0;
-        break;
-    case LAM_TYPE_FLOAT:
-    case LAM_TYPE_DOUBLE:
-        value.as.f64 = v.f64;
-        break;
-    case LAM_TYPE_DECIMAL:
-        value.as.i128 = v.i128;
-        break;
-    case LAM_TYPE_TEXT:
-    case LAM_TYPE_JSON:
-    case LAM_TYPE_BYTES:
-        value.type = coltype_of(LAM_TYPE_BYTES);
-        value.as.bytes = v.bytes;
-        break;
-    case LAM_TYPE_UUID:
-        memcpy(value.as.uuid, v.bytes.data, 16);
-        break;
-    default:
-        value.as.i64 = v.i64;
-        break;
-    }
     struct buf key = {0};
-    enum lam_code rc = key_put_value(&key, &value, false, false, err);
+    enum lam_code rc = segment_bound_encode(type, v, &key, err);
     *kept_out = rc == LAM_OK && key.size <= SEGMENT_BOUND_BYTES;
     if (*kept_out) {
         void *copy = arena_dup(&job->arena, key.data, key.size);

@@ -29,8 +29,9 @@ struct sweep {
     struct lam_slice *live; /* full paths that manifests name; sorted; owned array */
     size_t live_count, live_capacity;
     struct arena live_arena;
-    const uint64_t *table; /* the tag must be this table's; NULL: any name of ours will do */
-    bool removed;          /* a file of the directory at hand */
+    struct db_check *check; /* gets them told; NULL: they are removed */
+    const uint64_t *table;  /* the tag must be this table's; NULL: any name of ours will do */
+    bool removed;           /* a file of the directory at hand */
     enum lam_code code;
     struct lam_error *err;
 };
@@ -101,7 +102,9 @@ static bool is_orphan(const struct sweep *s, const char *full, const char *name)
 static void sweep_name(struct sweep *s, const char *full, const char *name) {
     if (!is_orphan(s, full, name))
         return;
-    if (env_file_remove(s->flush->env, full, NULL) == LAM_OK)
+    if (s->check)
+        db_check_note(s->check, full, "a file that nothing names; the next open removes it");
+    else if (env_file_remove(s->flush->env, full, NULL) == LAM_OK)
         s->removed = true; /* else it stays an orphan until the next open */
 }
 
@@ -202,8 +205,8 @@ static bool sweep_storage(void *arg, const struct value *record) {
     return s->code == LAM_OK;
 }
 
-enum lam_code orphans_remove(struct flush *f, struct lam_error *err) {
-    struct sweep s = {.flush = f, .err = err};
+enum lam_code orphans_remove(struct flush *f, struct db_check *check, struct lam_error *err) {
+    struct sweep s = {.flush = f, .check = check, .err = err};
     enum lam_code rc = LAM_OK;
     if (!flush_removal_begin(f))
         return LAM_OK;

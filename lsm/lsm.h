@@ -68,6 +68,48 @@ MUST_CHECK enum lam_code db_backup(lam_db *db, const char *dir, const struct db_
                                    lam_progress_fn progress, void *arg, uint64_t *id_out,
                                    struct lam_error *err);
 
+/* --- verification (db_check.c): what the engine's check shares with that of the layers above ---
+ */
+
+struct db_check {
+    lam_env *env;
+    const char *dir;      /* of the database */
+    const uint8_t *db_id; /* of the engine's own */
+    struct lam_check_options options;
+    struct lam_progress now;
+    uint64_t findings;
+    bool corrupt;           /* not all of them are reads that failed */
+    struct lam_error first; /* the first finding */
+    enum lam_code stop;     /* what ended the walk early: no memory, the caller; else LAM_OK */
+};
+/* The engine's check of a database that is not open. OK: carried out, its findings are in `c`,
+ * which it fills. NOT_FOUND, INVALID, BUSY as lam_check. */
+MUST_CHECK enum lam_code db_check_directory(const char *path,
+                                            const struct lam_check_options *options,
+                                            struct db_check *c, struct lam_error *err);
+/* Tells how far it has come; false: it ends here. */
+bool db_check_tell(struct db_check *c, const char *file);
+/* Takes in the result of one check: whatever is not LAM_OK is a finding, want of memory the end. */
+void db_check_judge(struct db_check *c, const char *file, enum lam_code code,
+                    const struct lam_error *e);
+/* A place with many records: its first problems are told, and the number of the others. */
+struct db_check_place {
+    struct db_check *check; /* borrowed */
+    const char *name;       /* borrowed */
+    uint64_t records;       /* judged */
+    uint64_t problems;
+};
+/* Takes in the result for one record; false: the walk ends here. */
+bool db_check_record(struct db_check_place *p, enum lam_code code, const struct lam_error *e);
+void db_check_place_end(struct db_check_place *p);
+/* Tells what is left over and no damage. */
+void db_check_note(struct db_check *c, const char *file, const char *what);
+/* The front of a key in hexadecimal digits, for messages. */
+#define DB_KEY_TEXT 72
+const char *db_key_text(struct lam_slice key, char out[DB_KEY_TEXT]);
+/* The result of the whole. */
+MUST_CHECK enum lam_code db_check_conclude(const struct db_check *c, struct lam_error *err);
+
 /* What a layer above keeps per database. */
 enum db_layer {
     DB_LAYER_CATALOG = 0,

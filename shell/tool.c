@@ -64,9 +64,13 @@ static const struct command commands[] = {
      "as the library gives them (lamina/stats.h). Counts of work are those of this reading. DIR\n"
      "must not be open elsewhere; nothing is changed.\n"},
     {"check", tool_check, 1, 1, no_options,
-     "DIR\n\nVerifies the files of the database in DIR, which must not be open elsewhere: root,\n"
-     "manifest, every block of every SST, the log. Prints FILE:OFFSET: PROBLEM for each\n"
-     "finding. Exit status 1 if there is any.\n"},
+     "DIR\n\nVerifies the database in DIR, which must not be open elsewhere, and changes nothing: "
+     "root,\n"
+     "manifest, log, every block of every SST; the catalog; every row with its index entries;\n"
+     "every cold file with its statistics. Prints FILE:OFFSET: PROBLEM for each finding, with\n"
+     "the partition's name in place of the file where it is about records, and\n"
+     "note: FILE: TEXT for what a crash left and the next open removes.\n"
+     "Exit status 0 without findings, 1 with any or if it could not be checked.\n"},
     {"compact", tool_compact, 1, -1, no_options,
      "DIR [PARTITION...]\n\nCompacts the partitions named, or all, down to their last level.\n"},
     {"dump-sst", tool_dump_sst, 1, -1, dump_options,

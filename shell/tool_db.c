@@ -83,6 +83,13 @@ static void print_finding(void *arg, const char *file, uint64_t offset, const ch
     printf("%s:%llu: %s\n", file, (unsigned long long)offset, problem);
 }
 
+static void print_note(void *arg, const char *file, uint64_t offset, const char *what) {
+    struct check *k = arg;
+    (void)offset;
+    tool_progress_end(&k->progress);
+    printf("note: %s: %s\n", file, what);
+}
+
 bool tool_check(const struct tool_call *c) {
     return tool_check_directory(c->args[0]);
 }
@@ -90,8 +97,9 @@ bool tool_check(const struct tool_call *c) {
 bool tool_check_directory(const char *directory) {
     struct lam_error err = {0};
     struct check k = {0};
-    struct lam_check_options o = {.finding = print_finding, .progress = tool_progress, .arg = &k};
-    enum lam_code rc = lam_check_with(directory, &o, &err);
+    struct lam_check_options o = {
+        .finding = print_finding, .progress = tool_progress, .arg = &k, .note = print_note};
+    enum lam_code rc = lam_check_full(directory, &o, &err);
     tool_progress_end(&k.progress);
     if (rc == LAM_OK)
         printf("%s: no problem found\n", directory);

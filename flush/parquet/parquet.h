@@ -181,6 +181,15 @@ MUST_CHECK enum lam_code parquet_reader_may_contain(const struct parquet_reader 
                                                     uint32_t field, struct parquet_value value,
                                                     bool *may_out, struct lam_error *err);
 
+/* Reads a whole file that this writer made and holds it against itself: no byte is outside of a
+ * checksum, each page has its hash and its CRC, no value is missing from a bloom filter, and sizes,
+ * counts and bounds of chunks and pages are those of the values. `actual_out` gets what the writer
+ * would leave, the bounds being whole and exact; parquet_summary_fini. CORRUPT names the first
+ * place that is wrong. Takes the memory of a page and of parquet_reader_batch_rows. */
+MUST_CHECK enum lam_code parquet_reader_verify(const struct parquet_reader *r,
+                                               struct parquet_summary *actual_out,
+                                               struct lam_error *err);
+
 struct parquet_cursor;
 
 /* A cursor over one field, at row 0 of `group`. Returns owned. */

@@ -124,9 +124,8 @@ enum lam_code parquet_prune_pages(const struct parquet_reader *r, uint32_t group
     return LAM_OK;
 }
 
-/* Reads the filter with its header; whole if its hash is known, else up to its first bytes. */
-static enum lam_code read_filter(const struct parquet_reader *r, const struct pq_chunk *c,
-                                 struct buf *raw, struct lam_error *err) {
+enum lam_code pq_filter_read(const struct parquet_reader *r, const struct pq_chunk *c,
+                             struct buf *raw, struct lam_error *err) {
     uint64_t offset = (uint64_t)c->bloom_offset;
     uint64_t room = r->footer_offset - offset;
     uint64_t bytes = c->has_bloom_hash ? (uint64_t)c->bloom_bytes : BLOOM_HEADER_BYTES;
@@ -141,7 +140,7 @@ static enum lam_code probe(const struct parquet_reader *r, const struct pq_chunk
     uint64_t offset = (uint64_t)c->bloom_offset;
     uint32_t bytes;
     size_t header_bytes;
-    TRY(read_filter(r, c, raw, err));
+    TRY(pq_filter_read(r, c, raw, err));
     if (!pq_bloom_header_decode(buf_slice(raw), &bytes, &header_bytes) ||
         bytes > r->footer_offset - offset - header_bytes)
         return pq_corrupt(r, offset, err, "malformed Parquet bloom filter");

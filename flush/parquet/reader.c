@@ -269,6 +269,7 @@ static enum lam_code check_index_hash(struct parquet_reader *r, struct tail *t,
     unsigned long long start = 0, hash = 0;
     int used = 0;
     *hashed_out = SLICE_EMPTY;
+    r->index_offset = r->footer_offset;
     /* Other writers copy metadata of files they rewrite. */
     if (!r->is_ours || !parquet_reader_pair(r, PQ_KEY_INDEX, &value))
         return LAM_OK;
@@ -282,6 +283,7 @@ static enum lam_code check_index_hash(struct parquet_reader *r, struct tail *t,
     if (hash_xxh3(bytes.data, bytes.size, 0) != hash)
         return pq_corrupt(r, start, err, "checksum mismatch in the Parquet page indexes");
     *hashed_out = bytes;
+    r->index_offset = start;
     return LAM_OK;
 }
 

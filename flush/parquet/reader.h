@@ -33,6 +33,7 @@ struct parquet_reader {
     uint64_t file_bytes;
     uint64_t footer_offset; /* everything else ends here */
     uint64_t footer_hash;
+    uint64_t index_offset; /* a hash in the footer covers all from here to the footer */
     const struct parquet_identity *known; /* what the caller expects, during open; else NULL */
     bool is_known;                        /* the footer is the expected one */
     bool is_ours;                         /* Lamina's writer made it, the footer says */
@@ -89,6 +90,10 @@ MUST_CHECK enum lam_code pq_pages_walk(const struct parquet_reader *r,
                                        const struct pq_reader_chunk *c, uint32_t rows,
                                        struct pq_page_ref **pages, size_t *capacity,
                                        uint32_t *count_out, struct lam_error *err);
+/* Reads a chunk's bloom filter with its header; whole, and proven, if its hash is known, else up to
+ * its first bytes. */
+MUST_CHECK enum lam_code pq_filter_read(const struct parquet_reader *r, const struct pq_chunk *c,
+                                        struct buf *raw, struct lam_error *err);
 /* Where a chunk's pages end in the file. */
 static inline uint64_t pq_chunk_start(const struct pq_chunk *c) {
     return (uint64_t)(c->dictionary_offset && c->dictionary_offset < c->data_offset

@@ -274,9 +274,10 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_check(const char *path, lam_env *env, l
 struct lam_check_options {
     lam_env *env;         /* NULL: lam_env_posix() */
     lam_check_fn finding; /* may be NULL; gets `arg` */
-    lam_progress_fn
-        progress; /* may be NULL; gets `arg`, at least before each file and at the end */
+    /* May be NULL; gets `arg`, at least before each file and at the end. */
+    lam_progress_fn progress;
     void *arg;
+    lam_check_fn note; /* of lam_check_full: what is left over and no damage; may be NULL */
 };
 LAM_API LAM_MUST_CHECK enum lam_code
 lam_check_with(const char *path, const struct lam_check_options *options, struct lam_error *err);

@@ -10,6 +10,7 @@
  *   db.h       the storage engine: partitions, batches, snapshots, iterators
  *   txn.h      optimistic transactions, batches that can be read
  *   backup.h   checkpoints and backups of whole databases
+ *   check.h    verification of whole databases
  *   inspect.h  what is in one file of a database
  *   catalog.h  users and passwords
  *   sql.h      sessions, prepared statements, results
@@ -21,6 +22,7 @@
 #include "lamina/arrow.h"
 #include "lamina/backup.h"
 #include "lamina/catalog.h"
+#include "lamina/check.h"
 #include "lamina/db.h"
 #include "lamina/entity.h"
 #include "lamina/env.h"

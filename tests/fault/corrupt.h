@@ -83,7 +83,7 @@ struct corrupt_finding {
 /* How to ask. */
 struct corrupt_how {
     bool read_only;    /* nothing is written */
-    bool transient;    /* lam_check and reads may differ: the damage is not on the disk */
+    bool transient;    /* lam_check_full and reads may differ: the damage is not on the disk */
     bool tables_only;  /* partitions were written to since */
     bool any_error;    /* errors of other codes are fine if they name a file, e.g. INVALID for a
                           directory where a file should be */
@@ -94,7 +94,7 @@ struct corrupt_how {
 
 /* Asks everything and keeps the answers. Aborts on an error. */
 void corrupt_learn(struct simfs *fs, struct corrupt_answers *a);
-/* lam_check, open, ask, close; unless read_only, lam_check and ask again what it left. */
+/* lam_check_full, open, ask, close; unless read_only, lam_check_full and ask again what it left. */
 void corrupt_verify(struct simfs *fs, const struct corrupt_answers *a,
                     const struct corrupt_how *how, struct corrupt_finding *out);
 

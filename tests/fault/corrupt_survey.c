@@ -63,11 +63,10 @@ static struct lam_slice row_of(const struct answer *q, size_t row) {
 struct asking {
     struct corrupt_answers *learned; /* filled, if `learning` */
     bool learning;
-    size_t at;            /* question being asked */
-    size_t row;           /* rows of it given so far */
-    bool told;            /* it has been found wrong */
-    size_t named;         /* errors seen that are as they must be */
-    size_t engine_errors; /* of them in the engine's questions */
+    size_t at;    /* question being asked */
+    size_t row;   /* rows of it given so far */
+    bool told;    /* it has been found wrong */
+    size_t named; /* errors seen that are as they must be */
     const struct corrupt_how *how;
     struct corrupt_finding *out;
     struct lam_error err;
@@ -392,7 +391,6 @@ static bool ask_all(struct asking *k, lam_env *env, bool read_only, enum extent 
     k->at = 0;
     if (extent == ALL)
         ask_engine(k, db);
-    k->engine_errors = k->named;
     if (k->learning)
         k->learned->engine = k->at;
     k->at = k->learned->engine; /* an asking that was cut short goes on here */
@@ -404,7 +402,8 @@ static bool ask_all(struct asking *k, lam_env *env, bool read_only, enum extent 
 }
 
 static enum lam_code check(struct asking *k, lam_env *env, const char *label) {
-    enum lam_code rc = lam_check(CORRUPT_DIR, env, NULL, NULL, &k->err);
+    enum lam_code rc =
+        lam_check_full(CORRUPT_DIR, &(struct lam_check_options){.env = env}, &k->err);
     if (rc != LAM_OK)
         take_error(k, label, rc, &k->err);
     return rc;
@@ -419,17 +418,17 @@ void corrupt_learn(struct simfs *fs, struct corrupt_answers *a) {
     struct corrupt_finding out = {0};
     struct corrupt_how how = {0};
     struct asking k = {.learned = a, .learning = true, .how = &how, .out = &out};
-    check(&k, simfs_env(fs), "lam_check");
+    check(&k, simfs_env(fs), "lam_check_full");
     ask_all(&k, simfs_env(fs), true, ALL);
     check_handles(&k, fs);
 }
 
 /* What the asking left: damage that was seen is still seen, and nothing was made of it. */
 static void look_again(struct asking *k, lam_env *env, enum lam_code before) {
-    enum lam_code after = check(k, env, "lam_check after the close");
+    enum lam_code after = check(k, env, "lam_check_full after the close");
     if ((before == LAM_OK) != (after == LAM_OK))
-        harm(k, before == LAM_OK ? "lam_check sees damage after a close, none before"
-                                 : "the damage is gone from lam_check after a close");
+        harm(k, before == LAM_OK ? "lam_check_full sees damage after a close, none before"
+                                 : "the damage is gone from lam_check_full after a close");
     ask_all(k, env, true, TABLES_ONLY);
 }
 
@@ -439,11 +438,11 @@ void corrupt_verify(struct simfs *fs, const struct corrupt_answers *a,
     /* It learns nothing, so the answers stay as they are. */
     struct asking k = {.learned = (struct corrupt_answers *)(uintptr_t)a, .how = how, .out = out};
     lam_env *env = simfs_env(fs);
-    enum lam_code before = check(&k, env, "lam_check");
+    enum lam_code before = check(&k, env, "lam_check_full");
     k.named = 0;
     bool opened = ask_all(&k, env, how->read_only, how->tables_only ? TABLES_ONLY : ALL);
-    if (!how->transient && before == LAM_OK && k.engine_errors > 0)
-        harm(&k, "lam_check saw nothing of it");
+    if (!how->transient && before == LAM_OK && k.named > 0)
+        harm(&k, "lam_check_full saw nothing of it");
     if (!how->transient && !how->read_only && opened)
         look_again(&k, env, before);
     check_handles(&k, fs);

@@ -163,11 +163,12 @@ enum lam_code script_upkeep(struct script *s) {
 
 static void print_finding(void *arg, const char *file, uint64_t offset, const char *problem) {
     (void)arg;
-    printf("lam_check: %s: offset %llu: %s\n", file, (unsigned long long)offset, problem);
+    printf("lam_check_full: %s: offset %llu: %s\n", file, (unsigned long long)offset, problem);
 }
 
 bool script_check_files(struct script *s) {
-    enum lam_code rc = lam_check(s->dir, s->env, print_finding, NULL, &s->err);
+    struct lam_check_options options = {.env = s->env, .finding = print_finding};
+    enum lam_code rc = lam_check_full(s->dir, &options, &s->err);
     if (rc == LAM_OK)
         rc = script_open(s);
     if (rc != LAM_OK) {

@@ -92,7 +92,7 @@ enum lam_code script_probe(struct script *s);
 enum lam_code script_probe_read(struct script *s, uint64_t *value_out);
 /* Dumps memtables, compacts or flushes: work that a failure before must not have spoilt. */
 enum lam_code script_upkeep(struct script *s);
-/* Checks a closed database: lam_check, and that no file is left over. */
+/* Checks a closed database: lam_check_full, and that no file is left over. */
 bool script_check_files(struct script *s);
 
 #endif

@@ -66,7 +66,7 @@ enum lam_code script_checkpoint(struct script *s, unsigned arg) {
     if (rc == LAM_OK)
         rc = lam_db_checkpoint(s->db, path, &s->err);
     if (rc == LAM_OK)
-        rc = lam_check(path, s->env, NULL, NULL, &s->err);
+        rc = lam_check_full(path, &(struct lam_check_options){.env = s->env}, &s->err);
     return rc == LAM_OK ? remove_copies(s) : rc;
 }
 
@@ -88,6 +88,6 @@ enum lam_code script_backup(struct script *s, unsigned arg) {
     if (rc == LAM_OK)
         rc = lam_backup_restore(dir, s->env, 0, path, NULL, NULL, &s->err);
     if (rc == LAM_OK)
-        rc = lam_check(path, s->env, NULL, NULL, &s->err);
+        rc = lam_check_full(path, &(struct lam_check_options){.env = s->env}, &s->err);
     return rc == LAM_OK ? remove_copies(s) : rc;
 }

@@ -225,6 +225,13 @@ static enum lam_code close_all(struct script *s, unsigned arg) {
     (void)arg;
     return script_close(s);
 }
+static enum lam_code check_closed(struct script *s, unsigned arg) {
+    (void)arg;
+    enum lam_code rc = script_close(s);
+    if (rc == LAM_OK)
+        rc = lam_check_full(s->dir, &(struct lam_check_options){.env = s->env}, &s->err);
+    return rc;
+}
 static enum lam_code let_time_pass(struct script *s, unsigned us) {
     if (s->hooks.advance)
         s->hooks.advance(s->hooks.arg, us);
@@ -329,6 +336,7 @@ static const struct step steps[] = {
     DDL("DROP INDEX app.notes_n"),
     DDL("ALTER TABLE app.notes ALTER COLUMN n TYPE BIGINT"),
     MARK("reopen and look", reopen_and_look, 0),
+    MARK("close and check", check_closed, 0),
     SQL(ANN, "EXPLAIN SELECT * FROM app.notes WHERE id = 1"),
     SQL(ANN, "EXPLAIN ANALYZE SELECT n, count(*), sum(id) FROM app.notes WHERE id > 0 GROUP BY n "
              "HAVING count(*) > 0 ORDER BY n DESC LIMIT 3"),

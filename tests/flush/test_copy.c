@@ -2,6 +2,7 @@
  *
  * Checkpoints and backups of databases with cold rows. */
 #include "lamina/backup.h"
+#include "lamina/check.h"
 #include "tests/flush/world.h"
 
 static struct world w;
@@ -47,7 +48,8 @@ static void check_rows(struct world *at) {
 
 static void check_copy(const char *path) {
     struct world copy;
-    ck_ok(lam_check(path, w.env, NULL, NULL, &w.err), &w.err);
+    struct lam_check_options options = {.env = w.env};
+    ck_ok(lam_check_full(path, &options, &w.err), &w.err);
     open_at(&copy, path);
     check_rows(&copy);
     struct provider *mine = world_provider(&w, "u"), *its = world_provider(&copy, "u");

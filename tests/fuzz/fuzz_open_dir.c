@@ -300,7 +300,8 @@ static bool is_open_answer(enum lam_code rc) {
 
 static void check_dir(lam_env *env) {
     struct lam_error err = {0};
-    REQUIRE(is_open_answer(lam_check(IMAGE_DIR, env, NULL, NULL, &err)));
+    REQUIRE(
+        is_open_answer(lam_check_full(IMAGE_DIR, &(struct lam_check_options){.env = env}, &err)));
 }
 
 static void open_and_use(lam_env *env, enum image_kind kind, bool read_only, uint16_t which) {

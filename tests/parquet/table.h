@@ -132,7 +132,7 @@ static inline struct parquet_reader *table_open(struct table *t) {
     return r;
 }
 
-/* Reads everything with cursors, `step` rows at a time, and compares. */
+/* Reads everything with cursors, `step` rows at a time, and compares; then lets it be verified. */
 static inline void check_table(struct table *t, uint32_t step) {
     struct parquet_reader *r = table_open(t);
     ck_assert_uint_eq(parquet_reader_rows(r), t->rows.rows);
@@ -158,6 +158,12 @@ static inline void check_table(struct table *t, uint32_t step) {
         parquet_cursor_close(cursor);
         column_fini(&c);
     }
+    struct parquet_summary actual;
+    ck_ok(parquet_reader_verify(r, &actual, &err), &err);
+    ck_assert_uint_eq(actual.rows, t->summary.rows);
+    for (uint32_t f = 0; f < t->field_count; f++)
+        ck_assert_uint_eq(actual.bounds[f].null_count, t->summary.bounds[f].null_count);
+    parquet_summary_fini(&actual);
     parquet_reader_close(r);
 }
 

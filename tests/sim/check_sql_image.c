@@ -236,7 +236,9 @@ static void look(struct wsql *w, struct wsql_image *image) {
     struct wsql_view v = {.w = w, .fs = image->fs, .what = image->what, .read_only = true};
     struct lam_error err = {0};
     uint64_t before = simfs_hash(image->fs);
-    enum lam_code rc = lam_check("/db", simfs_env(image->fs), note_finding, &v, &err);
+    struct lam_check_options options = {
+        .env = simfs_env(image->fs), .finding = note_finding, .arg = &v};
+    enum lam_code rc = lam_check_full("/db", &options, &err);
     if (rc == LAM_OK)
         rc = wsql_view_open(&v, &err);
     struct msql_state *found = rc == LAM_OK ? wsql_read(&v, w->has_things) : NULL;

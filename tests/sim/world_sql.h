@@ -13,6 +13,7 @@
 #ifndef LAMINA_TESTS_SIM_WORLD_SQL_H
 #define LAMINA_TESTS_SIM_WORLD_SQL_H
 
+#include "lamina/check.h"
 #include "lamina/entity.h"
 #include "lamina/sql.h"
 #include "tests/sim/choice.h"

@@ -340,7 +340,7 @@ static bool run_script(const char *path, const char *text, bool flush, bool reop
     }
     clear_rows(s);
     close_db(s);
-    if (lam_check("db", s->env, NULL, NULL, &err) != LAM_OK)
+    if (lam_check_full("db", &(struct lam_check_options){.env = s->env}, &err) != LAM_OK)
         fail(s, "check", err.message);
     lam_env_mem_free(s->env);
     bool ok = !s->failed;

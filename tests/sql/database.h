@@ -35,7 +35,8 @@ __attribute__((unused)) static void database_open(struct database *d) {
 __attribute__((unused)) static void database_close(struct database *d) {
     ck_ok(lam_session_close(d->s, &d->err), &d->err);
     ck_ok(lam_db_close(d->db, &d->err), &d->err);
-    ck_ok(lam_check("db", d->env, NULL, NULL, &d->err), &d->err);
+    struct lam_check_options check = {.env = d->env};
+    ck_ok(lam_check_full("db", &check, &d->err), &d->err);
     lam_env_mem_free(d->env);
     free(d->text);
 }

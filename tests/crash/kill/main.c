@@ -186,7 +186,8 @@ static void check(struct shared *s, uint64_t number, unsigned parts) {
     must(lam_db_check(l.db, report, &problems, &err), &err, "check");
     if (number % 2) {
         close_database(&l);
-        must(lam_check(path, NULL, report, &problems, &err), &err, "check");
+        struct lam_check_options options = {.finding = report, .arg = &problems};
+        must(lam_check_full(path, &options, &err), &err, "check");
     }
     if (problems)
         fail("the check has findings");
