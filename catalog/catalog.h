@@ -392,6 +392,8 @@ MUST_CHECK enum lam_code catalog_job_find_live(struct catalog *c, struct lam_sli
 /* Verifies the catalog of a database that is open read-only, and notes partitions without a table.
  * Findings name the partition. */
 void catalog_check(struct catalog *c, struct db_check *check);
+/* The same of the embedder's entities, which need no catalog. */
+void entities_check(lam_db *db, struct db_check *check);
 
 /* Whether the database has a catalog, without making one. */
 MUST_CHECK enum lam_code catalog_is_there(lam_db *db, bool *there_out, struct lam_error *err);

@@ -3,7 +3,7 @@
  * Verification of the catalog: its records decode, agree with their indexes and with each other.
  * Nobody writes meanwhile. */
 #include "catalog/catalog_impl.h"
-#include "catalog/entity_impl.h"
+#include "catalog/entity_api.h"
 
 struct records_check {
     struct catalog *c;
@@ -182,11 +182,19 @@ static void walk(struct records_check *k, struct entity_store *s, enum entity_id
     lam_iter_free(it);
 }
 
-/* ENTITY_COUNT: one of the embedder's. */
+/* `id` ENTITY_COUNT: one of the embedder's. */
 static void check_store(struct records_check *k, struct entity_store *s, enum entity_id id) {
     walk(k, s, id, NULL);
     for (uint32_t i = 0; i < s->def->index_count && k->check->stop == LAM_OK; i++)
         walk(k, s, id, &i);
+}
+
+static void records_check_fini(struct records_check *k) {
+    arena_fini(&k->arena);
+    buf_fini(&k->stored);
+    buf_fini(&k->made);
+    buf_fini(&k->definition);
+    buf_fini(&k->json);
 }
 
 void catalog_check(struct catalog *c, struct db_check *check) {
@@ -196,9 +204,60 @@ void catalog_check(struct catalog *c, struct db_check *check) {
         check_store(&k, c->stores[id], (enum entity_id)id);
     if (check->stop == LAM_OK)
         db_check_judge(check, check->dir, catalog_orphans(c, check, &e), &e);
-    arena_fini(&k.arena);
-    buf_fini(&k.stored);
-    buf_fini(&k.made);
-    buf_fini(&k.definition);
-    buf_fini(&k.json);
+    records_check_fini(&k);
+}
+
+/* --- entities of the embedder --- */
+
+static enum lam_code check_entity(struct records_check *k, lam_db *db, lam_iter *it,
+                                  struct lam_error *err) {
+    struct lam_slice value = lam_iter_value(it);
+    struct lam_entity_desc desc;
+    lam_entity *e = NULL;
+    struct arena arena = {0};
+    char *name = arena_strdup_slice(&arena, lam_iter_key(it));
+    enum lam_code rc = name ? LAM_OK : mem_fail(err, value.size);
+    if (rc == LAM_OK && (value.size < 3 || value.data[value.size - 1] != '\n'))
+        rc = ERR(err, LAM_CORRUPT, "the description of \"%s\" is cut off", name);
+    if (rc == LAM_OK)
+        rc = entity_description_parse(name, slice_from(value, 2), &arena, &desc, err);
+    if (rc == LAM_OK)
+        rc = lam_entity_open(db, &desc, &e, err);
+    if (rc == LAM_OK)
+        check_store(k, e->store, ENTITY_COUNT);
+    lam_entity_close(e);
+    arena_fini(&arena);
+    if (rc != LAM_READ_ONLY)
+        return rc;
+    db_check_note(k->check, ENTITY_DESCRIPTIONS,
+                  "an entity that is not made or dropped to the end; opening it does that");
+    return LAM_OK;
+}
+
+void entities_check(lam_db *db, struct db_check *check) {
+    struct records_check k = {.check = check};
+    struct db_check_place place = {.check = check, .name = ENTITY_DESCRIPTIONS};
+    struct lam_error e = {0};
+    lam_partition *descriptions = NULL;
+    lam_iter *it = NULL;
+    enum lam_code rc = lam_partition_open(db, ENTITY_DESCRIPTIONS, &descriptions, &e);
+    if (rc == LAM_NOT_FOUND)
+        return;
+    if (rc == LAM_OK)
+        rc = lam_iter_new(db, NULL, descriptions, &it, &e);
+    if (rc == LAM_OK)
+        lam_iter_seek_first(it);
+    bool more = true;
+    for (; rc == LAM_OK && more && lam_iter_valid(it); lam_iter_next(it)) {
+        struct lam_error problem = {0};
+        enum lam_code found = check_entity(&k, db, it, &problem);
+        more = db_check_record(&place, found, &problem);
+    }
+    if (rc == LAM_OK && more)
+        rc = lam_iter_status(it, &e);
+    db_check_record(&place, rc, &e);
+    db_check_place_end(&place);
+    lam_iter_free(it);
+    lam_partition_release(descriptions);
+    records_check_fini(&k);
 }

@@ -40,6 +40,7 @@ struct entity_index {
     enum lam_code (*extract)(const void *context, const struct value *record, struct buf *key_out,
                              bool *none_out, struct lam_error *err);
     const void *context; /* for `extract`; borrowed, lives as long as the store */
+    bool is_guess;       /* `extract` may give a key where none is wanted: for verification only */
 };
 struct entity_def {
     const char *name; /* "users": partition system_users, table system.users */

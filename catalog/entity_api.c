@@ -10,8 +10,6 @@
 #include "base/assert.h"
 #include "catalog/entity_api.h"
 
-/* Holds the descriptions by name: u8 format 1, u8 state, text. No entity has this name. */
-#define DESCRIPTIONS       ENTITY_PREFIX "#descriptions"
 #define DESCRIPTION_FORMAT 1
 
 enum description_state {
@@ -92,12 +90,12 @@ static enum lam_code load_description(lam_db *db, lam_partition *descriptions, c
     uint8_t format = cursor_u8(&c), state = cursor_u8(&c);
     if (c.failed || format != DESCRIPTION_FORMAT || state < STATE_LIVE || state > STATE_DROPPING)
         return ERR(err, LAM_CORRUPT, "partition %s: the description of \"%s\" has a bad header",
-                   DESCRIPTIONS, name);
+                   ENTITY_DESCRIPTIONS, name);
     *state_out = (enum description_state)state;
     *text_out = cursor_bytes(&c, cursor_left(&c));
     if (text_out->size == 0 || text_out->data[text_out->size - 1] != '\n')
         return ERR(err, LAM_CORRUPT, "partition %s: the description of \"%s\" is cut off",
-                   DESCRIPTIONS, name);
+                   ENTITY_DESCRIPTIONS, name);
     return LAM_OK;
 }
 
@@ -120,9 +118,9 @@ out:
 static enum lam_code open_descriptions(lam_db *db, bool may_make, lam_partition **out,
                                        struct lam_error *err) {
     struct lam_error missing = {0};
-    enum lam_code rc = lam_partition_open(db, DESCRIPTIONS, out, &missing);
+    enum lam_code rc = lam_partition_open(db, ENTITY_DESCRIPTIONS, out, &missing);
     if (rc == LAM_NOT_FOUND && may_make)
-        return lam_partition_create(db, DESCRIPTIONS, NULL, out, err);
+        return lam_partition_create(db, ENTITY_DESCRIPTIONS, NULL, out, err);
     return error_pass(err, rc, &missing);
 }
 

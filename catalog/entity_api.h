@@ -9,6 +9,8 @@
 #include "lamina/entity.h"
 
 #define ENTITY_PREFIX "entity:"
+/* The partition that holds the descriptions by name: u8 format 1, u8 state, text. */
+#define ENTITY_DESCRIPTIONS ENTITY_PREFIX "#descriptions"
 
 /* What an index orders by. */
 struct index_part {
@@ -57,6 +59,12 @@ MUST_CHECK enum lam_code entity_describe(struct lam_entity *e, const struct lam_
 /* Appends the description as text, a line a field or index: equal texts are equal descriptions. */
 MUST_CHECK enum lam_code entity_description(const struct lam_entity *e, struct buf *out,
                                             struct lam_error *err);
+/* A description that has this text, if any has: without the callbacks of partial indexes, whose
+ * entries are only known to belong to records. Everything is of the arena. */
+MUST_CHECK enum lam_code entity_description_parse(const char *name, struct lam_slice text,
+                                                  struct arena *arena, struct lam_entity_desc *out,
+                                                  struct lam_error *err);
+bool entity_wants_unknown(void *arg, const struct lam_cell *record);
 /* INVALID naming the first line in which the texts differ. Each of their lines is ended. */
 MUST_CHECK enum lam_code entity_compare(const char *name, struct lam_slice given,
                                         struct lam_slice stored, struct lam_error *err);

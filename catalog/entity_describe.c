@@ -2,6 +2,8 @@
  *
  * Descriptions of the embedder's entities: checked, copied, turned into an entity definition with
  * an extractor for each index, and into text, which is stored to tell a changed description. */
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "catalog/entity_api.h"
 
@@ -143,6 +145,12 @@ static enum lam_code copy_parts(struct lam_entity *e, const struct lam_entity_in
     return LAM_OK;
 }
 
+bool entity_wants_unknown(void *arg, const struct lam_cell *record) {
+    (void)arg;
+    (void)record;
+    return true;
+}
+
 static enum lam_code copy_index(struct lam_entity *e, const struct lam_entity_index *from,
                                 struct entity_index *to, struct index_plan *plan,
                                 struct lam_error *err) {
@@ -159,7 +167,8 @@ static enum lam_code copy_index(struct lam_entity *e, const struct lam_entity_in
     *to = (struct entity_index){.name = arena_strdup(&e->memory, from->name),
                                 .unique = from->unique,
                                 .extract = extract,
-                                .context = plan};
+                                .context = plan,
+                                .is_guess = from->wants == entity_wants_unknown};
     return to->name ? LAM_OK : mem_fail(err, strlen(from->name) + 1);
 }
 
@@ -245,4 +254,73 @@ enum lam_code entity_compare(const char *name, struct lam_slice given, struct la
                "here, \"%.*s\" there",
                name, (int)here.size, (const char *)here.data, (int)there.size,
                (const char *)there.data);
+}
+
+/* Takes the first word off a line. */
+static char *take_word(char **line) {
+    char *word = *line, *end = strchr(word, ' ');
+    *line = end ? end + 1 : word + strlen(word);
+    if (end)
+        *end = 0;
+    return word;
+}
+
+static void parse_field(char *line, struct lam_entity_field *out) {
+    out->name = take_word(&line);
+    const char *type = take_word(&line);
+    unsigned precision = 0, scale = 0;
+    for (int t = LAM_TYPE_BOOLEAN; t <= LAM_TYPE_JSON; t++) {
+        char name[32];
+        coltype_name(coltype_of((enum lam_type)t), name);
+        if (strncmp(type, name, strlen(name)) == 0 && strcspn(type, "(") == strlen(name))
+            out->type = (enum lam_type)t;
+    }
+    if (out->type == LAM_TYPE_DECIMAL)
+        sscanf(type, "DECIMAL(%3u,%3u)", &precision, &scale);
+    out->precision = (uint8_t)precision;
+    out->scale = (uint8_t)scale;
+    out->nullable = strncmp(line, "NOT NULL", 8) != 0;
+    out->key = strstr(line, "KEY") != NULL;
+}
+
+/* `line` goes on behind "index". */
+static bool parse_index(char *line, struct arena *arena, struct lam_entity_index *out) {
+    struct lam_entity_part *parts = arena_calloc(arena, LAM_ENTITY_FIELDS_MAX, sizeof *parts);
+    out->name = take_word(&line);
+    out->parts = parts;
+    while (parts && *line && out->part_count < LAM_ENTITY_FIELDS_MAX) {
+        char *part = line + (*line == '(');
+        char *end = part + strcspn(part, ",)");
+        line = end + (end[0] == ',' && end[1] == ' ' ? 2 : strlen(end));
+        *end = 0;
+        parts[out->part_count].field = take_word(&part);
+        parts[out->part_count++].descending = *part != 0;
+    }
+    return parts != NULL;
+}
+
+enum lam_code entity_description_parse(const char *name, struct lam_slice text, struct arena *arena,
+                                       struct lam_entity_desc *out, struct lam_error *err) {
+    struct lam_entity_field *fields = arena_calloc(arena, LAM_ENTITY_FIELDS_MAX, sizeof *fields);
+    struct lam_entity_index *indexes = arena_calloc(arena, LAM_ENTITY_INDEXES_MAX, sizeof *indexes);
+    *out = (struct lam_entity_desc){.name = name, .fields = fields, .indexes = indexes};
+    bool good = fields && indexes;
+    while (good && text.size) {
+        char *line = arena_strdup_slice(arena, take_line(&text));
+        char *word = line ? take_word(&line) : NULL;
+        if (word && strcmp(word, "field") == 0 && out->field_count < LAM_ENTITY_FIELDS_MAX) {
+            parse_field(line, &fields[out->field_count++]);
+        } else if (word && out->index_count < LAM_ENTITY_INDEXES_MAX) {
+            struct lam_entity_index *index = &indexes[out->index_count++];
+            for (; strcmp(word, "unique") == 0 || strcmp(word, "partial") == 0;
+                 word = take_word(&line)) {
+                index->unique |= *word == 'u';
+                index->wants = *word == 'p' ? entity_wants_unknown : index->wants;
+            }
+            good = parse_index(line, arena, index);
+        } else {
+            good = word != NULL;
+        }
+    }
+    return good ? LAM_OK : mem_fail(err, text.size);
 }

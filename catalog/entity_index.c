@@ -140,7 +140,7 @@ enum lam_code entity_index_check_record(struct entity_store *s, struct lam_slice
         struct lam_error missing = {0};
         bool none;
         TRY_GOTO(entry_key(&s->def->indexes[i], record, key, &entry, &none, err));
-        if (none)
+        if (none || s->def->indexes[i].is_guess)
             continue;
         rc = lam_get(s->db, NULL, s->indexes[i], buf_slice(&entry), &value, &missing);
         if (rc == LAM_NOT_FOUND || (rc == LAM_OK && !slice_eq(value.bytes, key)))

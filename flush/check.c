@@ -326,6 +326,8 @@ static enum lam_code check_opened(struct db_check *check, struct lam_error *err)
     db_check_judge(check, check->dir, rc, &e);
     if (there)
         check_tables(db, check);
+    if (rc == LAM_OK && check->stop == LAM_OK)
+        entities_check(db, check);
     if (db)
         IGNORE(lam_db_close(db, NULL), "nothing was written");
     return LAM_OK;

@@ -90,8 +90,44 @@ static void open_db(void) {
     ck_ok(catalog_of(d.db, &c, &err), &err);
 }
 
+static bool wants_old(void *arg, const struct lam_cell *cells) {
+    (void)arg;
+    return !cells[3].is_null && cells[3].as.int64 > 30;
+}
+/* An entity of the embedder with indexes of every kind. */
+static void put_things(void) {
+    static const struct lam_entity_field fields[] = {
+        {.name = "id", .type = LAM_TYPE_BIGINT, .key = true},
+        {.name = "k", .type = LAM_TYPE_TEXT, .key = true},
+        {.name = "email", .type = LAM_TYPE_TEXT, .nullable = true},
+        {.name = "age", .type = LAM_TYPE_INT, .nullable = true},
+        {.name = "pay", .type = LAM_TYPE_DECIMAL, .precision = 10, .scale = 2},
+    };
+    static const struct lam_entity_part email[] = {{.field = "email"}};
+    static const struct lam_entity_part age_pay[] = {{"age", true}, {"pay", false}};
+    static const struct lam_entity_index indexes[] = {
+        {.name = "by_email", .unique = true, .parts = email, .part_count = 1},
+        {.name = "by_age", .parts = age_pay, .part_count = 2},
+        {.name = "old", .unique = true, .parts = email, .part_count = 1, .wants = wants_old},
+    };
+    static const struct lam_entity_desc things = {"things", fields, 5, indexes, 3};
+    lam_entity *e;
+    ck_ok(lam_entity_open(d.db, &things, &e, &err), &err);
+    for (int i = 0; i < 6; i++) {
+        char text[20];
+        snprintf(text, sizeof text, "%d@x", i);
+        struct lam_cell cells[] = {lam_cell_int64(LAM_TYPE_BIGINT, i), lam_cell_text("k"),
+                                   i % 3 ? lam_cell_text(text) : lam_cell_null(),
+                                   i == 4 ? lam_cell_null() : lam_cell_int64(LAM_TYPE_INT, 10 * i),
+                                   lam_cell_bytes(LAM_TYPE_DECIMAL, S("12.50"))};
+        ck_ok(lam_entity_put(e, cells, LAM_DURABILITY_SYNC, &err), &err);
+    }
+    lam_entity_close(e);
+}
+
 static void start(void) {
     open_db();
+    put_things();
     run(&d, "CREATE NAMESPACE app; CREATE USER ann; CREATE USER bob ROLE service;"
             "CREATE STORAGE arch TYPE 'filesystem' BASE_DIRECTORY 'archive';"
             "CREATE USER TABLE app.u (id BIGINT PRIMARY KEY, name TEXT, n INT);"
@@ -333,6 +369,27 @@ static void drop_partition(void) {
     lam_partition_release(p);
 }
 
+/* --- the embedder's entities ----------------------------------------------------------------- */
+
+static void delete_thing(void) {
+    take("entity:things", 5); /* it is in each index */
+    delete_record("entity:things", buf_slice(&key));
+}
+static void delete_thing_entry(void) {
+    take("entity:things#by_age", 1);
+    delete_record("entity:things#by_age", buf_slice(&key));
+}
+static void forge_old_thing(void) {
+    take("entity:things#old", 0);
+    key.data[1] ^= 1;
+    put_record("entity:things#old", buf_slice(&key), buf_slice(&value));
+}
+static void change_description(void) {
+    take("entity:#descriptions", 0);
+    value.data[value.size - 2] = '(';
+    put_record("entity:#descriptions", buf_slice(&key), buf_slice(&value));
+}
+
 /* --- the segments partition ------------------------------------------------------------------ */
 
 static void put_dead_of_none(void) {
@@ -377,6 +434,12 @@ static const struct {
     {delete_user_entry, "system_users", "has no entry of its own in index \"username\""},
     {forge_user_entry, "system_users#role", "is not that of the record it leads to"},
     {drop_partition, "db", "its partition user:app:u#u_n is missing"},
+    {delete_thing, "entity:things#by_email", "leads to no record"},
+    {delete_thing, "entity:things#by_age", "leads to no record"},
+    {delete_thing, "entity:things#old", "leads to no record"},
+    {delete_thing_entry, "entity:things", "no entry of its own in index \"by_age\""},
+    {forge_old_thing, "entity:things#old", "is not that of the record it leads to"},
+    {change_description, "entity:#descriptions", "entity \"things\""},
     {put_dead_of_none, "user:app:u@segments", "belongs to no segment"},
     {put_bad_dead, "user:app:u@segments", "malformed head of dead rows"},
     {lower_next, "user:app:u@segments", "belongs to no segment"},
