@@ -196,6 +196,7 @@ static enum lam_code load_dead(struct table_check *t, struct segment *s, struct 
 static enum lam_code check_segment(struct table_check *t, struct segment *s, struct lam_slice user,
                                    struct lam_error *err) {
     struct lam_progress *now = &t->check->now;
+    struct lam_error e = {0};
     struct storage_place place;
     TRY(load_dead(t, s, user, err));
     TRY(storage_place_get(t->flush, s->storage, &t->arena, &place, err));
@@ -206,10 +207,10 @@ static enum lam_code check_segment(struct table_check *t, struct segment *s, str
     now->bytes_total += s->bytes;
     if (!db_check_tell(t->check, s->full_path))
         return LAM_OK;
-    enum lam_code rc = segment_check(t->flush, t->p, s, err);
+    db_check_judge(t->check, s->full_path, segment_check(t->flush, t->p, s, &e), &e);
     now->files_done++;
     now->bytes_done += s->bytes;
-    return rc;
+    return LAM_OK;
 }
 
 /* A key of the segments partition with what lies under it. */

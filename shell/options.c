@@ -29,7 +29,7 @@ static const char help[] =
     "      --batch         machine protocol: a JSON object a line in, JSON lines out\n"
     "      --read-only     open for reading only\n"
     "      --sync          acknowledge a write only when it survives a power loss\n"
-    "      --check         verify the files of the database and report; run nothing\n"
+    "      --check         verify the whole database and report; run nothing\n"
     "  -V, --version       print the version\n"
     "  -h, --help          print this\n"
     "\n"

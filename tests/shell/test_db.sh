@@ -74,6 +74,27 @@ has "stats gives a name and a number a line" "partitions 16" "$out"
 has "stats names partitions" "partition user:default:t" "$out"
 lamina db check src
 is "check finds nothing in a good database" "src: no problem found" "$out"
+bytes_of() { # DIR
+    find "$1" -type f | sort | xargs cksum
+}
+before=$(bytes_of src)
+lamina db check src
+is "check changes nothing" "$before" "$(bytes_of src)"
+cp -r src hurt
+segment=$(find hurt/cold -name '*.parquet')
+cp "$segment" hurt/cold/batch-99-00000000.parquet
+lamina db check hurt
+is "a file too many is no problem" 0 "$status"
+has "a file too many is noted" "note: hurt/cold/batch-99-00000000.parquet: " "$out"
+printf 'X' | dd of="$segment" bs=1 seek=30 conv=notrunc 2>/dev/null
+lamina db check hurt
+is "check of a damaged cold file fails" 1 "$status"
+has "it names the file and the place" "$segment:" "$out"
+has "it counts" "hurt: 1 problem found" "$out"
+rm "$segment"
+lamina db check hurt
+has "a missing cold file is named" "$segment:0: cold file $segment is missing" "$out"
+rm -r hurt
 lamina db compact src
 is "compact exits 0" 0 "$status"
 lamina db compact src user:default:t no:such
