@@ -261,7 +261,9 @@ static bool check_table(void *arg, struct provider *p) {
     t->live = 0;
     check_indexes(t, walk(t, p->hot, false, check_row, NULL, &count));
     if (p->segments && t->check->stop == LAM_OK) {
-        db_check_judge(t->check, lam_partition_name(p->segments), next_number(t, &next, &e), &e);
+        enum lam_code rc = next_number(t, &next, &e);
+        db_check_judge(t->check, lam_partition_name(p->segments), rc, &e);
+        next = rc == LAM_OK ? next : UINT64_MAX; /* not known: any will do */
         walk(t, p->segments, false, check_cold, &next, &count);
     }
     return t->check->stop == LAM_OK;
