@@ -30,6 +30,13 @@ static enum lam_code decode(struct table_check *t, struct lam_slice key, struct 
     TRY(row_header_decode(row, header, err));
     TRY(hot_row_schema(p, header, &written, err));
     TRY(row_decode(row, written, p->schema, values, err));
+    for (uint32_t i = 0; i < p->schema->column_count; i++) {
+        const struct schema_column *column = &p->schema->columns[i];
+        bool may =
+            column->nullable || header->deleted; /* deleted ones may be older than NOT NULL */
+        if (values[i].is_null && (column->key_position >= 0 || !may))
+            return ERR(err, LAM_CORRUPT, "NULL in column \"%s\"", column->name);
+    }
     if (table_has_users(p)) {
         TRY(key_get_string(&c, &t->arena, user, err));
         TRY(user_id_check(*user, err));

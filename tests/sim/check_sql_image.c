@@ -65,10 +65,23 @@ static void crash_again(struct wsql_view *v, struct msql_state *state, unsigned 
     wsql_images_fini(&images);
 }
 
+static void note_finding(void *arg, const char *file, uint64_t offset, const char *problem) {
+    struct wsql_view *v = arg;
+    wsql_fail(v->w, "%s: checked while closed: %s at %llu: %s", v->what, file,
+              (unsigned long long)offset, problem);
+}
+
+static enum lam_code check_closed(struct wsql_view *v, struct lam_error *err) {
+    struct lam_check_options options = {.env = simfs_env(v->fs), .finding = note_finding, .arg = v};
+    return lam_check_full("/db", &options, err);
+}
+
 static void close_and_reopen(struct wsql_view *v, const struct msql_state *state) {
     struct wsql *w = v->w;
     struct lam_error err = {0};
     enum lam_code rc = wsql_view_close(v, &err);
+    if (rc == LAM_OK)
+        rc = check_closed(v, &err);
     if (rc == LAM_OK)
         rc = wsql_view_open(v, &err);
     if (rc != LAM_OK)
@@ -225,20 +238,12 @@ static void examine(struct wsql_view *v, const struct wsql_image *image, unsigne
     }
 }
 
-static void note_finding(void *arg, const char *file, uint64_t offset, const char *problem) {
-    struct wsql_view *v = arg;
-    wsql_fail(v->w, "%s: checked before opening: %s at %llu: %s", v->what, file,
-              (unsigned long long)offset, problem);
-}
-
 /* Looking changes nothing: the image is checked and opened read-only, and stays as it is. */
 static void look(struct wsql *w, struct wsql_image *image) {
     struct wsql_view v = {.w = w, .fs = image->fs, .what = image->what, .read_only = true};
     struct lam_error err = {0};
     uint64_t before = simfs_hash(image->fs);
-    struct lam_check_options options = {
-        .env = simfs_env(image->fs), .finding = note_finding, .arg = &v};
-    enum lam_code rc = lam_check_full("/db", &options, &err);
+    enum lam_code rc = check_closed(&v, &err);
     if (rc == LAM_OK)
         rc = wsql_view_open(&v, &err);
     struct msql_state *found = rc == LAM_OK ? wsql_read(&v, w->has_things) : NULL;
