@@ -97,6 +97,8 @@ static enum lam_code seal(lam_db *db, struct lam_error *err) {
     enum lam_code rc = manifest_seal(db_manifest(db)->log, &edit, err);
     mutex_unlock(&db->manifest);
     mem_free(wals);
+    if (rc == LAM_OK)
+        db_wal_cut_sealed(db);
     return rc;
 }
 

@@ -454,6 +454,9 @@ void db_wal_release(lam_db *db, uint64_t floor);
 void db_wal_remove_recyclable(lam_db *db);
 /* Nothing is being written: gives back what the log has in reserve. */
 void db_wal_rest_locked(lam_db *db) REQUIRES(&db->commit);
+/* Gives back what segments have past their ends, which a seal has recorded. Nobody else uses the
+ * database. */
+void db_wal_cut_sealed(lam_db *db);
 /* Waits until all up to `sequence` is durable; UNKNOWN_OUTCOME if that failed. */
 MUST_CHECK enum lam_code db_sync_to(lam_db *db, uint64_t sequence, struct lam_error *err);
 /* All commits up to `sequence` are durable by other means than the log. */

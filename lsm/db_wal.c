@@ -258,6 +258,18 @@ void db_wal_rest_locked(lam_db *db) {
         current->bytes = rest;
 }
 
+void db_wal_cut_sealed(lam_db *db) {
+    for (size_t i = 0;; i++) {
+        mutex_lock(&db->sync);
+        const struct db_sync *s = db_sync(db);
+        struct wal_writer *w = i < s->count ? s->segments[i]->writer : NULL;
+        mutex_unlock(&db->sync);
+        if (!w)
+            return;
+        wal_writer_trim(w, wal_writer_end(w));
+    }
+}
+
 enum lam_code db_wal_list(lam_db *db, bool ends, struct manifest_wal **out, size_t *count_out,
                           struct lam_error *err) {
     enum lam_code rc = LAM_OK;

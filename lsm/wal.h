@@ -32,7 +32,7 @@ MUST_CHECK enum lam_code wal_writer_open(lam_env *env, const char *dir, const ch
                                          struct wal_writer **writer_out, struct lam_error *err);
 /* Whether a record with this payload still fits; a segment takes at least one record. */
 bool wal_writer_fits(const struct wal_writer *w, uint64_t payload_bytes);
-/* Gives the blocks past `bytes` back, or tries; false: it has records, or no such blocks. The
+/* Gives the blocks past `bytes` back, or tries; false: it has records or no blocks there. The
  * appender's. */
 bool wal_writer_trim(struct wal_writer *w, uint64_t bytes);
 /* Appends one record; no sync. After a failure the writer takes no more (the caller opens another

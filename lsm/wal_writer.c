@@ -122,8 +122,7 @@ bool wal_writer_fits(const struct wal_writer *w, uint64_t payload_bytes) {
 }
 
 bool wal_writer_trim(struct wal_writer *w, uint64_t bytes) {
-    if (wal_writer_end(w) > LOG_HEADER_BYTES || w->append_failed || bytes < LOG_HEADER_BYTES ||
-        bytes >= w->capacity)
+    if (w->append_failed || bytes < wal_writer_end(w) || bytes >= w->capacity)
         return false;
     w->capacity = bytes; /* also if it fails: there is no less than that */
     if (env_file_truncate(w->file, bytes, NULL) == LAM_OK)

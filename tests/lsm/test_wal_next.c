@@ -354,10 +354,27 @@ START_TEST(a_log_at_rest_gives_back_what_it_has_in_reserve) {
 }
 END_TEST
 
+START_TEST(a_closed_database_keeps_no_more_than_its_log) {
+    lam_env *env = start();
+    lam_partition *p;
+    lam_db *db = open_db(env, &p);
+    put_many(db, p, 0, HALF);
+    run_task();
+    close_db(db, p);
+    struct reserve r = reserve_of(env);
+    ck_assert_uint_eq(r.files, 2);
+    ck_assert_uint_ge(r.bytes, HALF * VALUE_BYTES);
+    ck_assert_uint_lt(r.bytes, HALF * (VALUE_BYTES + 100));
+    check_files(env, HALF);
+    lam_env_mem_free(env);
+}
+END_TEST
+
 TEST_MAIN("lsm/wal_next", next_segment_is_made_ahead_and_the_roll_makes_none,
           each_segment_asks_once_for_the_next, roll_makes_its_own_when_the_task_is_late,
           failure_to_prepare_is_the_rolls_to_tell,
           segment_is_not_named_after_a_failure_of_the_database,
           record_larger_than_the_prepared_segment_keeps_the_order,
           prepared_segment_outlives_a_close_and_is_no_orphan,
-          a_log_at_rest_gives_back_what_it_has_in_reserve)
+          a_log_at_rest_gives_back_what_it_has_in_reserve,
+          a_closed_database_keeps_no_more_than_its_log)
