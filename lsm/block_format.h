@@ -23,6 +23,11 @@ enum {
 };
 #define BLOCK_FLAG_WIDE 1 /* offsets take 4 bytes instead of 2 */
 
+/* Makes a block, in place, one that compresses better, and back: gaps between entries in place of
+ * their offsets, if those take two bytes, and a header of inverted bytes. Any bytes may come. */
+void block_fold(uint8_t *block, size_t size);
+void block_unfold(uint8_t *block, size_t size);
+
 static inline uint8_t block_tag(uint64_t key_hash) {
     return (uint8_t)(key_hash >> 24);
 }

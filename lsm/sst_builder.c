@@ -151,11 +151,13 @@ static enum lam_code store_data_block(struct sst_builder *b, struct sst_handle *
     }
     buf_reset(&b->raw);
     TRY(block_builder_finish(&b->block, &b->raw, err));
+    block_fold(b->raw.data, b->raw.size);
     TRY(codec_lz4_compress(buf_slice(&b->raw), &b->pending, err));
     size_t raw_bytes = b->raw.size;
-    enum sst_compression compression = SST_LZ4;
+    enum sst_compression compression = SST_LZ4_FOLDED;
     if (!is_worth_it(b->pending.size - start, raw_bytes)) {
         b->pending.size = start;
+        block_unfold(b->raw.data, raw_bytes);
         TRY(buf_append_slice(&b->pending, buf_slice(&b->raw), err));
         compression = SST_PLAIN;
     }

@@ -69,8 +69,8 @@ enum lam_code sst_block_check(uint64_t file_seed, uint64_t offset, struct lam_sl
     if (compression == SST_PLAIN && out->raw_bytes == size)
         return LAM_OK;
     /* LZ4 makes at most 255 bytes of one; only data blocks are compressed. */
-    if (compression == SST_LZ4 && type == SST_BLOCK_DATA && out->raw_bytes <= SST_BLOCK_MAX &&
-        out->raw_bytes > size && out->raw_bytes / 256 <= size)
+    if ((compression == SST_LZ4 || compression == SST_LZ4_FOLDED) && type == SST_BLOCK_DATA &&
+        out->raw_bytes <= SST_BLOCK_MAX && out->raw_bytes > size && out->raw_bytes / 256 <= size)
         return LAM_OK;
     return ERR(err, LAM_CORRUPT, "block of %zu bytes says it has %u bytes in compression %u", size,
                out->raw_bytes, compression);

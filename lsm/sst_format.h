@@ -31,6 +31,7 @@ enum sst_block_type {
 enum sst_compression {
     SST_PLAIN = 0,
     SST_LZ4 = 1,
+    SST_LZ4_FOLDED = 2, /* of what block_fold made of the block */
 };
 
 struct sst_handle {

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/hash.h"
+#include "lsm/block_format.h"
 #include "lsm/bloom.h"
 
 enum lam_code sst_context(const struct sst *s, uint64_t offset, enum lam_code code,
@@ -230,10 +231,12 @@ static enum lam_code decompress_and_parse(const struct sst *s, uint32_t i,
                                           struct block_view *view, struct lam_error *err) {
     struct lam_slice raw = stored->bytes;
     enum lam_code rc = LAM_OK;
-    if (stored->compression == SST_LZ4) {
+    if (stored->compression != SST_PLAIN) {
         rc = codec_lz4_decompress(stored->bytes, room, stored->raw_bytes, err);
         raw = lam_slice_of(room, stored->raw_bytes);
     }
+    if (rc == LAM_OK && stored->compression == SST_LZ4_FOLDED)
+        block_unfold(room, stored->raw_bytes);
     if (rc == LAM_OK)
         rc = block_view_parse(raw, view, err);
     if (rc == LAM_OK)

@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "lamina/db.h"
 #include "lsm/block_builder.h"
+#include "lsm/block_format.h"
 #include "lsm/block_reader.h"
 #include "tests/lsm/entries.h"
 
@@ -170,5 +171,44 @@ START_TEST(large_value_makes_wide_offsets) {
 }
 END_TEST
 
+START_TEST(folded_blocks_unfold_whatever_the_bytes) {
+    struct rng rng;
+    rng_init(&rng, test_seed("folded_blocks_unfold_whatever_the_bytes"));
+    for (int round = 0; round < 2000; round++) {
+        uint8_t bytes[200], before[sizeof bytes];
+        size_t size = rng_below(&rng, sizeof bytes + 1);
+        for (size_t i = 0; i < size; i++)
+            bytes[i] = (uint8_t)rng_below(&rng, 256);
+        if (size >= BLOCK_HEADER_BYTES) {
+            put_le32(bytes + BLOCK_COUNT, (uint32_t)rng_below(&rng, round % 2 ? 70 : 20));
+            bytes[BLOCK_FLAGS] = round % 5 == 0;
+        }
+        memcpy(before, bytes, size);
+        block_fold(bytes, size);
+        block_unfold(bytes, size);
+        ck_assert(size == 0 || memcmp(bytes, before, size) == 0);
+    }
+}
+END_TEST
+
+START_TEST(folded_entries_of_one_size_have_one_gap) {
+    struct block_builder b = {0};
+    struct buf bytes = {0};
+    for (int i = 0; i < 9; i++) {
+        uint8_t key[] = {'k', (uint8_t)('0' + i)};
+        struct entry e = {lam_slice_of(key, 2), 5, ENTRY_PUT, lam_slice_str("value")};
+        ck_ok(block_builder_add(&b, &e, 0, false, &err), &err);
+    }
+    ck_ok(block_builder_finish(&b, &bytes, &err), &err);
+    block_fold(bytes.data, bytes.size);
+    const uint8_t *gaps = bytes.data + BLOCK_HEADER_BYTES + 9;
+    for (int i = 0; i < 9; i++)
+        ck_assert_uint_eq(get_le16(gaps + 2 * i), i ? 8 : 0); /* two varints, a byte, the value */
+    buf_fini(&bytes);
+    block_builder_fini(&b);
+}
+END_TEST
+
 TEST_MAIN("lsm/block", blocks_agree_with_a_sorted_array, any_bytes_parse_safely_or_are_corrupt,
-          large_value_makes_wide_offsets)
+          large_value_makes_wide_offsets, folded_blocks_unfold_whatever_the_bytes,
+          folded_entries_of_one_size_have_one_gap)

@@ -50,6 +50,7 @@ START_TEST(block_trailers_are_believed_only_as_far_as_they_can_be_true) {
     ck_ok(check_block(10, 11, SST_BLOCK_DATA, SST_LZ4, 0, &s), &err);
     ck_assert_int_eq(s.compression, SST_LZ4);
     ck_ok(check_block(10, 2560 + 255, SST_BLOCK_DATA, SST_LZ4, 0, &s), &err);
+    ck_ok(check_block(10, 11, SST_BLOCK_DATA, SST_LZ4_FOLDED, 0, &s), &err);
     static const struct {
         size_t size;
         uint64_t raw_bytes;
@@ -60,7 +61,8 @@ START_TEST(block_trailers_are_believed_only_as_far_as_they_can_be_true) {
         {10, 10, SST_BLOCK_DATA, SST_PLAIN, 1},             /* a byte that is always zero */
         {10, 10, SST_BLOCK_DATA, SST_LZ4, 0},               /* compressed to no gain */
         {10, 2816, SST_BLOCK_DATA, SST_LZ4, 0},             /* to less than LZ4 can */
-        {10, 10, SST_BLOCK_DATA, 2, 0},                     /* unknown compression */
+        {10, 10, SST_BLOCK_DATA, SST_LZ4_FOLDED, 0},        /* the same */
+        {10, 11, SST_BLOCK_DATA, SST_LZ4_FOLDED + 1, 0},    /* unknown compression */
         {10, SST_BLOCK_MAX + 1, SST_BLOCK_DATA, SST_LZ4, 0} /* of what no block can be */
     };
     for (size_t i = 0; i < COUNT(bad); i++)

@@ -2,6 +2,7 @@
  *
  * SSTs of which every checksum holds and which lie all the same: taken apart, changed in one place
  * and put together again. Opening or verifying must say what is wrong. */
+#include "base/codec.h"
 #include "base/hash.h"
 #include "lsm/block_builder.h"
 #include "lsm/block_format.h"
@@ -17,7 +18,9 @@
 /* --- a file in parts ------------------------------------------------------------------------- */
 
 struct parts {
-    struct buf data[BLOCKS];
+    struct buf data[BLOCKS]; /* as stored */
+    uint32_t raw_bytes;      /* of the first block, if it is compressed; else 0 */
+    enum sst_compression compression;
     struct buf ranges, filter, index;
     struct sst_properties properties;
     struct sst_bounds bounds; /* borrow constant text */
@@ -90,18 +93,23 @@ static void parts_fini(struct parts *p) {
     buf_fini(&p->index);
 }
 
-static struct sst_handle put_block(struct buf *file, struct lam_slice content,
-                                   enum sst_block_type type, uint64_t *digest) {
+static struct sst_handle put_stored(struct buf *file, struct lam_slice content,
+                                    enum sst_block_type type, uint32_t raw_bytes,
+                                    enum sst_compression compression, uint64_t *digest) {
     struct sst_handle handle = {file->size, content.size + SST_TRAILER_BYTES};
     ck_ok(buf_append_slice(file, content, &err), &err);
     ck_ok(buf_reserve(file, SST_TRAILER_BYTES, &err), &err);
-    uint64_t checksum =
-        sst_trailer_encode(sst_file_seed(db_id, NUMBER), handle.offset,
-                           lam_slice_of(file->data + handle.offset, content.size),
-                           (uint32_t)content.size, type, SST_PLAIN, file->data + file->size);
+    uint64_t checksum = sst_trailer_encode(sst_file_seed(db_id, NUMBER), handle.offset,
+                                           lam_slice_of(file->data + handle.offset, content.size),
+                                           raw_bytes, type, compression, file->data + file->size);
     file->size += SST_TRAILER_BYTES;
     *digest = hash_mix(*digest, checksum);
     return handle;
+}
+
+static struct sst_handle put_block(struct buf *file, struct lam_slice content,
+                                   enum sst_block_type type, uint64_t *digest) {
+    return put_stored(file, content, type, (uint32_t)content.size, SST_PLAIN, digest);
 }
 
 /* Writes the file and opens it; `checksum` says which one it is. */
@@ -110,7 +118,10 @@ static enum lam_code forge(const struct parts *p, struct sst **out) {
     struct sst_footer f = {.number = NUMBER};
     uint64_t digest = sst_file_seed(db_id, NUMBER);
     for (size_t i = 0; i < BLOCKS; i++)
-        if (p->data[i].size > 0)
+        if (i == 0 && p->raw_bytes > 0)
+            put_stored(&file, buf_slice(&p->data[0]), SST_BLOCK_DATA, p->raw_bytes, p->compression,
+                       &digest);
+        else if (p->data[i].size > 0)
             put_block(&file, buf_slice(&p->data[i]), SST_BLOCK_DATA, &digest);
     f.ranges = put_block(&file, buf_slice(&p->ranges), SST_BLOCK_RANGES, &digest);
     f.filter = put_block(&file, buf_slice(&p->filter), SST_BLOCK_FILTER, &digest);
@@ -177,6 +188,43 @@ START_TEST(entries_out_of_order_are_found) {
     add_block(&p, 1, twice, 2); /* the first block's keys again */
     put_index(&p, "a", "c");
     expect_verdict(&p, "not in order");
+    env_end();
+}
+END_TEST
+
+/* Builders compress one way; what they wrote the other way is read as well. */
+START_TEST(blocks_compressed_folded_or_not_are_read) {
+    env_start();
+    uint8_t value[300] = {0};
+    struct entry three[] = {first_entries[0],
+                            {lam_slice_str("aa"), 4, ENTRY_PUT, lam_slice_of(value, 300)},
+                            first_entries[1]};
+    const struct {
+        enum sst_compression compression;
+        bool folded;
+        const char *says;
+    } cases[] = {{SST_LZ4, false, NULL},
+                 {SST_LZ4_FOLDED, true, NULL},
+                 {SST_LZ4, true, "bad block header"},
+                 {SST_LZ4_FOLDED, false, "bad block header"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct parts p = good_parts();
+        struct buf raw;
+        p.properties.entries -= 2;
+        p.properties.raw_bytes -= 8;
+        buf_reset(&p.data[0]);
+        add_block(&p, 0, three, 3);
+        raw = p.data[0];
+        p.data[0] = (struct buf){0};
+        if (cases[i].folded)
+            block_fold(raw.data, raw.size);
+        p.raw_bytes = (uint32_t)raw.size;
+        p.compression = cases[i].compression;
+        ck_ok(codec_lz4_compress(buf_slice(&raw), &p.data[0], &err), &err);
+        put_index(&p, "a", "c");
+        expect_verdict(&p, cases[i].says);
+        buf_fini(&raw);
+    }
     env_end();
 }
 END_TEST
@@ -405,7 +453,8 @@ START_TEST(parts_damaged_after_opening_are_found) {
 END_TEST
 
 TEST_MAIN("lsm/sst_verify", file_put_together_rightly_is_whole, entries_out_of_order_are_found,
-          separators_that_do_not_separate_are_found, wrong_tags_and_filters_that_deny_are_found,
+          blocks_compressed_folded_or_not_are_read, separators_that_do_not_separate_are_found,
+          wrong_tags_and_filters_that_deny_are_found,
           keys_and_tombstones_outside_of_the_bounds_are_found,
           properties_that_count_wrongly_are_found, blocks_that_do_not_parse_are_found,
           parts_that_contradict_each_other_do_not_open, malformed_parts_do_not_open,
