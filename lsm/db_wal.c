@@ -10,6 +10,9 @@
 #define SEGMENT_SLACK 1024u
 /* Of a segment that nobody writes to an eighth stays reserved. */
 #define REST_SHARE 8u
+/* The next segment is asked for when so much of one is written: making it takes as long as the
+ * disk is busy, and a small database has one. */
+#define NEXT_SHARE 8u
 
 void db_segment_unref(struct db_segment *s) {
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
@@ -170,7 +173,7 @@ static struct db_segment *take_next(lam_db *db, uint64_t min_bytes) REQUIRES(&db
 
 bool db_wal_wants_next_locked(lam_db *db) {
     struct db_commit *c = db_commit(db);
-    bool soon = wal_writer_end(c->segment->writer) >= c->segment->bytes / 2 ||
+    bool soon = wal_writer_end(c->segment->writer) >= c->segment->bytes / NEXT_SHARE ||
                 c->active_bytes >= db->tuning.rotate_bytes / 4 * 3;
     if (!soon || c->next_asked)
         return false;

@@ -223,15 +223,25 @@ static void end_stall_locked(lam_db *db, uint64_t start_ns) REQUIRES(&db->commit
                                                   .duration_us = us});
 }
 
+/* Whether memtables are to be sealed before `bytes` are logged: they are full, or nearly so when
+ * the log goes to another segment anyhow. Else it would need two in short order, and wait for the
+ * second. */
+static bool is_full_locked(lam_db *db, uint64_t bytes) REQUIRES(&db->commit) {
+    const struct db_commit *c = db_commit(db);
+    return c->active_bytes >= db->tuning.rotate_bytes ||
+           (c->active_bytes >= db->tuning.rotate_bytes / 4 * 3 && c->segment &&
+            !wal_writer_fits(c->segment->writer, bytes) && !sealed_is_full(db));
+}
+
 /* Seals the active memtables if they are full. `sealed_out`: there is something to dump. */
-static enum lam_code make_room_locked(lam_db *db, bool *sealed_out, struct lam_error *err)
-    REQUIRES(&db->commit) {
+static enum lam_code make_room_locked(lam_db *db, uint64_t bytes, bool *sealed_out,
+                                      struct lam_error *err) REQUIRES(&db->commit) {
     struct db_commit *c = db_commit(db);
     enum lam_code rc = LAM_OK;
     uint64_t attempts = c->dump_attempts, stalled_ns = 0;
     if (atomic_load_explicit(&db->seal_wanted, memory_order_relaxed))
         *sealed_out = db_seal_passed_locked(db);
-    while (rc == LAM_OK && c->active_bytes >= db->tuning.rotate_bytes) {
+    while (rc == LAM_OK && is_full_locked(db, bytes)) {
         if (!sealed_is_full(db)) {
             rc = db_not_done(db, db_seal_locked(db, err), err);
             *sealed_out = *sealed_out || rc == LAM_OK;
@@ -385,7 +395,7 @@ static enum lam_code commit_locked(lam_db *db, struct commit_call *call, struct 
     struct db_commit *c = db_commit(db);
     struct lam_batch *b = call->batch;
     TRY(db_check_writable(db, err));
-    TRY(make_room_locked(db, &call->sealed, err));
+    TRY(make_room_locked(db, b->payload.size, &call->sealed, err));
     pace_locked(db, b->payload.size);
     TRY(db_check_writable(db, err));
     if (call->stamp)

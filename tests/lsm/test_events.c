@@ -262,7 +262,7 @@ START_TEST(failed_background_work_is_told_counted_and_logged) {
     opts.memory_budget = 4u << 20;
     start();
     struct lam_stats s;
-    char value[4000];
+    static char value[100000]; /* seven are a memtable, and more than a segment */
     memset(value, 'v', sizeof value);
     env_fault_arm(env, FAULT_NAME, 0, LAM_IO, false);
     uint64_t i = 0;
