@@ -8,8 +8,8 @@
 
 /* Room for the segment's header beside one record. */
 #define SEGMENT_SLACK 1024u
-/* Of a segment that nobody writes to an eighth stays reserved. */
-#define REST_SHARE 8u
+/* Of a segment that nobody writes to one part in so many stays reserved. */
+#define REST_SHARE 32u
 /* The next segment is asked for when so much of one is written: making it takes as long as the
  * disk is busy, and a small database has one. */
 #define NEXT_SHARE 8u

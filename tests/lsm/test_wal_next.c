@@ -361,7 +361,7 @@ START_TEST(a_log_at_rest_gives_back_what_it_has_in_reserve) {
     ck_assert_uint_ge(reserve_of(env).bytes, 2 * whole);
     ck_ok(lam_db_dump(db, &err), &err);
     ck_assert_uint_eq(reserve_of(env).files, 1);
-    ck_assert_uint_lt(reserve_of(env).bytes, whole / 7);
+    ck_assert_uint_lt(reserve_of(env).bytes, whole / 31);
     check_images(env, db, n);
     n = put_until_asked(db, p, n);
     run_task();
