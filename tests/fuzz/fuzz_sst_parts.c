@@ -103,7 +103,7 @@ static void try_index(struct cursor *c) {
         asks[asked++] = (struct sst_index_ask){.index = &x, .key.size = whole.size};
     }
     for (uint32_t i = 0, at = 0; i < asked; at += (uint32_t)asks[i++].key.size)
-        asks[i].key.data = keys.data + at;
+        asks[i].key.data = asks[i].key.size > 0 ? keys.data + at : NULL;
     expect_place(asks, asked, 7);
     expect_place(asks, asked, SST_INDEX_NO_SEQUENCE);
     if (x.count > 0 && x.count < EACH)
