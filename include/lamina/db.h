@@ -266,8 +266,8 @@ LAM_API LAM_MUST_CHECK enum lam_code lam_db_wait_idle(lam_db *db, struct lam_err
 typedef void (*lam_check_fn)(void *arg, const char *file, uint64_t offset, const char *problem);
 /* Verifies a database that is not open elsewhere (or `db` itself through lam_db_check): root,
  * manifest, directory against manifest, every block checksum, order and overlap, index and filter
- * of each SST, the log. CORRUPT if there was any finding, IO if all of them are reads that failed;
- * `fn` (may be NULL) gets each. */
+ * of each SST, the log. What tables keep in all that is lam_check_full's (check.h). CORRUPT if
+ * there was any finding, IO if all of them are reads that failed; `fn` (may be NULL) gets each. */
 LAM_API LAM_MUST_CHECK enum lam_code lam_check(const char *path, lam_env *env, lam_check_fn fn,
                                                void *arg, struct lam_error *err);
 /* The same with more to say; all-zero or NULL is lam_check's default. */
