@@ -145,6 +145,11 @@ static inline enum lam_code reserve_rows(struct column *c, size_t extra, size_t 
     return reserve_offsets(c, rows, err);
 }
 
+enum lam_code column_reserve(struct column *c, size_t extra, bool nulls, struct lam_error *err) {
+    TRY(reserve_rows(c, extra, 0, err));
+    return nulls ? start_validity(c, (size_t)c->rows + extra, err) : LAM_OK;
+}
+
 /* Counts a present row whose value is in place. */
 static inline void count_present(struct column *c) {
     if (c->validity)

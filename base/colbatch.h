@@ -55,6 +55,11 @@ void column_fini(struct column *c);
 /* No rows, memory kept. */
 void column_reset(struct column *c);
 
+/* Makes room for `extra` rows, some of them null if `nulls`, for who fills a column by hand; but
+ * not for their variable bytes. Bits past the last row are zero. */
+MUST_CHECK enum lam_code column_reserve(struct column *c, size_t extra, bool nulls,
+                                        struct lam_error *err);
+
 /* Appends. The value must suit the column's type: i64 for SMALLINT, INT, BIGINT, TIMESTAMP, DATE,
  * TIME (in range: asserted); f64 for FLOAT and DOUBLE; bytes for TEXT, BYTES, JSON, and 16 bytes
  * for UUID. LAM_LIMIT when variable bytes would pass 2^31-1. */

@@ -19,25 +19,33 @@ enum lam_code env_file_read_exact(lam_file *f, const char *path, uint64_t offset
 
 enum lam_code env_read_file(lam_env *env, const char *path, size_t max, struct buf *out,
                             struct lam_error *err) {
-    lam_file *f = NULL;
-    size_t before = out->size;
-    TRY(env_file_open(env, path, LAM_OPEN_READ, &f, err));
+    OWNED(env_file_drop) lam_file *f = NULL;
     uint64_t size = 0;
-    enum lam_code rc;
-    TRY_GOTO(env_file_size(f, &size, err));
-    if (size > max) {
-        rc = ERR(err, LAM_LIMIT, "%s: file of %llu bytes, at most %zu are allowed", path,
-                 (unsigned long long)size, max);
-        goto out;
-    }
-    if (size > 0) {
-        TRY_GOTO(buf_reserve(out, (size_t)size, err));
-        TRY_GOTO(env_file_read_exact(f, path, 0, out->data + before, (size_t)size, err));
-        out->size = before + (size_t)size;
-    }
-out:
-    IGNORE(env_file_close(f, NULL), "nothing was written");
-    return rc;
+    TRY(env_file_open(env, path, LAM_OPEN_READ, &f, err));
+    TRY(env_file_size(f, &size, err));
+    if (size > max)
+        return ERR(err, LAM_LIMIT, "%s: file of %llu bytes, at most %zu are allowed", path,
+                   (unsigned long long)size, max);
+    if (size == 0)
+        return LAM_OK;
+    TRY(buf_reserve(out, (size_t)size, err));
+    TRY(env_file_read_exact(f, path, 0, out->data + out->size, (size_t)size, err));
+    out->size += (size_t)size;
+    return LAM_OK;
+}
+
+enum lam_code env_file_end(lam_file *f, enum lam_code rc, struct lam_error *err) {
+    if (rc == LAM_OK)
+        rc = env_file_sync(f, err);
+    enum lam_code closed = env_file_close(f, rc == LAM_OK ? err : NULL);
+    return rc == LAM_OK ? closed : rc;
+}
+
+enum lam_code env_path_size(lam_env *env, const char *path, uint64_t *size_out,
+                            struct lam_error *err) {
+    OWNED(env_file_drop) lam_file *f = NULL;
+    TRY(env_file_open(env, path, LAM_OPEN_READ, &f, err));
+    return env_file_size(f, size_out, err);
 }
 
 static enum lam_code write_synced(lam_env *env, const char *path, struct lam_slice content,
@@ -45,34 +53,23 @@ static enum lam_code write_synced(lam_env *env, const char *path, struct lam_sli
     lam_file *f = NULL;
     unsigned flags = LAM_OPEN_WRITE | LAM_OPEN_CREATE | LAM_OPEN_TRUNCATE;
     TRY(env_file_open(env, path, flags, &f, err));
-    enum lam_code rc = LAM_OK;
-    if (content.size > 0)
-        TRY_GOTO(env_file_write(f, 0, content.data, content.size, err));
-    TRY_GOTO(env_file_sync(f, err));
-    rc = env_file_close(f, err);
-    f = NULL;
-out:
-    IGNORE(env_file_close(f, NULL), "an earlier failure is being reported");
-    return rc;
+    enum lam_code rc =
+        content.size > 0 ? env_file_write(f, 0, content.data, content.size, err) : LAM_OK;
+    return env_file_end(f, rc, err);
 }
 
 enum lam_code env_write_file(lam_env *env, const char *path, struct lam_slice content,
                              struct lam_error *err) {
-    struct buf temp = {0};
+    OWNED(buf_fini) struct buf temp = {0};
     const char *temp_path;
-    enum lam_code rc;
-    TRY_GOTO(buf_append_format(&temp, err, "%s.tmp", path));
-    TRY_GOTO(buf_cstr(&temp, &temp_path, err));
-    rc = write_synced(env, temp_path, content, err);
+    TRY(buf_append_format(&temp, err, "%s.tmp", path));
+    TRY(buf_cstr(&temp, &temp_path, err));
+    enum lam_code rc = write_synced(env, temp_path, content, err);
     if (rc == LAM_OK)
         rc = env_path_rename(env, temp_path, path, err);
-    if (rc != LAM_OK) {
-        IGNORE(env_file_remove(env, temp_path, NULL), "the next write replaces it anyway");
-        goto out;
-    }
-    rc = env_parent_sync(env, path, err);
-out:
-    buf_fini(&temp);
+    if (rc == LAM_OK)
+        return env_parent_sync(env, path, err);
+    IGNORE(env_file_remove(env, temp_path, NULL), "the next write replaces it anyway");
     return rc;
 }
 
@@ -95,16 +92,12 @@ enum lam_code env_dir_create_all(lam_env *env, const char *path, struct lam_erro
         return LAM_OK;
     if (kind != LAM_PATH_NONE)
         return ERR(err, LAM_EXISTS, "making directory %s: something else has that name", path);
-    struct buf parent = {0};
+    OWNED(buf_fini) struct buf parent = {0};
     const char *parent_path;
-    enum lam_code rc;
-    TRY_GOTO(env_path_parent(&parent, path, &parent_path, err));
+    TRY(env_path_parent(&parent, path, &parent_path, err));
     if (strcmp(parent_path, path) != 0)
-        TRY_GOTO(env_dir_create_all(env, parent_path, err));
-    rc = create_dir(env, path, err);
-out:
-    buf_fini(&parent);
-    return rc;
+        TRY(env_dir_create_all(env, parent_path, err));
+    return create_dir(env, path, err);
 }
 
 enum lam_code env_path_join(struct buf *out, const char *dir, const char *name,
@@ -119,27 +112,56 @@ enum lam_code env_path_join(struct buf *out, const char *dir, const char *name,
 }
 
 enum lam_code env_parent_sync(lam_env *env, const char *path, struct lam_error *err) {
-    struct buf parent = {0};
+    OWNED(buf_fini) struct buf parent = {0};
     const char *text;
-    enum lam_code rc = env_path_parent(&parent, path, &text, err);
-    if (rc == LAM_OK)
-        rc = env_dir_sync(env, text, err);
-    buf_fini(&parent);
-    return rc;
+    TRY(env_path_parent(&parent, path, &text, err));
+    return env_dir_sync(env, text, err);
 }
 
 enum lam_code env_lock_in(lam_env *env, const char *dir, const char *name, bool only_if_there,
                           lam_file_lock **lock_out, struct lam_error *err) {
-    struct buf path = {0};
+    OWNED(buf_fini) struct buf path = {0};
     const char *text;
     enum lam_path_kind kind = LAM_PATH_FILE;
-    enum lam_code rc = env_path_join(&path, dir, name, &text, err);
-    if (rc == LAM_OK && only_if_there)
-        rc = env_path_kind(env, text, &kind, err);
-    if (rc == LAM_OK && kind != LAM_PATH_NONE)
-        rc = env->ops->file_lock(env, text, lock_out, err);
-    buf_fini(&path);
-    return rc;
+    TRY(env_path_join(&path, dir, name, &text, err));
+    if (only_if_there)
+        TRY(env_path_kind(env, text, &kind, err));
+    return kind == LAM_PATH_NONE ? LAM_OK : env->ops->file_lock(env, text, lock_out, err);
+}
+
+enum lam_code env_names_add(struct env_names *l, const char *name, struct lam_error *err) {
+    TRY(MEM_GROW(&l->items, &l->capacity, l->count + 1, err));
+    l->items[l->count] = mem_strdup(name);
+    if (!l->items[l->count])
+        return mem_fail(err, strlen(name) + 1);
+    l->count++;
+    return LAM_OK;
+}
+
+void env_names_fini(struct env_names *l) {
+    for (size_t i = 0; i < l->count; i++)
+        mem_free(l->items[i]);
+    mem_free(l->items);
+    *l = (struct env_names){0};
+}
+
+struct listing {
+    struct env_names *names;
+    enum lam_code code;
+    struct lam_error *err;
+};
+
+static bool note_name(void *arg, const char *name) {
+    struct listing *l = arg;
+    l->code = env_names_add(l->names, name, l->err);
+    return l->code == LAM_OK;
+}
+
+enum lam_code env_dir_names(lam_env *env, const char *path, struct env_names *out,
+                            struct lam_error *err) {
+    struct listing l = {out, LAM_OK, err};
+    TRY(env_dir_list(env, path, note_name, &l, err));
+    return l.code;
 }
 
 enum lam_code env_path_parent(struct buf *out, const char *path, const char **text_out,

@@ -74,12 +74,23 @@ static inline enum lam_code env_submit(lam_env *env, enum lam_lane lane, uint64_
     return env->ops->submit(env, lane, delay_us, fn, arg, err);
 }
 
+/* For OWNED: closes a file that was only read, or whose writing has failed. NULL is allowed. */
+static inline void env_file_drop(lam_file **at) {
+    IGNORE(env_file_close(*at, NULL), "nothing depends on it");
+}
+
 /* Appends a whole file to `out`; LAM_LIMIT if it is larger than `max`, NOT_FOUND if absent. */
 MUST_CHECK enum lam_code env_read_file(lam_env *env, const char *path, size_t max, struct buf *out,
                                        struct lam_error *err);
 /* Durably replaces a file: writes `<path>.tmp`, syncs it, renames, syncs the directory. */
 MUST_CHECK enum lam_code env_write_file(lam_env *env, const char *path, struct lam_slice content,
                                         struct lam_error *err);
+/* Size of the file at `path`; NOT_FOUND if absent. */
+MUST_CHECK enum lam_code env_path_size(lam_env *env, const char *path, uint64_t *size_out,
+                                       struct lam_error *err);
+/* Ends the writing of a file: syncs it if `rc`, of what came before, is LAM_OK, and closes it.
+ * Returns the first failure. */
+MUST_CHECK enum lam_code env_file_end(lam_file *f, enum lam_code rc, struct lam_error *err);
 /* Makes `path` and its missing parents. None of their names is synced. */
 MUST_CHECK enum lam_code env_dir_create_all(lam_env *env, const char *path, struct lam_error *err);
 /* "<dir>/<name>" into `out` (emptied first), whose text it gives. */
@@ -94,6 +105,18 @@ MUST_CHECK enum lam_code env_parent_sync(lam_env *env, const char *path, struct 
 MUST_CHECK enum lam_code env_lock_in(lam_env *env, const char *dir, const char *name,
                                      bool only_if_there, lam_file_lock **lock_out,
                                      struct lam_error *err);
+
+/* Names, or paths. All-zero is empty. */
+struct env_names {
+    char **items; /* owned, as are the strings */
+    size_t count, capacity;
+};
+MUST_CHECK enum lam_code env_names_add(struct env_names *l, const char *name,
+                                       struct lam_error *err);
+void env_names_fini(struct env_names *l);
+/* Appends the names in a directory, which may change while they are worked on. */
+MUST_CHECK enum lam_code env_dir_names(lam_env *env, const char *path, struct env_names *out,
+                                       struct lam_error *err);
 
 /* Number of unsynced and synced operations an env_mem has seen; for tests that crash at each. */
 uint64_t env_mem_op_count(lam_env *env);

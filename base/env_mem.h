@@ -75,6 +75,7 @@ struct inode {
 
 struct mem_env {
     struct lam_env base;
+    struct lam_env_ops ops;
     struct mutex mu; /* RANK_ENV */
     struct mem_env_guarded {
         struct inode *inodes; /* all of them; owned */
@@ -103,22 +104,18 @@ MUST_CHECK enum lam_code mem_inode_write(struct inode *n, uint64_t offset, const
 MUST_CHECK enum lam_code mem_inode_resize(struct inode *n, uint64_t size, struct lam_error *err);
 void mem_inode_sync(struct inode *n);
 
-/* Index of `name`, or of where it belongs with *found_out false. */
-size_t mem_table_find(const struct dir_table *t, const char *name, bool *found_out);
-struct inode *mem_table_get(const struct dir_table *t, const char *name);
+struct inode *mem_table_get(const struct dir_table *t, struct lam_slice name);
 /* Names `n` (which gains a reference), replacing what has the name. */
 MUST_CHECK enum lam_code mem_table_put(struct mem_env_guarded *s, struct dir_table *t,
-                                       const char *name, struct inode *n, struct lam_error *err);
-void mem_table_remove(struct mem_env_guarded *s, struct dir_table *t, const char *name);
+                                       struct lam_slice name, struct inode *n,
+                                       struct lam_error *err);
+void mem_table_remove(struct mem_env_guarded *s, struct dir_table *t, struct lam_slice name);
 
 /* Removes and adds names in a directory, now and, once synced, for good. On failure nothing has
- * changed. `removed`, `added` and `n` may be NULL. */
+ * changed. `removed` and `added` may be empty, `n` is of `added`. */
 MUST_CHECK enum lam_code mem_dir_change(struct mem_env_guarded *s, struct inode *dir,
-                                        const char *removed, const char *added, struct inode *n,
-                                        struct lam_error *err);
-/* Applies a change to a table. */
-MUST_CHECK enum lam_code mem_table_apply(struct mem_env_guarded *s, struct dir_table *t,
-                                         const struct name_change *change, struct lam_error *err);
+                                        struct lam_slice removed, struct lam_slice added,
+                                        struct inode *n, struct lam_error *err);
 /* Applies all pending changes to the synced names. */
 MUST_CHECK enum lam_code mem_dir_sync(struct mem_env_guarded *s, struct inode *dir,
                                       struct lam_error *err);

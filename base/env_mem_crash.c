@@ -81,8 +81,8 @@ static enum lam_code make_image(struct crash *c, struct inode *n) {
 static enum lam_code copy_entry(struct crash *c, struct inode *to, const char *name,
                                 struct inode *n) {
     TRY(make_image(c, n));
-    TRY(mem_table_put(c->image, &to->entries, name, n->image, c->err));
-    return mem_table_put(c->image, &to->synced, name, n->image, c->err);
+    TRY(mem_table_put(c->image, &to->entries, lam_slice_str(name), n->image, c->err));
+    return mem_table_put(c->image, &to->synced, lam_slice_str(name), n->image, c->err);
 }
 
 static enum lam_code copy_table(struct crash *c, const struct dir_table *from, struct inode *to) {
@@ -104,8 +104,8 @@ static enum lam_code crash_names(struct crash *c, struct inode *from, struct ino
         if (change->added)
             TRY(copy_entry(c, to, change->added, change->inode));
         if (change->removed) {
-            mem_table_remove(c->image, &to->entries, change->removed);
-            mem_table_remove(c->image, &to->synced, change->removed);
+            mem_table_remove(c->image, &to->entries, lam_slice_str(change->removed));
+            mem_table_remove(c->image, &to->synced, lam_slice_str(change->removed));
         }
     }
     return LAM_OK;

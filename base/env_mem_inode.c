@@ -149,12 +149,13 @@ void mem_inode_sync(struct inode *n) {
     n->synced_size = n->size;
 }
 
-size_t mem_table_find(const struct dir_table *t, const char *name, bool *found_out) {
+/* Index of `name`, or of where it belongs with *found_out false. */
+static size_t find(const struct dir_table *t, struct lam_slice name, bool *found_out) {
     size_t low = 0, high = t->count;
     *found_out = false;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        int order = strcmp(t->items[mid].name, name);
+        int order = slice_cmp(lam_slice_str(t->items[mid].name), name);
         if (order == 0) {
             *found_out = true;
             return mid;
@@ -167,16 +168,24 @@ size_t mem_table_find(const struct dir_table *t, const char *name, bool *found_o
     return low;
 }
 
-struct inode *mem_table_get(const struct dir_table *t, const char *name) {
+struct inode *mem_table_get(const struct dir_table *t, struct lam_slice name) {
     bool found;
-    size_t i = mem_table_find(t, name, &found);
+    size_t i = find(t, name, &found);
     return found ? t->items[i].inode : NULL;
 }
 
-enum lam_code mem_table_put(struct mem_env_guarded *s, struct dir_table *t, const char *name,
+static enum lam_code copy_name(char **out, struct lam_slice name, struct lam_error *err) {
+    *out = mem_calloc(1, name.size + 1);
+    if (!*out)
+        return mem_fail(err, name.size + 1);
+    memcpy(*out, name.data, name.size);
+    return LAM_OK;
+}
+
+enum lam_code mem_table_put(struct mem_env_guarded *s, struct dir_table *t, struct lam_slice name,
                             struct inode *n, struct lam_error *err) {
     bool found;
-    size_t i = mem_table_find(t, name, &found);
+    size_t i = find(t, name, &found);
     if (found) {
         n->refs++;
         mem_inode_unref(s, t->items[i].inode);
@@ -184,9 +193,8 @@ enum lam_code mem_table_put(struct mem_env_guarded *s, struct dir_table *t, cons
         return LAM_OK;
     }
     TRY(MEM_GROW(&t->items, &t->capacity, t->count + 1, err));
-    char *copy = mem_strdup(name);
-    if (!copy)
-        return mem_fail(err, strlen(name) + 1);
+    char *copy;
+    TRY(copy_name(&copy, name, err));
     memmove(t->items + i + 1, t->items + i, (t->count - i) * sizeof *t->items);
     t->items[i] = (struct dir_entry){copy, n};
     t->count++;
@@ -194,9 +202,9 @@ enum lam_code mem_table_put(struct mem_env_guarded *s, struct dir_table *t, cons
     return LAM_OK;
 }
 
-void mem_table_remove(struct mem_env_guarded *s, struct dir_table *t, const char *name) {
+void mem_table_remove(struct mem_env_guarded *s, struct dir_table *t, struct lam_slice name) {
     bool found;
-    size_t i = mem_table_find(t, name, &found);
+    size_t i = find(t, name, &found);
     if (!found)
         return;
     struct dir_entry gone = t->items[i];
@@ -207,12 +215,12 @@ void mem_table_remove(struct mem_env_guarded *s, struct dir_table *t, const char
 }
 
 /* Adds first: that is the part that can fail, and the inode never goes without a reference. */
-enum lam_code mem_table_apply(struct mem_env_guarded *s, struct dir_table *t,
-                              const struct name_change *change, struct lam_error *err) {
+static enum lam_code apply(struct mem_env_guarded *s, struct dir_table *t,
+                           const struct name_change *change, struct lam_error *err) {
     if (change->added)
-        TRY(mem_table_put(s, t, change->added, change->inode, err));
+        TRY(mem_table_put(s, t, lam_slice_str(change->added), change->inode, err));
     if (change->removed)
-        mem_table_remove(s, t, change->removed);
+        mem_table_remove(s, t, lam_slice_str(change->removed));
     return LAM_OK;
 }
 
@@ -223,27 +231,28 @@ static void drop_change(struct mem_env_guarded *s, struct name_change *change) {
         mem_inode_unref(s, change->inode);
 }
 
-static enum lam_code copy_name(char **out, const char *name, struct lam_error *err) {
-    *out = name ? mem_strdup(name) : NULL;
-    return name && !*out ? mem_fail(err, strlen(name) + 1) : LAM_OK;
+static enum lam_code fill_change(struct mem_env_guarded *s, struct inode *dir,
+                                 struct name_change *change, struct lam_slice removed,
+                                 struct lam_slice added, struct lam_error *err) {
+    if (removed.size > 0)
+        TRY(copy_name(&change->removed, removed, err));
+    if (added.size > 0)
+        TRY(copy_name(&change->added, added, err));
+    return apply(s, &dir->entries, change, err);
 }
 
-enum lam_code mem_dir_change(struct mem_env_guarded *s, struct inode *dir, const char *removed,
-                             const char *added, struct inode *n, struct lam_error *err) {
-    LAM_ASSERT(dir->kind == LAM_PATH_DIRECTORY && (added != NULL) == (n != NULL));
-    struct name_change change = {0};
-    enum lam_code rc;
+enum lam_code mem_dir_change(struct mem_env_guarded *s, struct inode *dir, struct lam_slice removed,
+                             struct lam_slice added, struct inode *n, struct lam_error *err) {
+    LAM_ASSERT(dir->kind == LAM_PATH_DIRECTORY && (added.size > 0) == (n != NULL));
     TRY(MEM_GROW(&dir->pending, &dir->pending_capacity, dir->pending_count + 1, err));
-    TRY_GOTO(copy_name(&change.removed, removed, err));
-    TRY_GOTO(copy_name(&change.added, added, err));
-    change.inode = n;
+    struct name_change change = {.inode = n};
     if (n)
         n->refs++;
-    TRY_GOTO(mem_table_apply(s, &dir->entries, &change, err));
-    dir->pending[dir->pending_count++] = change;
-    return LAM_OK;
-out:
-    drop_change(s, &change);
+    enum lam_code rc = fill_change(s, dir, &change, removed, added, err);
+    if (rc == LAM_OK)
+        dir->pending[dir->pending_count++] = change;
+    else
+        drop_change(s, &change);
     return rc;
 }
 
@@ -252,7 +261,7 @@ enum lam_code mem_dir_sync(struct mem_env_guarded *s, struct inode *dir, struct 
     enum lam_code rc = LAM_OK;
     size_t done = 0;
     for (; done < dir->pending_count; done++) {
-        rc = mem_table_apply(s, &dir->synced, &dir->pending[done], err);
+        rc = apply(s, &dir->synced, &dir->pending[done], err);
         if (rc != LAM_OK)
             break;
         drop_change(s, &dir->pending[done]);

@@ -4,7 +4,6 @@
  * line a failed assert leaves behind. */
 #include "base/env_posix.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -71,9 +70,7 @@ static void random_bytes(lam_env *env, void *data, size_t size) {
     (void)env;
     uint8_t *at = data;
     while (size > 0) {
-        ssize_t got = getrandom(at, size, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
+        ssize_t got = POSIX_RETRY(getrandom(at, size, 0));
         LAM_ASSERT(got > 0);
         at += got;
         size -= (size_t)got;

@@ -4,7 +4,19 @@
 #ifndef LAMINA_BASE_ENV_POSIX_H
 #define LAMINA_BASE_ENV_POSIX_H
 
+#include <errno.h>
+
 #include "base/env.h"
+
+/* Makes a call again as long as signals interrupt it. */
+#define POSIX_RETRY(call)                                                                          \
+    ({                                                                                             \
+        __typeof__(call) retry_;                                                                   \
+        do {                                                                                       \
+            retry_ = (call);                                                                       \
+        } while (retry_ < 0 && errno == EINTR);                                                    \
+        retry_;                                                                                    \
+    })
 
 /* What an errno value means. */
 enum lam_code posix_code(int number);

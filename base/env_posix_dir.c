@@ -13,7 +13,6 @@
  * one process or two, by whatever path. A forked child gives up its copies at once, so that its
  * life does not prolong the lock. */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -68,11 +67,7 @@ NO_THREAD_SAFETY void posix_dir_after_fork(bool child) {
 
 /* Opens a directory; a signal does not keep it from that. */
 static int open_dir_at(int dir, const char *name, int flags) {
-    int fd;
-    do {
-        fd = openat(dir, name, flags | O_DIRECTORY | O_CLOEXEC);
-    } while (fd < 0 && errno == EINTR);
-    return fd;
+    return POSIX_RETRY(openat(dir, name, flags | O_DIRECTORY | O_CLOEXEC));
 }
 
 /* --- places --------------------------------------------------------------------------------- */
@@ -318,10 +313,7 @@ static int sync_dir(const char *path) {
         return -1;
     bool held = p.hold && p.opened < 0 && strcmp(p.name, ".") == 0;
     int fd = held ? p.dir : open_place(&p);
-    int rc;
-    do {
-        rc = fd < 0 ? -1 : fsync(fd);
-    } while (rc != 0 && fd >= 0 && errno == EINTR);
+    int rc = fd < 0 ? -1 : POSIX_RETRY(fsync(fd));
     int number = errno;
     if (fd >= 0 && !held)
         close(fd);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Files of the operating system. */
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -43,11 +42,8 @@ static bool give_to_owner(int fd, const struct stat *st) {
 /* O_NONBLOCK keeps a FIFO from blocking the open; regular files ignore it. */
 int posix_open_regular(int dir, const char *name, const char *path, int flags,
                        struct lam_error *err, enum lam_code *code) {
-    int fd;
-    do {
-        fd = openat(dir, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
-    } while (fd < 0 && errno == EINTR);
-    fd = posix_above_standard(fd);
+    flags |= O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+    int fd = posix_above_standard(POSIX_RETRY(openat(dir, name, flags, 0600)));
     if (fd < 0) {
         *code = posix_fail(err, errno, flags & O_CREAT ? "creating" : "opening", path);
         return -1;
@@ -93,11 +89,7 @@ static int open_at_path(const char *path, int flags, struct lam_error *err, enum
 }
 
 static int truncate_to(int fd, uint64_t size) {
-    int rc;
-    do {
-        rc = ftruncate(fd, (off_t)size);
-    } while (rc != 0 && errno == EINTR);
-    return rc;
+    return POSIX_RETRY(ftruncate(fd, (off_t)size));
 }
 
 enum lam_code posix_file_open(lam_env *env, const char *path, unsigned flags, lam_file **file_out,
@@ -149,9 +141,8 @@ enum lam_code posix_file_read(lam_file *file, uint64_t offset, void *data, size_
     struct posix_file *f = of(file);
     size_t done = 0;
     while (done < size) {
-        ssize_t got = pread(f->fd, (uint8_t *)data + done, size - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR)
-            continue;
+        ssize_t got =
+            POSIX_RETRY(pread(f->fd, (uint8_t *)data + done, size - done, (off_t)(offset + done)));
         if (got < 0)
             return posix_fail(err, errno, "reading", f->path);
         if (got == 0)
@@ -175,10 +166,8 @@ enum lam_code posix_file_write(lam_file *file, uint64_t offset, const void *data
     if (f->map.limit > 0 && posix_map_write(&f->map, f->fd, offset, data, size))
         return LAM_OK;
     for (size_t done = 0; done < size;) {
-        ssize_t put =
-            pwrite(f->fd, (const uint8_t *)data + done, size - done, (off_t)(offset + done));
-        if (put < 0 && errno == EINTR)
-            continue;
+        ssize_t put = POSIX_RETRY(
+            pwrite(f->fd, (const uint8_t *)data + done, size - done, (off_t)(offset + done)));
         if (put < 0)
             return posix_fail(err, errno, "writing", f->path);
         if (put == 0)
@@ -193,11 +182,7 @@ enum lam_code posix_file_write(lam_file *file, uint64_t offset, const void *data
  * pages, and a second sync would call them safe. */
 enum lam_code posix_file_sync(lam_file *file, struct lam_error *err) {
     struct posix_file *f = of(file);
-    int rc;
-    do {
-        rc = fdatasync(f->fd);
-    } while (rc != 0 && errno == EINTR);
-    if (rc != 0)
+    if (POSIX_RETRY(fdatasync(f->fd)) != 0)
         return posix_fail(err, errno, "syncing", f->path);
     posix_map_synced(&f->map);
     return LAM_OK;
@@ -224,11 +209,7 @@ enum lam_code posix_file_allocate(lam_file *file, uint64_t size, struct lam_erro
     TRY(check_writable(f, err));
     if (size == 0)
         return LAM_OK;
-    int rc;
-    do {
-        rc = fallocate(f->fd, 0, 0, (off_t)size);
-    } while (rc != 0 && errno == EINTR);
-    if (rc == 0) {
+    if (POSIX_RETRY(fallocate(f->fd, 0, 0, (off_t)size)) == 0) {
         if (f->log)
             posix_map_begin(&f->map, f->fd, size);
         return LAM_OK;

@@ -3,13 +3,13 @@
  * The sliding window through which a log file is written. */
 #include "base/env_posix_log.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/env_posix.h"
 
 /* Address space and resident memory of a log are one window, however long it is. */
 #define WINDOW_BYTES (1u << 20)
@@ -69,11 +69,8 @@ static bool make_ready(struct posix_map *m, uint64_t offset, uint64_t end) {
     to = (to + m->page - 1) / m->page * m->page;
     if (to > m->start + m->size)
         to = m->start + m->size;
-    int rc;
-    do {
-        rc = madvise(m->window + (from - m->start), (size_t)(to - from), MADV_POPULATE_WRITE);
-    } while (rc != 0 && errno == EINTR);
-    if (rc != 0)
+    uint8_t *at = m->window + (from - m->start);
+    if (POSIX_RETRY(madvise(at, (size_t)(to - from), MADV_POPULATE_WRITE)) != 0)
         return false;
     m->from = from;
     m->to = to;

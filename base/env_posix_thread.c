@@ -79,18 +79,10 @@ static void check_held(const struct mutex *m) {
     LAM_ASSERT(i > 0);
 }
 #else
-static inline void check_rank(const struct mutex *m) {
-    (void)m;
-}
-static inline void push_held(struct mutex *m) {
-    (void)m;
-}
-static inline void pop_held(struct mutex *m) {
-    (void)m;
-}
-static inline void check_held(const struct mutex *m) {
-    (void)m;
-}
+#define check_rank(m) ((void)(m))
+#define push_held(m)  ((void)(m))
+#define pop_held(m)   ((void)(m))
+#define check_held(m) ((void)(m))
 #endif
 
 void mutex_init(struct mutex *m, enum mutex_rank rank) {

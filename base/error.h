@@ -68,6 +68,15 @@ static inline enum lam_code error_is(enum lam_code code, enum lam_code set) {
             goto out;                                                                              \
     } while (0)
 
+/* Before a declaration: `fini(&variable)` runs when the variable's scope is left, however that is.
+ * What a function owns and always gives back is declared so; it then returns from anywhere. */
+#define OWNED(fini) __attribute__((cleanup(fini)))
+/* Defines free_at for OWNED pointers of a type whose `free` takes NULL. */
+#define OWNED_POINTER(type, free)                                                                  \
+    static inline void free##_at(type **at) {                                                      \
+        free(*at);                                                                                 \
+    }
+
 /* Drops the result of a fallible call on purpose; `reason` is for the reader. */
 #define IGNORE(expr, reason)                                                                       \
     do {                                                                                           \

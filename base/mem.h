@@ -19,6 +19,10 @@ void *mem_alloc_huge(size_t size) __attribute__((malloc));
 void *mem_realloc(void *ptr, size_t size);
 /* NULL is allowed. */
 void mem_free(void *ptr);
+/* For OWNED pointers of any type. */
+static inline void mem_free_at(void *at) {
+    mem_free(*(void **)at);
+}
 /* Copies of bytes and strings; NULL if there is no memory. Return owned. */
 void *mem_dup(const void *data, size_t size);
 char *mem_strdup(const char *text);

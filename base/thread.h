@@ -24,8 +24,6 @@
 #define REQUIRES(...)    THREAD_ATTR(requires_capability(__VA_ARGS__))
 #define ACQUIRE(...)     THREAD_ATTR(acquire_capability(__VA_ARGS__))
 #define RELEASE(...)     THREAD_ATTR(release_capability(__VA_ARGS__))
-#define TRY_ACQUIRE(...) THREAD_ATTR(try_acquire_capability(__VA_ARGS__))
-#define EXCLUDES(...)    THREAD_ATTR(locks_excluded(__VA_ARGS__))
 #define NO_THREAD_SAFETY THREAD_ATTR(no_thread_safety_analysis)
 
 /* Ranks, lowest taken first. DESIGN.md's table of locks is this list. */
