@@ -44,16 +44,14 @@ static void share_with(struct backup *b, const struct backup_description *earlie
 
 /* What a damaged description names is copied again. */
 static enum lam_code find_shared(struct backup *b, struct lam_error *err) {
-    for (size_t i = 0; i < b->dir.id_count; i++) {
-        struct backup_loaded l;
+    for (size_t i = 0; i < b->dir.ids.count; i++) {
+        OWNED(backup_loaded_fini) struct backup_loaded l = {0};
         struct lam_error cause;
-        enum lam_code rc = backup_load(&b->dir, b->dir.ids[i], &l, &cause);
+        enum lam_code rc = backup_load(&b->dir, b->dir.ids.items[i], &l, &cause);
         if (rc == LAM_OK)
             share_with(b, &l.about);
-        backup_loaded_fini(&l);
-        if (rc == LAM_OK || rc == LAM_CORRUPT || rc == LAM_UNSUPPORTED)
-            continue;
-        return error_pass(err, rc, &cause);
+        else if (rc != LAM_CORRUPT && rc != LAM_UNSUPPORTED)
+            return error_pass(err, rc, &cause);
     }
     return LAM_OK;
 }
@@ -61,12 +59,8 @@ static enum lam_code find_shared(struct backup *b, struct lam_error *err) {
 /* A shared file has lost nothing that its size would show. */
 static enum lam_code check_shared(struct backup *b, struct backup_file *f, const char *path,
                                   struct lam_error *err) {
-    lam_file *file;
     uint64_t size = 0;
-    TRY(env_file_open(b->db->env, path, LAM_OPEN_READ, &file, err));
-    enum lam_code rc = env_file_size(file, &size, err);
-    IGNORE(env_file_close(file, NULL), "it was only read");
-    TRY(rc);
+    TRY(env_path_size(b->db->env, path, &size, err));
     if (size != f->size)
         f->stored = 0;
     return LAM_OK;
@@ -76,14 +70,11 @@ static enum lam_code check_shared(struct backup *b, struct backup_file *f, const
 
 static enum lam_code verify_sst(struct backup *b, const char *path, const struct manifest_file *f,
                                 struct lam_error *err) {
-    struct sst *s;
+    OWNED(sst_unref_at) struct sst *s = NULL;
     TRY(sst_open(b->db->env, path, b->db->id, f->number, f->size_bytes, f->footer_checksum, NULL,
                  &s, err));
-    enum lam_code rc = sst_state_sequences(s, &f->properties, err);
-    if (rc == LAM_OK)
-        rc = sst_verify(s, path, err);
-    sst_unref(s);
-    return rc;
+    TRY(sst_state_sequences(s, &f->properties, err));
+    return sst_verify(s, path, err);
 }
 
 static enum lam_code verify_copy(struct backup *b, const struct copy_file *from, const char *path,
@@ -104,21 +95,16 @@ static enum lam_code verify_copy(struct backup *b, const struct copy_file *from,
 
 static enum lam_code copy_one(struct backup *b, const struct copy_file *from,
                               struct backup_file *to, struct lam_error *err) {
-    struct buf source = {0}, target = {0};
+    OWNED(buf_fini) struct buf source = {0}, target = {0};
     const char *source_text, *target_text;
     struct copy_result written;
-    enum lam_code rc;
-    TRY_GOTO(env_path_join(&source, b->db->path, from->name, &source_text, err));
-    TRY_GOTO(backup_data_path(&b->dir, b->next_stored, &target, &target_text, err));
-    TRY_GOTO(copy_file(b->db->env, source_text, target_text, &b->progress, &written, err));
+    TRY(env_path_join(&source, b->db->path, from->name, &source_text, err));
+    TRY(backup_data_path(&b->dir, b->next_stored, &target, &target_text, err));
+    TRY(copy_file(b->db->env, source_text, target_text, &b->progress, &written, err));
     to->stored = b->next_stored++;
     to->size = written.size;
     to->checksum = written.checksum;
-    rc = verify_copy(b, from, target_text, &written, err);
-out:
-    buf_fini(&source);
-    buf_fini(&target);
-    return rc;
+    return verify_copy(b, from, target_text, &written, err);
 }
 
 /* An optional file that is gone is no file of the backup. */
@@ -146,9 +132,8 @@ static enum lam_code take_file(struct backup *b, size_t i, bool *gone_out, struc
 }
 
 static enum lam_code plan(struct backup *b, struct lam_error *err) {
-    struct buf path = {0};
+    OWNED(buf_fini) struct buf path = {0};
     const char *text;
-    enum lam_code rc = LAM_OK;
     b->count = b->state.count;
     b->files = arena_calloc(&b->arena, b->count + 1, sizeof *b->files);
     if (!b->files)
@@ -161,19 +146,17 @@ static enum lam_code plan(struct backup *b, struct lam_error *err) {
                        b->files[i].name);
     }
     TRY(find_shared(b, err));
-    for (size_t i = 0; i < b->count && rc == LAM_OK; i++) {
+    for (size_t i = 0; i < b->count; i++) {
         if (b->files[i].stored) {
-            rc = backup_data_path(&b->dir, b->files[i].stored, &path, &text, err);
-            if (rc == LAM_OK)
-                rc = check_shared(b, &b->files[i], text, err);
+            TRY(backup_data_path(&b->dir, b->files[i].stored, &path, &text, err));
+            TRY(check_shared(b, &b->files[i], text, err));
         }
         if (!b->files[i].stored)
             b->progress.now.bytes_total += b->state.files[i].size;
     }
-    buf_fini(&path);
     b->progress.now.files_total = b->count;
-    b->next_stored = b->dir.stored_count ? b->dir.stored[b->dir.stored_count - 1] + 1 : 1;
-    return rc;
+    b->next_stored = backup_last(&b->dir.stored) + 1;
+    return LAM_OK;
 }
 
 static enum lam_code copy_files(struct backup *b, struct lam_error *err) {
@@ -200,18 +183,15 @@ static enum lam_code describe(struct backup *b, uint64_t id, struct lam_error *e
         .count = b->count,
         .edit = b->state.whole.edit,
     };
-    struct buf path = {0}, bytes = {0};
+    OWNED(buf_fini) struct buf path = {0}, bytes = {0};
     const char *text;
     enum lam_code rc;
     memcpy(d.db_id, b->db->id, sizeof d.db_id);
-    TRY_GOTO(backup_path(&b->dir, id, &path, &text, err));
-    TRY_GOTO(backup_encode(&d, &bytes, err));
+    TRY(backup_path(&b->dir, id, &path, &text, err));
+    TRY(backup_encode(&d, &bytes, err));
     rc = env_write_file(b->db->env, text, buf_slice(&bytes), err);
     if (rc != LAM_OK) /* it may have its name by then */
         IGNORE(backup_dir_forget(&b->dir, id, NULL), "then it is a whole backup, or none");
-out:
-    buf_fini(&path);
-    buf_fini(&bytes);
     return rc;
 }
 
@@ -221,7 +201,7 @@ static enum lam_code run(struct backup *b, const struct db_outer_files *outer, u
     TRY(copy_state_choose(&b->state, b->db, outer, err));
     TRY(plan(b, err));
     TRY(copy_files(b, err));
-    uint64_t id = b->dir.id_count ? b->dir.ids[b->dir.id_count - 1] + 1 : 1;
+    uint64_t id = backup_last(&b->dir.ids) + 1;
     TRY(describe(b, id, err));
     if (id_out)
         *id_out = id;

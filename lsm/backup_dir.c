@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/env.h"
 #include "base/mem.h"
+#include "lsm/filename.h"
 
 #define ROOT_NAME "BACKUPS"
 #define LOCK_NAME "LOCK"
@@ -20,8 +21,6 @@ enum backup_name { NAME_OTHER, NAME_BACKUP, NAME_DATA, NAME_TEMP, NAME_ROOT, NAM
 
 /* Numbers are written in one form, so that no two names mean one file. */
 static enum backup_name parse_name(const char *name, uint64_t *number) {
-    uint64_t n = 0;
-    const char *at = name;
     *number = 0;
     if (strcmp(name, ROOT_NAME) == 0)
         return NAME_ROOT;
@@ -29,18 +28,14 @@ static enum backup_name parse_name(const char *name, uint64_t *number) {
         return NAME_LOCK;
     if (strcmp(name, ROOT_NAME ".tmp") == 0)
         return NAME_TEMP;
-    for (; *at >= '0' && *at <= '9'; at++)
-        if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *at - '0', &n))
-            return NAME_OTHER;
-    size_t digits = (size_t)(at - name);
-    if (digits < 6 || (digits > 6 && name[0] == '0') || n == 0)
+    const char *rest = filename_number(name, number);
+    if (!rest || *number == 0)
         return NAME_OTHER;
-    *number = n;
-    if (strcmp(at, ".backup") == 0)
+    if (strcmp(rest, ".backup") == 0)
         return NAME_BACKUP;
-    if (strcmp(at, ".data") == 0)
+    if (strcmp(rest, ".data") == 0)
         return NAME_DATA;
-    return strcmp(at, ".backup.tmp") == 0 ? NAME_TEMP : NAME_OTHER;
+    return strcmp(rest, ".backup.tmp") == 0 ? NAME_TEMP : NAME_OTHER;
 }
 
 static enum lam_code numbered_path(const struct backup_dir *d, uint64_t number, const char *kind,
@@ -68,47 +63,33 @@ static int by_number(const void *a, const void *b) {
 }
 
 const uint64_t *backup_dir_find(const struct backup_dir *d, uint64_t stored) {
-    return d->stored_count == 0
-               ? NULL
-               : bsearch(&stored, d->stored, d->stored_count, sizeof *d->stored, by_number);
+    const struct backup_numbers *n = &d->stored;
+    return n->count == 0 ? NULL : bsearch(&stored, n->items, n->count, sizeof *n->items, by_number);
 }
 
-struct listing {
-    struct backup_dir *d;
-    bool others; /* names that are none of ours */
-    bool temps;
-    enum lam_code code;
-    struct lam_error *err;
-};
+static void sort(struct backup_numbers *n) {
+    if (n->count > 0)
+        qsort(n->items, n->count, sizeof *n->items, by_number);
+}
 
-static bool note_name(void *arg, const char *name) {
-    struct listing *l = arg;
-    struct backup_dir *d = l->d;
-    uint64_t number;
-    enum backup_name kind = parse_name(name, &number);
-    l->others = l->others || kind == NAME_OTHER;
-    l->temps = l->temps || kind == NAME_TEMP;
-    if (kind == NAME_BACKUP) {
-        l->code = MEM_GROW(&d->ids, &d->id_capacity, d->id_count + 1, l->err);
-        if (l->code == LAM_OK)
-            d->ids[d->id_count++] = number;
-    } else if (kind == NAME_DATA) {
-        l->code = MEM_GROW(&d->stored, &d->stored_capacity, d->stored_count + 1, l->err);
-        if (l->code == LAM_OK)
-            d->stored[d->stored_count++] = number;
+/* `*others_out`: there are names that are none of ours. */
+static enum lam_code list(struct backup_dir *d, bool *others_out, struct lam_error *err) {
+    OWNED(env_names_fini) struct env_names names = {0};
+    TRY(env_dir_names(d->env, d->path, &names, err));
+    d->ids.count = d->stored.count = 0;
+    *others_out = false;
+    for (size_t i = 0; i < names.count; i++) {
+        uint64_t number;
+        enum backup_name kind = parse_name(names.items[i], &number);
+        *others_out |= kind == NAME_OTHER;
+        if (kind != NAME_BACKUP && kind != NAME_DATA)
+            continue;
+        struct backup_numbers *n = kind == NAME_BACKUP ? &d->ids : &d->stored;
+        TRY(MEM_GROW(&n->items, &n->capacity, n->count + 1, err));
+        n->items[n->count++] = number;
     }
-    return l->code == LAM_OK;
-}
-
-static enum lam_code list(struct backup_dir *d, struct listing *l, struct lam_error *err) {
-    *l = (struct listing){.d = d, .err = err};
-    d->id_count = d->stored_count = 0;
-    TRY(env_dir_list(d->env, d->path, note_name, l, err));
-    TRY(l->code);
-    if (d->id_count > 0)
-        qsort(d->ids, d->id_count, sizeof *d->ids, by_number);
-    if (d->stored_count > 0)
-        qsort(d->stored, d->stored_count, sizeof *d->stored, by_number);
+    sort(&d->ids);
+    sort(&d->stored);
     return LAM_OK;
 }
 
@@ -121,61 +102,46 @@ static enum lam_code take_lock(struct backup_dir *d, bool change, struct lam_err
 
 /* NOT_FOUND: there is no root. */
 static enum lam_code read_root(struct backup_dir *d, struct lam_error *err) {
-    struct buf path = {0}, bytes = {0};
+    OWNED(buf_fini) struct buf path = {0}, bytes = {0};
     const char *text;
-    enum lam_code rc = env_path_join(&path, d->path, ROOT_NAME, &text, err);
-    if (rc == LAM_OK)
-        rc = env_read_file(d->env, text, BACKUP_ROOT_BYTES, &bytes, err);
+    TRY(env_path_join(&path, d->path, ROOT_NAME, &text, err));
+    enum lam_code rc = env_read_file(d->env, text, BACKUP_ROOT_BYTES, &bytes, err);
     if (rc == LAM_LIMIT)
         rc = ERR(err, LAM_CORRUPT, "%s: offset 0: not the root of a directory of backups", text);
-    if (rc == LAM_OK)
-        rc = backup_root_decode(buf_slice(&bytes), text, d->db_id, err);
-    buf_fini(&bytes);
-    buf_fini(&path);
-    return rc;
+    TRY(rc);
+    return backup_root_decode(buf_slice(&bytes), text, d->db_id, err);
 }
 
 static enum lam_code write_root(struct backup_dir *d, const uint8_t *db_id, struct lam_error *err) {
-    struct buf path = {0}, bytes = {0};
+    OWNED(buf_fini) struct buf path = {0}, bytes = {0};
     const char *text;
-    enum lam_code rc = env_path_join(&path, d->path, ROOT_NAME, &text, err);
-    if (rc == LAM_OK)
-        rc = backup_root_encode(db_id, &bytes, err);
-    if (rc == LAM_OK)
-        rc = env_write_file(d->env, text, buf_slice(&bytes), err);
-    if (rc == LAM_OK)
-        memcpy(d->db_id, db_id, sizeof d->db_id);
-    buf_fini(&bytes);
-    buf_fini(&path);
-    return rc;
-}
-
-static enum lam_code no_backups(const char *path, struct lam_error *err) {
-    return ERR(err, LAM_NOT_FOUND, "%s: no directory of backups", path);
+    TRY(env_path_join(&path, d->path, ROOT_NAME, &text, err));
+    TRY(backup_root_encode(db_id, &bytes, err));
+    TRY(env_write_file(d->env, text, buf_slice(&bytes), err));
+    memcpy(d->db_id, db_id, sizeof d->db_id);
+    return LAM_OK;
 }
 
 enum lam_code backup_dir_open(struct backup_dir *d, lam_env *env, const char *path, bool change,
                               struct lam_error *err) {
-    struct listing l;
     struct lam_error local = {0};
     enum lam_path_kind kind;
+    bool others;
     *d = (struct backup_dir){.env = env, .path = path};
     TRY(env_path_kind(env, path, &kind, err));
-    if (kind != LAM_PATH_DIRECTORY)
-        return no_backups(path, err);
-    enum lam_code rc = read_root(d, &local);
+    enum lam_code rc = kind == LAM_PATH_DIRECTORY ? read_root(d, &local) : LAM_NOT_FOUND;
     if (rc == LAM_NOT_FOUND)
-        return no_backups(path, err);
+        return ERR(err, rc, "%s: no directory of backups", path);
     TRY(error_pass(err, rc, &local));
     TRY(take_lock(d, change, err));
-    return list(d, &l, err);
+    return list(d, &others, err);
 }
 
 /* An unfinished making leaves the lock's file and half of a root. */
 static enum lam_code check_blank(struct backup_dir *d, struct lam_error *err) {
-    struct listing l;
-    TRY(list(d, &l, err));
-    if (l.others || d->id_count > 0 || d->stored_count > 0)
+    bool others;
+    TRY(list(d, &others, err));
+    if (others || d->ids.count > 0 || d->stored.count > 0)
         return ERR(err, LAM_EXISTS, "%s holds something else than backups", d->path);
     return LAM_OK;
 }
@@ -193,8 +159,8 @@ static enum lam_code make_dir(struct backup_dir *d, struct lam_error *err) {
 
 enum lam_code backup_dir_make(struct backup_dir *d, lam_env *env, const char *path,
                               const uint8_t *db_id, struct lam_error *err) {
-    struct listing l;
     struct lam_error local = {0};
+    bool others;
     *d = (struct backup_dir){.env = env, .path = path};
     TRY(make_dir(d, err));
     enum lam_code rc = read_root(d, &local);
@@ -212,14 +178,14 @@ enum lam_code backup_dir_make(struct backup_dir *d, lam_env *env, const char *pa
         return ERR(err, LAM_EXISTS, "%s holds backups of another database", path);
     /* Names that an earlier call left pending are relied upon from here on. */
     TRY(env_dir_sync(env, path, err));
-    return list(d, &l, err);
+    return list(d, &others, err);
 }
 
 void backup_dir_close(struct backup_dir *d) {
     if (d->lock)
         d->env->ops->file_unlock(d->lock);
-    mem_free(d->ids);
-    mem_free(d->stored);
+    mem_free(d->ids.items);
+    mem_free(d->stored.items);
     memset(d, 0, sizeof *d);
 }
 
@@ -227,21 +193,18 @@ void backup_dir_close(struct backup_dir *d) {
 
 enum lam_code backup_load(const struct backup_dir *d, uint64_t id, struct backup_loaded *out,
                           struct lam_error *err) {
-    struct buf path = {0};
+    OWNED(buf_fini) struct buf path = {0};
     const char *text;
     memset(out, 0, sizeof *out);
-    enum lam_code rc = backup_path(d, id, &path, &text, err);
-    if (rc == LAM_OK)
-        rc = env_read_file(d->env, text, BACKUP_BYTES_MAX, &out->bytes, err);
+    TRY(backup_path(d, id, &path, &text, err));
+    enum lam_code rc = env_read_file(d->env, text, BACKUP_BYTES_MAX, &out->bytes, err);
     if (rc == LAM_LIMIT)
         rc = ERR(err, LAM_CORRUPT, "%s: offset 0: longer than any description", text);
-    if (rc == LAM_OK)
-        rc = backup_decode(buf_slice(&out->bytes), text, &out->arena, &out->about, err);
-    if (rc == LAM_OK &&
-        (out->about.id != id || memcmp(out->about.db_id, d->db_id, sizeof d->db_id) != 0))
-        rc = ERR(err, LAM_CORRUPT, "%s: offset 0: describes another backup", text);
-    buf_fini(&path);
-    return rc;
+    TRY(rc);
+    TRY(backup_decode(buf_slice(&out->bytes), text, &out->arena, &out->about, err));
+    if (out->about.id != id || memcmp(out->about.db_id, d->db_id, sizeof d->db_id) != 0)
+        return ERR(err, LAM_CORRUPT, "%s: offset 0: describes another backup", text);
+    return LAM_OK;
 }
 
 void backup_loaded_fini(struct backup_loaded *l) {
@@ -254,65 +217,58 @@ void backup_loaded_fini(struct backup_loaded *l) {
 /* Marks the data files that a description names. */
 static enum lam_code mark_used(const struct backup_dir *d, uint64_t id, bool *used,
                                struct lam_error *err) {
-    struct backup_loaded l;
-    enum lam_code rc = backup_load(d, id, &l, err);
-    for (size_t i = 0; rc == LAM_OK && i < l.about.count; i++) {
+    OWNED(backup_loaded_fini) struct backup_loaded l = {0};
+    TRY(backup_load(d, id, &l, err));
+    for (size_t i = 0; i < l.about.count; i++) {
         const uint64_t *at = backup_dir_find(d, l.about.files[i].stored);
         if (at)
-            used[at - d->stored] = true;
+            used[at - d->stored.items] = true;
     }
-    backup_loaded_fini(&l);
-    return rc;
+    return LAM_OK;
 }
 
 static enum lam_code remove_unused(struct backup_dir *d, const bool *used, struct lam_error *err) {
-    struct buf path = {0};
+    OWNED(buf_fini) struct buf path = {0};
     const char *text;
-    enum lam_code rc = LAM_OK;
+    struct backup_numbers *n = &d->stored;
     size_t kept = 0;
-    for (size_t i = 0; i < d->stored_count && rc == LAM_OK; i++) {
+    for (size_t i = 0; i < n->count; i++) {
         if (used[i]) {
-            d->stored[kept++] = d->stored[i];
+            n->items[kept++] = n->items[i];
             continue;
         }
-        rc = backup_data_path(d, d->stored[i], &path, &text, err);
-        if (rc == LAM_OK)
-            rc = env_file_remove(d->env, text, err);
+        TRY(backup_data_path(d, n->items[i], &path, &text, err));
+        TRY(env_file_remove(d->env, text, err));
     }
-    if (rc == LAM_OK)
-        d->stored_count = kept;
-    buf_fini(&path);
-    return rc;
+    n->count = kept;
+    return LAM_OK;
 }
 
 enum lam_code backup_dir_clean(struct backup_dir *d, struct lam_error *err) {
-    struct lam_error cause;
-    bool *used = mem_calloc(d->stored_count + 1, sizeof *used);
-    enum lam_code rc = used ? LAM_OK : mem_fail(&cause, d->stored_count + 1);
-    for (size_t i = 0; i < d->id_count && rc == LAM_OK; i++)
-        rc = mark_used(d, d->ids[i], used, &cause);
-    bool known = rc != LAM_CORRUPT && rc != LAM_UNSUPPORTED;
-    if (rc == LAM_OK)
-        rc = remove_unused(d, used, &cause);
-    if (rc != LAM_OK && known && err)
-        *err = cause;
-    mem_free(used);
-    return known ? rc : LAM_OK;
+    OWNED(mem_free_at) bool *used = mem_calloc(d->stored.count + 1, sizeof *used);
+    if (!used)
+        return mem_fail(err, d->stored.count + 1);
+    for (size_t i = 0; i < d->ids.count; i++) {
+        struct lam_error cause;
+        enum lam_code rc = mark_used(d, d->ids.items[i], used, &cause);
+        if (rc == LAM_CORRUPT || rc == LAM_UNSUPPORTED)
+            return LAM_OK;
+        TRY(error_pass(err, rc, &cause));
+    }
+    return remove_unused(d, used, err);
 }
 
 enum lam_code backup_dir_forget(struct backup_dir *d, uint64_t id, struct lam_error *err) {
-    struct buf path = {0};
+    OWNED(buf_fini) struct buf path = {0};
     const char *text;
-    enum lam_code rc = backup_path(d, id, &path, &text, err);
-    if (rc == LAM_OK)
-        rc = env_file_remove(d->env, text, err);
-    if (rc == LAM_OK)
-        rc = env_dir_sync(d->env, d->path, err);
-    buf_fini(&path);
-    for (size_t i = 0; rc == LAM_OK && i < d->id_count; i++)
-        if (d->ids[i] == id) {
-            memmove(d->ids + i, d->ids + i + 1, (--d->id_count - i) * sizeof *d->ids);
-            break;
-        }
-    return rc;
+    TRY(backup_path(d, id, &path, &text, err));
+    TRY(env_file_remove(d->env, text, err));
+    TRY(env_dir_sync(d->env, d->path, err));
+    struct backup_numbers *n = &d->ids;
+    size_t kept = 0;
+    for (size_t i = 0; i < n->count; i++)
+        if (n->items[i] != id)
+            n->items[kept++] = n->items[i];
+    n->count = kept;
+    return LAM_OK;
 }

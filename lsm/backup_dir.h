@@ -10,15 +10,22 @@
 
 #include "lsm/backup_format.h"
 
+struct backup_numbers {
+    uint64_t *items; /* ascending; owned */
+    size_t count, capacity;
+};
+/* The highest one; 0: there is none. */
+static inline uint64_t backup_last(const struct backup_numbers *n) {
+    return n->count > 0 ? n->items[n->count - 1] : 0;
+}
+
 struct backup_dir {
     lam_env *env;
     const char *path; /* borrowed */
     lam_file_lock *lock;
     uint8_t db_id[16];
-    uint64_t *ids; /* of descriptions, ascending; owned */
-    size_t id_count, id_capacity;
-    uint64_t *stored; /* of data files, ascending; owned */
-    size_t stored_count, stored_capacity;
+    struct backup_numbers ids;    /* of descriptions */
+    struct backup_numbers stored; /* of data files */
 };
 
 /* Opens one for looking, or for changing; NOT_FOUND if `path` holds no backups. BUSY: locked. */

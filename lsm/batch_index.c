@@ -124,16 +124,13 @@ static enum lam_code get_by_iterator(lam_batch *b, const struct lam_read_options
                                      struct batch_partition *t, struct lam_slice key,
                                      struct lam_value *value, struct lam_error *err) {
     struct lam_read_options o = {.snapshot = options ? options->snapshot : NULL, .lower = key};
-    lam_iter *it;
+    OWNED(lam_iter_free_at) lam_iter *it = NULL;
     TRY(db_iter_new(b->db, &o, t->partition, t->index, &it, err));
     lam_iter_seek(it, key);
-    enum lam_code rc = lam_iter_status(it, err);
-    if (rc == LAM_OK)
-        rc = lam_iter_valid(it) && slice_eq(lam_iter_key(it), key)
-                 ? hand_out(value, lam_iter_value(it), err)
-                 : ERR(err, LAM_NOT_FOUND, "no such key");
-    lam_iter_free(it);
-    return rc;
+    TRY(lam_iter_status(it, err));
+    return lam_iter_valid(it) && slice_eq(lam_iter_key(it), key)
+               ? hand_out(value, lam_iter_value(it), err)
+               : ERR(err, LAM_NOT_FOUND, "no such key");
 }
 
 enum lam_code lam_batch_get(lam_batch *batch, const struct lam_read_options *options,

@@ -37,44 +37,39 @@ static enum lam_code place_file(lam_db *db, const char *from, const char *to,
 
 static enum lam_code place_files(const struct copy_state *c, struct copy_dirs *dirs,
                                  struct lam_error *err) {
-    struct buf from = {0}, to = {0};
+    OWNED(buf_fini) struct buf from = {0}, to = {0};
     const char *from_text, *to_text;
-    enum lam_code rc = LAM_OK;
-    for (size_t i = 0; i < c->count && rc == LAM_OK; i++) {
-        TRY_GOTO(env_path_join(&from, c->db->path, c->files[i].name, &from_text, err));
-        TRY_GOTO(copy_dirs_enter(dirs, c->files[i].name, &to, &to_text, err));
-        rc = place_file(c->db, from_text, to_text, err);
+    for (size_t i = 0; i < c->count; i++) {
+        TRY(env_path_join(&from, c->db->path, c->files[i].name, &from_text, err));
+        TRY(copy_dirs_enter(dirs, c->files[i].name, &to, &to_text, err));
+        enum lam_code rc = place_file(c->db, from_text, to_text, err);
         if (rc == LAM_NOT_FOUND && c->files[i].optional)
-            rc = LAM_OK;
-        else if (rc == LAM_NOT_FOUND)
-            rc = ERR(err, LAM_CORRUPT, "%s: offset 0: missing, but the database names it",
-                     from_text);
+            continue;
+        if (rc == LAM_NOT_FOUND)
+            return ERR(err, LAM_CORRUPT, "%s: offset 0: missing, but the database names it",
+                       from_text);
+        TRY(rc);
     }
-    if (rc == LAM_OK)
-        rc = copy_dirs_finish(dirs, err);
-out:
-    buf_fini(&from);
-    buf_fini(&to);
-    return rc;
+    return copy_dirs_finish(dirs, err);
+}
+
+static enum lam_code make_checkpoint(lam_db *db, const char *path,
+                                     const struct db_outer_files *outer, struct lam_error *err) {
+    OWNED(copy_state_fini) struct copy_state state = {0};
+    OWNED(staging_fini) struct staging staging = {0};
+    OWNED(copy_dirs_fini) struct copy_dirs dirs = {.env = db->env};
+    TRY(db_check_writable(db, err));
+    TRY(staging_begin(&staging, db->env, path, db->id, err));
+    TRY(copy_state_choose(&state, db, outer, err));
+    dirs.dir = staging.dir;
+    TRY(place_files(&state, &dirs, err));
+    TRY(copy_make_root(db->env, staging.dir, db->id, &state.whole.edit, err));
+    return staging_finish(&staging, err);
 }
 
 enum lam_code db_checkpoint(lam_db *db, const char *path, const struct db_outer_files *outer,
                             struct lam_error *err) {
-    struct staging staging = {0};
-    struct copy_state state = {0};
-    struct copy_dirs dirs = {.env = db->env};
-    enum lam_code rc;
-    TRY_GOTO(db_check_writable(db, err));
-    TRY_GOTO(staging_begin(&staging, db->env, path, db->id, err));
-    TRY_GOTO(copy_state_choose(&state, db, outer, err));
-    dirs.dir = staging.dir;
-    TRY_GOTO(place_files(&state, &dirs, err));
-    TRY_GOTO(copy_make_root(db->env, staging.dir, db->id, &state.whole.edit, err));
-    rc = staging_finish(&staging, err);
-out:
-    copy_dirs_fini(&dirs);
-    staging_fini(&staging);
-    copy_state_fini(&state);
+    enum lam_code rc = make_checkpoint(db, path, outer, err);
     notify_end_call(&db->notify);
     return rc;
 }

@@ -62,18 +62,17 @@ static bool is_late(const struct search *s, const struct file_meta *f) {
 
 static enum lam_code weigh_in_file(struct search *s, struct file_meta *f, struct lam_slice key,
                                    struct lam_error *err) {
-    struct sst *sst;
+    OWNED(sst_unref_at) struct sst *sst = NULL;
     struct sst_found found = {0};
     struct cached_block *block = NULL;
     uint64_t hash = sst_key_hash(s->db->key_seed, key);
-    enum lam_code rc = LAM_OK;
     if (!is_late(s, f) || !file_meta_overlaps(f, key, key, false))
         return LAM_OK;
     TRY(sst_cache_get(&s->db->ssts, f, &sst, err));
-    if (sst_may_contain(sst, hash))
-        rc = sst_get(sst, key, hash, LAM_SEQUENCE_MAX, &found, &block, err);
+    if (!sst_may_contain(sst, hash))
+        return LAM_OK;
+    enum lam_code rc = sst_get(sst, key, hash, LAM_SEQUENCE_MAX, &found, &block, err);
     sst_block_unref(block);
-    sst_unref(sst);
     TRY(rc);
     return found.some ? weigh(s, key, found.sequence, err) : LAM_OK;
 }
@@ -102,18 +101,10 @@ static enum lam_code check_key(struct search *s, struct lam_slice key, struct la
 /* Takes over `it`. */
 static enum lam_code scan(struct search *s, struct cursor_iter *it,
                           const struct range_tombstone *range, struct lam_error *err) {
-    enum lam_code rc = LAM_OK;
     for (it->ops->seek(it, range->from, LAM_SEQUENCE_MAX);
-         rc == LAM_OK && it->valid && range_tombstone_covers(range, it->entry.key);
-         it->ops->next(it))
-        rc = weigh(s, it->entry.key, it->entry.sequence, err);
-    if (rc == LAM_OK && it->code != LAM_OK) {
-        rc = it->code;
-        if (err)
-            *err = it->error;
-    }
-    it->ops->free(it);
-    return rc;
+         it->valid && range_tombstone_covers(range, it->entry.key); it->ops->next(it))
+        TRY(weigh(s, it->entry.key, it->entry.sequence, err));
+    return cursor_iter_status(it, err);
 }
 
 /* The later of two beginnings, if the ranges share a key. */
@@ -135,21 +126,19 @@ static enum lam_code scan_memtable(struct search *s, struct memtable *m,
             break; /* they stand in commit order */
         TRY(weigh_overlap(s, range, t, err));
     }
-    struct cursor_iter *it;
+    OWNED(cursor_iter_drop) struct cursor_iter *it = NULL;
     TRY(memtable_iter_new(m, &it, err));
     return scan(s, it, range, err);
 }
 
 static enum lam_code scan_file(struct search *s, struct file_meta *f,
                                const struct range_tombstone *range, struct lam_error *err) {
-    struct sst *sst;
-    struct cursor_iter *it;
+    OWNED(sst_unref_at) struct sst *sst = NULL;
+    OWNED(cursor_iter_drop) struct cursor_iter *it = NULL;
     if (!is_late(s, f) || !file_meta_overlaps(f, range->from, range->to, range->to.size == 0))
         return LAM_OK;
     TRY(sst_cache_get(&s->db->ssts, f, &sst, err));
-    enum lam_code rc = sst_iter_new(sst, false, &it, err);
-    sst_unref(sst);
-    TRY(rc);
+    TRY(sst_iter_new(sst, false, &it, err));
     return scan(s, it, range, err);
 }
 
@@ -174,18 +163,16 @@ static enum lam_code check_range(struct search *s, const struct range_tombstone 
 /* -------------------------------------------------------------------------------------------- */
 
 static enum lam_code check_keys(struct search *s, struct memtable *index, struct lam_error *err) {
-    struct cursor_iter *it;
+    OWNED(cursor_iter_drop) struct cursor_iter *it = NULL;
     struct lam_slice last = SLICE_EMPTY;
     TRY(memtable_iter_new(index, &it, err));
-    enum lam_code rc = LAM_OK;
-    for (it->ops->seek_first(it); rc == LAM_OK && it->valid; it->ops->next(it)) {
+    for (it->ops->seek_first(it); it->valid; it->ops->next(it)) {
         if (last.size && slice_eq(last, it->entry.key))
             continue; /* written more than once */
         last = it->entry.key;
-        rc = check_key(s, last, err);
+        TRY(check_key(s, last, err));
     }
-    it->ops->free(it);
-    return rc;
+    return LAM_OK;
 }
 
 enum lam_code conflict_check(lam_db *db, const struct batch_partition *touched,
@@ -193,8 +180,8 @@ enum lam_code conflict_check(lam_db *db, const struct batch_partition *touched,
                              uint64_t after, struct lam_error *err) {
     struct search s = {
         .db = db, .partition = touched->partition, .state = state, .scope = scope, .after = after};
-    enum lam_code rc = check_keys(&s, touched->index, err);
-    for (uint32_t i = 0; rc == LAM_OK && i < memtable_range_count(touched->index); i++)
-        rc = check_range(&s, memtable_range(touched->index, i), err);
-    return rc;
+    TRY(check_keys(&s, touched->index, err));
+    for (uint32_t i = 0; i < memtable_range_count(touched->index); i++)
+        TRY(check_range(&s, memtable_range(touched->index, i), err));
+    return LAM_OK;
 }

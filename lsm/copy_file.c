@@ -31,16 +31,12 @@ static enum lam_code read_runs(lam_file *from, lam_file *to, uint8_t *run,
 static enum lam_code read_all(lam_env *env, const char *path, lam_file *to,
                               struct progress *progress, struct copy_result *out,
                               struct lam_error *err) {
-    uint8_t *run = mem_alloc(COPY_RUN_BYTES);
-    lam_file *from = NULL;
+    OWNED(mem_free_at) uint8_t *run = mem_alloc(COPY_RUN_BYTES);
+    OWNED(env_file_drop) lam_file *from = NULL;
     if (!run)
         return mem_fail(err, COPY_RUN_BYTES);
-    enum lam_code rc = env_file_open(env, path, LAM_OPEN_READ, &from, err);
-    if (rc == LAM_OK)
-        rc = read_runs(from, to, run, progress, out, err);
-    IGNORE(env_file_close(from, NULL), "it was only read");
-    mem_free(run);
-    return rc;
+    TRY(env_file_open(env, path, LAM_OPEN_READ, &from, err));
+    return read_runs(from, to, run, progress, out, err);
 }
 
 enum lam_code copy_checksum(lam_env *env, const char *path, struct progress *progress,
@@ -53,11 +49,7 @@ enum lam_code copy_file(lam_env *env, const char *from, const char *to, struct p
     lam_file *file;
     /* EXCLUSIVE: what has the name may be a link to the file itself. */
     TRY(env_file_open(env, to, LAM_OPEN_WRITE | LAM_OPEN_CREATE | LAM_OPEN_EXCLUSIVE, &file, err));
-    enum lam_code rc = read_all(env, from, file, progress, out, err);
-    if (rc == LAM_OK)
-        rc = env_file_sync(file, err);
-    enum lam_code closed = env_file_close(file, rc == LAM_OK ? err : NULL);
-    rc = rc == LAM_OK ? closed : rc;
+    enum lam_code rc = env_file_end(file, read_all(env, from, file, progress, out, err), err);
     if (rc != LAM_OK)
         IGNORE(env_file_remove(env, to, NULL), "it lies in a directory that goes as a whole");
     return rc;

@@ -96,11 +96,9 @@ void copy_state_fini(struct copy_state *c) {
 
 enum lam_code copy_make_root(lam_env *env, const char *dir, const uint8_t *db_id,
                              const struct manifest_edit *state, struct lam_error *err) {
-    struct manifest *m = NULL;
+    OWNED(manifest_close_at) struct manifest *m = NULL;
     struct manifest_edit last = {.clean_close = true};
     LAM_ASSERT(state->wals_count == 0);
     TRY(manifest_create(env, dir, db_id, state, &m, err));
-    enum lam_code rc = manifest_seal(m, &last, err);
-    manifest_close(m);
-    return rc;
+    return manifest_seal(m, &last, err);
 }

@@ -401,6 +401,7 @@ lam_partition *db_partition_after(lam_db *db, uint64_t *number);
 
 struct read_state *read_state_new(struct lam_error *err);
 void read_state_unref(struct read_state *s); /* NULL is allowed */
+OWNED_POINTER(struct read_state, read_state_unref)
 /* The same for the reference of a partition, where readers may have found it (D8). Then
  * epoch_reclaim is due. */
 void read_state_defer_unref(lam_db *db, struct read_state *s);
@@ -426,8 +427,7 @@ void db_iter_bounds(const lam_iter *it, struct lam_slice *lower_out, struct lam_
 /* A partition's version, referenced; NULL if it is dropped. */
 struct version *db_version_of(lam_partition *p);
 
-/* --- the log (db_wal.c, db_sync.c) -------------------------------------------------------------
- */
+/* --- the log (db_wal.c, db_sync.c) --- */
 
 void db_segment_unref(struct db_segment *s); /* NULL is allowed */
 /* Makes a segment of the next number and lists it for syncing; the manifest does not know it yet.
@@ -464,8 +464,7 @@ void db_sync_note(lam_db *db, uint64_t sequence);
 /* Makes the database take no more writes. */
 void db_fail(lam_db *db, const struct lam_error *failure);
 
-/* --- writing (db_write.c) ----------------------------------------------------------------------
- */
+/* --- writing (db_write.c) --- */
 
 /* Gives a partition an active memtable. */
 MUST_CHECK enum lam_code db_activate_locked(lam_db *db, lam_partition *p, struct lam_error *err)
@@ -477,8 +476,7 @@ MUST_CHECK enum lam_code db_log_append_locked(lam_db *db, struct lam_batch *b, u
 /* Seals the active memtables, if there are any, as one set. LAM_BUSY: DB_SEALED_MAX are waiting. */
 MUST_CHECK enum lam_code db_seal_locked(lam_db *db, struct lam_error *err) REQUIRES(&db->commit);
 
-/* --- manifest (db_manifest.c) ------------------------------------------------------------------
- */
+/* --- manifest (db_manifest.c) --- */
 
 /* The whole state as one edit. */
 struct db_whole {
@@ -525,8 +523,7 @@ MUST_CHECK enum lam_code db_change_prepare_locked(lam_db *db, struct db_change *
 void db_change_install_locked(lam_db *db, struct db_change *c) REQUIRES(&db->manifest);
 void db_change_fini(struct db_change *c);
 
-/* --- background (db_bg.c, dump.c, compact.c) ---------------------------------------------------
- */
+/* --- background (db_bg.c, dump.c, compact.c) --- */
 
 /* Wall clock that never goes back. */
 int64_t db_clock_us(lam_db *db);
@@ -597,8 +594,7 @@ void db_bg_stop(lam_db *db);
 /* Tells waiting writers how a dump went. */
 void db_bg_dump_done(lam_db *db, enum lam_code code, const struct lam_error *error);
 
-/* --- recovery (recover.c) ----------------------------------------------------------------------
- */
+/* --- recovery (recover.c) --- */
 
 /* Loads or makes the database in db->path; on return it is ready for use. */
 MUST_CHECK enum lam_code recover_run(lam_db *db, struct lam_error *err);

@@ -332,9 +332,7 @@ static void end_seek(struct lam_iter *it) {
 }
 
 void lam_iter_seek_first(lam_iter *it) {
-    if (!it)
-        return;
-    if (!begin_seek(it))
+    if (!it || !begin_seek(it))
         return;
     if (it->has_lower)
         it->merge->ops->seek(it->merge, buf_slice(&it->lower), LAM_SEQUENCE_MAX);
@@ -345,9 +343,7 @@ void lam_iter_seek_first(lam_iter *it) {
 }
 
 void lam_iter_seek_last(lam_iter *it) {
-    if (!it)
-        return;
-    if (!begin_seek(it))
+    if (!it || !begin_seek(it))
         return;
     if (it->has_upper)
         it->merge->ops->seek_before(it->merge, buf_slice(&it->upper), LAM_SEQUENCE_MAX);

@@ -33,10 +33,9 @@ static enum lam_code add_file(lam_db *db, struct range *r, struct file_meta *f,
         r->entries += f->properties.entries;
         return LAM_OK;
     }
-    struct sst *s;
+    OWNED(sst_unref_at) struct sst *s = NULL;
     TRY(sst_cache_get(&db->ssts, f, &s, err));
     uint64_t all, part = sst_range_bytes(s, r->from, r->to, &all);
-    sst_unref(s);
     if (all > 0) {
         double share = (double)part / (double)all;
         r->bytes += (uint64_t)((double)f->size_bytes * share + 0.5);
@@ -57,7 +56,7 @@ static enum lam_code add_level(lam_db *db, struct range *r, const struct version
 }
 
 static enum lam_code add_memtable(struct range *r, struct memtable *m, struct lam_error *err) {
-    struct cursor_iter *it;
+    OWNED(cursor_iter_drop) struct cursor_iter *it = NULL;
     if (!m)
         return LAM_OK;
     TRY(memtable_iter_new(m, &it, err));
@@ -67,7 +66,6 @@ static enum lam_code add_memtable(struct range *r, struct memtable *m, struct la
         r->bytes += it->entry.key.size + it->entry.value.size;
         r->entries++;
     }
-    it->ops->free(it);
     return LAM_OK;
 }
 

@@ -111,5 +111,15 @@ static inline void cursor_iter_init(struct cursor_iter *it, const struct iter_op
     memset(it, 0, offsetof(struct cursor_iter, error));
     it->ops = ops;
 }
+/* For OWNED; NULL is allowed. */
+static inline void cursor_iter_drop(struct cursor_iter **at) {
+    if (*at)
+        (*at)->ops->free(*at);
+}
+/* What ended an iterator that is not valid; LAM_OK: there is no more. */
+static inline enum lam_code cursor_iter_status(const struct cursor_iter *it,
+                                               struct lam_error *err) {
+    return it->code == LAM_OK ? LAM_OK : error_pass(err, it->code, &it->error);
+}
 
 #endif

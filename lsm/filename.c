@@ -15,33 +15,17 @@
 #define NUMBER_DIGITS   6
 
 void filename_make(enum file_type type, uint64_t number, char *out) {
-    switch (type) {
-    case FILE_ROOT:
-        snprintf(out, FILENAME_MAX_BYTES, "ROOT");
-        return;
-    case FILE_LOCK:
-        snprintf(out, FILENAME_MAX_BYTES, "LOCK");
-        return;
-    case FILE_MANIFEST:
-        snprintf(out, FILENAME_MAX_BYTES, MANIFEST_PREFIX "%0*" PRIu64, NUMBER_DIGITS, number);
-        return;
-    case FILE_WAL:
-        snprintf(out, FILENAME_MAX_BYTES, "%0*" PRIu64 ".wal", NUMBER_DIGITS, number);
-        return;
-    case FILE_SST:
-        snprintf(out, FILENAME_MAX_BYTES, "%0*" PRIu64 ".sst", NUMBER_DIGITS, number);
-        return;
-    case FILE_TEMP:
-        snprintf(out, FILENAME_MAX_BYTES, "%0*" PRIu64 ".tmp", NUMBER_DIGITS, number);
-        return;
-    case FILE_OTHER:
-        break;
-    }
-    UNREACHABLE();
+    static const char *const ends[] = {
+        [FILE_MANIFEST] = "", [FILE_WAL] = ".wal", [FILE_SST] = ".sst", [FILE_TEMP] = ".tmp"};
+    LAM_ASSERT(type > FILE_OTHER && type <= FILE_TEMP);
+    if (type == FILE_ROOT || type == FILE_LOCK)
+        snprintf(out, FILENAME_MAX_BYTES, "%s", type == FILE_ROOT ? "ROOT" : "LOCK");
+    else
+        snprintf(out, FILENAME_MAX_BYTES, "%s%0*" PRIu64 "%s",
+                 type == FILE_MANIFEST ? MANIFEST_PREFIX : "", NUMBER_DIGITS, number, ends[type]);
 }
 
-/* Reads a number in the form filename_make writes; returns the text after it, NULL if malformed. */
-static const char *parse_number(const char *text, uint64_t *out) {
+const char *filename_number(const char *text, uint64_t *out) {
     const char *at = text;
     uint64_t n = 0;
     for (; *at >= '0' && *at <= '9'; at++) {
@@ -62,11 +46,11 @@ static enum file_type parse_plain(const char *name, uint64_t *number) {
     if (strcmp(name, "LOCK") == 0)
         return FILE_LOCK;
     if (strncmp(name, MANIFEST_PREFIX, strlen(MANIFEST_PREFIX)) == 0) {
-        const char *rest = parse_number(name + strlen(MANIFEST_PREFIX), number);
+        const char *rest = filename_number(name + strlen(MANIFEST_PREFIX), number);
         if (rest && !*rest)
             return FILE_MANIFEST;
     } else {
-        const char *rest = parse_number(name, number);
+        const char *rest = filename_number(name, number);
         if (rest && strcmp(rest, ".wal") == 0)
             return FILE_WAL;
         if (rest && strcmp(rest, ".sst") == 0)
@@ -95,4 +79,11 @@ enum lam_code filename_path(struct buf *out, const char *dir, enum file_type typ
     char name[FILENAME_MAX_BYTES];
     filename_make(type, number, name);
     return env_path_join(out, dir, name, text_out, err);
+}
+
+void filename_remove(lam_env *env, const char *dir, enum file_type type, uint64_t number) {
+    OWNED(buf_fini) struct buf path = {0};
+    const char *text;
+    if (filename_path(&path, dir, type, number, &text, NULL) == LAM_OK)
+        IGNORE(env_file_remove(env, text, NULL), "an orphan goes at the next open");
 }

@@ -4,7 +4,7 @@
 #ifndef LAMINA_LSM_FILENAME_H
 #define LAMINA_LSM_FILENAME_H
 
-#include "base/buf.h"
+#include "base/env.h"
 
 enum file_type {
     FILE_OTHER = 0,    /* not ours */
@@ -21,6 +21,10 @@ enum file_type {
 void filename_make(enum file_type type, uint64_t number, char *out);
 /* Type and number (0 where there is none) of a name without its directory. */
 enum file_type filename_parse(const char *name, uint64_t *number_out);
+/* Reads a number in the form in which names have it; the text after it, or NULL if malformed. */
+const char *filename_number(const char *text, uint64_t *out);
+/* Removes a file; one that stays goes at the next open. */
+void filename_remove(lam_env *env, const char *dir, enum file_type type, uint64_t number);
 /* "<dir>/<name>" into `out` (emptied first), NUL-terminated in memory; returns it through text. */
 MUST_CHECK enum lam_code filename_path(struct buf *out, const char *dir, enum file_type type,
                                        uint64_t number, const char **text_out,

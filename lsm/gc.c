@@ -27,11 +27,9 @@ static struct file_meta *take_all(struct gc *g) {
 }
 
 void gc_fini(struct gc *g) {
-    struct file_meta *f = take_all(g);
-    while (f) {
-        struct file_meta *next = f->gc_next;
+    for (struct file_meta *next, *f = take_all(g); f; f = next) {
+        next = f->gc_next;
         file_meta_free(f);
-        f = next;
     }
     mutex_fini(&g->mu);
 }
@@ -47,15 +45,9 @@ void gc_push(struct gc *g, struct file_meta *file) {
 void gc_drain(struct gc *g) {
     if (!atomic_load(&g->some))
         return;
-    struct file_meta *f = take_all(g);
-    struct buf path = {0};
-    while (f) {
-        struct file_meta *next = f->gc_next;
-        const char *text;
-        if (filename_path(&path, g->dir, FILE_SST, f->number, &text, NULL) == LAM_OK)
-            IGNORE(env_file_remove(g->env, text, NULL), "an orphan goes at the next open");
+    for (struct file_meta *next, *f = take_all(g); f; f = next) {
+        next = f->gc_next;
+        filename_remove(g->env, g->dir, FILE_SST, f->number);
         file_meta_free(f);
-        f = next;
     }
-    buf_fini(&path);
 }

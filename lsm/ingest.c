@@ -137,11 +137,10 @@ static struct lam_slice last_key(const lam_ingest *g) {
 
 static enum lam_code memtable_overlaps(struct memtable *m, const lam_ingest *g, bool *out,
                                        struct lam_error *err) {
-    struct cursor_iter *it;
+    OWNED(cursor_iter_drop) struct cursor_iter *it = NULL;
     TRY(memtable_iter_new(m, &it, err));
     it->ops->seek(it, first_key(g), LAM_SEQUENCE_MAX);
     *out = *out || (it->valid && slice_cmp(it->entry.key, last_key(g)) <= 0);
-    it->ops->free(it);
     return LAM_OK;
 }
 
@@ -151,16 +150,14 @@ static enum lam_code is_in_memory(lam_db *db, const lam_ingest *g, bool *out, st
     mutex_lock(&db->state);
     /* Nobody has begun to drop it, and `partitions` is held. */
     LAM_ASSERT(g->partition->state);
-    struct read_state *s = read_state_ref(g->partition->state);
+    OWNED(read_state_unref_at) struct read_state *s = read_state_ref(g->partition->state);
     mutex_unlock(&db->state);
     *out = false;
-    enum lam_code rc = LAM_OK;
     if (s->active)
-        rc = memtable_overlaps(s->active, g, out, err);
-    for (uint32_t i = 0; i < s->sealed_count && rc == LAM_OK; i++)
-        rc = memtable_overlaps(s->sealed[i], g, out, err);
-    read_state_unref(s);
-    return rc;
+        TRY(memtable_overlaps(s->active, g, out, err));
+    for (uint32_t i = 0; i < s->sealed_count; i++)
+        TRY(memtable_overlaps(s->sealed[i], g, out, err));
+    return LAM_OK;
 }
 
 static bool level_overlaps(const struct version_level *level, const lam_ingest *g) {
@@ -193,6 +190,7 @@ static enum lam_code install_locked(lam_db *db, lam_ingest *g, struct lam_error 
         g->added[i] = (struct version_added){f, level};
         file_meta_describe(f, level, &g->files[i]);
     }
+    OWNED(db_change_fini)
     struct db_change change = {
         .partition = g->partition, .added = g->added, .added_count = g->out.file_count};
     struct manifest_edit edit = {.added = g->files, .added_count = g->out.file_count};
@@ -203,7 +201,6 @@ static enum lam_code install_locked(lam_db *db, lam_ingest *g, struct lam_error 
         sst_output_keep(&g->out);
     if (rc == LAM_OK)
         db_change_install_locked(db, &change);
-    db_change_fini(&change);
     return rc;
 }
 

@@ -229,20 +229,20 @@ static enum lam_code read_header(struct reader *r, const struct log_identity *id
     return LAM_OK;
 }
 
+static void reader_fini(struct reader *r) {
+    mem_free(r->window);
+    env_file_drop(&r->file);
+}
+
 enum lam_code log_read(lam_env *env, const char *path, const struct log_identity *id,
                        uint64_t sealed_end, log_record_fn fn, void *arg,
                        struct log_read_result *result_out, struct lam_error *err) {
-    struct reader r = {.path = path};
+    OWNED(reader_fini) struct reader r = {.path = path};
     memset(result_out, 0, sizeof *result_out);
     TRY(env_file_open(env, path, LAM_OPEN_READ, &r.file, err));
-    enum lam_code rc;
-    TRY_GOTO(env_file_size(r.file, &r.file_bytes, err));
+    TRY(env_file_size(r.file, &r.file_bytes, err));
     result_out->file_bytes = r.file_bytes;
-    TRY_GOTO(read_header(&r, id, result_out, err));
-    if (!result_out->header_missing)
-        rc = read_records(&r, sealed_end, fn, arg, result_out, err);
-out:
-    mem_free(r.window);
-    IGNORE(env_file_close(r.file, NULL), "opened for reading only");
-    return rc;
+    TRY(read_header(&r, id, result_out, err));
+    return result_out->header_missing ? LAM_OK
+                                      : read_records(&r, sealed_end, fn, arg, result_out, err);
 }

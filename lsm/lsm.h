@@ -8,6 +8,10 @@
 #include "base/error.h"
 #include "lamina/db.h"
 
+OWNED_POINTER(lam_iter, lam_iter_free)
+OWNED_POINTER(lam_batch, lam_batch_free)
+OWNED_POINTER(lam_snapshot, lam_snapshot_free)
+
 /* Called under the commit mutex, in commit order, before the batch gets its sequence and goes to
  * the log. May change bytes of values through db_batch_value and append operations. Must not block,
  * nor take a mutex below RANK_CLOCK. Failing aborts the write cleanly. */

@@ -121,5 +121,6 @@ uint64_t manifest_number(const struct manifest *m);
 MUST_CHECK enum lam_code manifest_seal(struct manifest *m, const struct manifest_edit *last,
                                        struct lam_error *err);
 void manifest_close(struct manifest *m); /* NULL is allowed */
+OWNED_POINTER(struct manifest, manifest_close)
 
 #endif

@@ -96,11 +96,9 @@ static enum lam_code collect_points(struct range_set *s, struct lam_error *err) 
 static enum lam_code build_tree(struct range_set *s, struct lam_error *err) {
     size_t nodes = 2 * s->leaves;
     s->starts = mem_calloc(nodes + 1, sizeof *s->starts);
-    size_t *cursor = mem_calloc(nodes + 1, sizeof *cursor);
-    if (!s->starts || !cursor) {
-        mem_free(cursor);
+    OWNED(mem_free_at) size_t *cursor = mem_calloc(nodes + 1, sizeof *cursor);
+    if (!s->starts || !cursor)
         return mem_fail(err, (nodes + 1) * sizeof *cursor);
-    }
     for (size_t i = 0; i < s->count; i++)
         hang(s, &s->items[i], cursor, NULL);
     size_t total = 0;
@@ -111,40 +109,32 @@ static enum lam_code build_tree(struct range_set *s, struct lam_error *err) {
     }
     s->starts[nodes] = total;
     s->marks = mem_calloc(total ? total : 1, sizeof *s->marks);
-    if (!s->marks) {
-        mem_free(cursor);
+    if (!s->marks)
         return mem_fail(err, total * sizeof *s->marks);
-    }
     for (size_t i = 0; i < s->count; i++)
         hang(s, &s->items[i], cursor, s->marks);
-    mem_free(cursor);
     return LAM_OK;
 }
 
 enum lam_code range_set_new(const struct range_tombstone *tombstones, size_t count,
                             struct range_set **set_out, struct lam_error *err) {
-    enum lam_code rc;
-    struct range_set *s = mem_calloc(1, sizeof *s);
+    OWNED(range_set_free_at) struct range_set *s = mem_calloc(1, sizeof *s);
     if (!s)
         return mem_fail(err, sizeof *s);
     s->items = mem_calloc(count ? count : 1, sizeof *s->items);
-    if (!s->items) {
-        rc = mem_fail(err, count * sizeof *s->items);
-        goto out;
-    }
+    if (!s->items)
+        return mem_fail(err, count * sizeof *s->items);
     for (size_t i = 0; i < count; i++)
         if (tombstones[i].to.size == 0 || slice_cmp(tombstones[i].from, tombstones[i].to) < 0)
             s->items[s->count++] = tombstones[i];
     if (s->count > 0) {
         qsort(s->items, s->count, sizeof *s->items, by_sequence);
-        TRY_GOTO(collect_points(s, err));
-        TRY_GOTO(build_tree(s, err));
+        TRY(collect_points(s, err));
+        TRY(build_tree(s, err));
     }
     *set_out = s;
+    s = NULL;
     return LAM_OK;
-out:
-    range_set_free(s);
-    return rc;
 }
 
 void range_set_free(struct range_set *s) {

@@ -13,6 +13,7 @@ struct range_set;
 MUST_CHECK enum lam_code range_set_new(const struct range_tombstone *tombstones, size_t count,
                                        struct range_set **set_out, struct lam_error *err);
 void range_set_free(struct range_set *s); /* NULL is allowed */
+OWNED_POINTER(struct range_set, range_set_free)
 /* Highest `upto` among the tombstones that cover `key` and have a sequence <= `snapshot`; 0 if
  * there is none. NULL set: 0. */
 uint64_t range_set_upto(const struct range_set *s, struct lam_slice key, uint64_t snapshot);

@@ -41,10 +41,10 @@ static enum lam_code check_payload(struct reading *g, struct lam_slice payload, 
     return batch_reader_finish(&b, err);
 }
 
-static enum lam_code read_record(void *arg, uint64_t sequence, uint64_t durable_upto,
+static enum lam_code read_record(void *arg, const struct log_record *record,
                                  struct lam_slice payload, struct lam_error *err) {
-    (void)durable_upto;
     struct reading *g = arg;
+    uint64_t sequence = record->sequence;
     uint32_t count = 0;
     if (g->hole)
         return LAM_OK;
@@ -66,21 +66,10 @@ static enum lam_code read_record(void *arg, uint64_t sequence, uint64_t durable_
     return LAM_OK;
 }
 
-static enum lam_code segment_bytes(lam_env *env, const char *path, uint64_t *out,
-                                   struct lam_error *err) {
-    lam_file *file;
-    TRY(env_file_open(env, path, LAM_OPEN_READ, &file, err));
-    enum lam_code rc = env_file_size(file, out, err);
-    IGNORE(env_file_close(file, NULL), "it was only read");
-    return rc;
-}
-
 static enum lam_code read_segment(struct reading *g, const struct manifest_wal *w, uint64_t *claim,
                                   struct lam_error *err) {
-    struct wal_read_result res = {0};
-    uint64_t bytes = 0;
+    struct log_read_result res = {0};
     TRY(recovered_check_file(g->r, FILE_WAL, w->number, 0, err));
-    TRY(segment_bytes(g->r->env, g->path, &bytes, err));
     TRY(wal_read(g->r->env, g->path, g->r->root.db_id, w->number, w->end, read_record, g, &res,
                  err));
     if (res.header_missing)
@@ -91,21 +80,20 @@ static enum lam_code read_segment(struct reading *g, const struct manifest_wal *
     if (g->r->root.sealed && w->end == 0)
         return ERR(err, LAM_CORRUPT, "%s: open in a sealed database", g->path);
     g->out->torn = g->out->torn || (res.torn && w->end == 0);
-    g->out->bytes += bytes;
+    g->out->bytes += res.file_bytes;
     g->out->end += res.end;
     if (res.durable_claim > *claim)
         *claim = res.durable_claim;
     return LAM_OK;
 }
 
-static enum lam_code refuse_record(void *arg, uint64_t sequence, uint64_t durable_upto,
+static enum lam_code refuse_record(void *arg, const struct log_record *record,
                                    struct lam_slice payload, struct lam_error *err) {
-    (void)durable_upto;
     (void)payload;
     return ERR(err, LAM_CORRUPT,
                "%s: offset 0: holds a record of sequence %" PRIu64
                ", but the manifest does not name it",
-               (const char *)arg, sequence);
+               (const char *)arg, record->sequence);
 }
 
 /* An open that a crash cut short leaves copies of a closed database's records in segments that the
@@ -117,7 +105,7 @@ static enum lam_code check_unnamed(const struct recovered *r, struct buf *path,
         return LAM_OK;
     for (size_t i = 0; i < r->listed_count; i++) {
         const struct listed_file *l = &r->listed[i];
-        struct wal_read_result res;
+        struct log_read_result res;
         const char *text;
         if (l->type != FILE_WAL || l->number <= last || l->number < r->wal_floor)
             continue;

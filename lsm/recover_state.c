@@ -212,15 +212,6 @@ enum lam_code recovered_load(struct recovered *r, struct lam_error *err) {
     return LAM_OK;
 }
 
-static enum lam_code file_size(const struct recovered *r, const char *path, uint64_t *size_out,
-                               struct lam_error *err) {
-    lam_file *file;
-    TRY(env_file_open(r->env, path, LAM_OPEN_READ, &file, err));
-    enum lam_code rc = env_file_size(file, size_out, err);
-    IGNORE(env_file_close(file, NULL), "it was only read");
-    return rc;
-}
-
 static bool is_listed(const struct recovered *r, enum file_type type, uint64_t number) {
     struct listed_file key = {type, number, NULL};
     return r->listed_count > 0 &&
@@ -229,17 +220,16 @@ static bool is_listed(const struct recovered *r, enum file_type type, uint64_t n
 
 enum lam_code recovered_check_file(const struct recovered *r, enum file_type type, uint64_t number,
                                    uint64_t size_bytes, struct lam_error *err) {
-    struct buf path = {0};
+    OWNED(buf_fini) struct buf path = {0};
     const char *text;
-    enum lam_code rc = filename_path(&path, r->dir, type, number, &text, err);
-    if (rc == LAM_OK && !is_listed(r, type, number))
-        rc = ERR(err, LAM_CORRUPT, "%s: offset 0: missing, but the manifest names it", text);
     uint64_t size = 0;
-    if (rc == LAM_OK && size_bytes > 0)
-        rc = file_size(r, text, &size, err);
-    if (rc == LAM_OK && size_bytes > 0 && size != size_bytes)
-        rc = ERR(err, LAM_CORRUPT, "%s: offset %" PRIu64 ": %" PRIu64 " bytes, expected %" PRIu64,
-                 text, size < size_bytes ? size : size_bytes, size, size_bytes);
-    buf_fini(&path);
-    return rc;
+    TRY(filename_path(&path, r->dir, type, number, &text, err));
+    if (!is_listed(r, type, number))
+        return ERR(err, LAM_CORRUPT, "%s: offset 0: missing, but the manifest names it", text);
+    if (size_bytes > 0)
+        TRY(env_path_size(r->env, text, &size, err));
+    if (size_bytes > 0 && size != size_bytes)
+        return ERR(err, LAM_CORRUPT, "%s: offset %" PRIu64 ": %" PRIu64 " bytes, expected %" PRIu64,
+                   text, size < size_bytes ? size : size_bytes, size, size_bytes);
+    return LAM_OK;
 }

@@ -82,6 +82,7 @@ MUST_CHECK enum lam_code sst_state_sequences(struct sst *s, const struct sst_pro
                                              struct lam_error *err);
 struct sst *sst_ref(struct sst *s);
 void sst_unref(struct sst *s); /* NULL is allowed */
+OWNED_POINTER(struct sst, sst_unref)
 /* The same once no reader is inside an epoch who may have found it. */
 void sst_defer_unref(struct sst *s, struct epochs *epochs);
 const struct sst_properties *sst_get_properties(const struct sst *s);

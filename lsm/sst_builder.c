@@ -51,6 +51,8 @@ struct sst_builder {
 };
 
 static void builder_free(struct sst_builder *b) {
+    if (!b)
+        return;
     mem_free(b->path);
     buf_fini(&b->pending);
     block_builder_fini(&b->block);
@@ -65,11 +67,12 @@ static void builder_free(struct sst_builder *b) {
     buf_fini(&b->last_key);
     mem_free(b);
 }
+OWNED_POINTER(struct sst_builder, builder_free)
 
 enum lam_code sst_builder_open(lam_env *env, const char *path,
                                const struct sst_builder_options *options,
                                struct sst_builder **builder_out, struct lam_error *err) {
-    struct sst_builder *b = mem_calloc(1, sizeof *b);
+    OWNED(builder_free_at) struct sst_builder *b = mem_calloc(1, sizeof *b);
     if (!b)
         return mem_fail(err, sizeof *b);
     b->env = env;
@@ -85,15 +88,12 @@ enum lam_code sst_builder_open(lam_env *env, const char *path,
     b->properties.written_us = options->written_us;
     b->properties.sequence_min = UINT64_MAX;
     b->path = mem_strdup(path);
-    enum lam_code rc = b->path ? LAM_OK : mem_fail(err, strlen(path));
-    if (rc == LAM_OK)
-        rc = env_file_open(env, path, LAM_OPEN_WRITE | LAM_OPEN_CREATE | LAM_OPEN_EXCLUSIVE,
-                           &b->file, err);
-    if (rc != LAM_OK) {
-        builder_free(b);
-        return rc;
-    }
+    if (!b->path)
+        return mem_fail(err, strlen(path));
+    TRY(env_file_open(env, path, LAM_OPEN_WRITE | LAM_OPEN_CREATE | LAM_OPEN_EXCLUSIVE, &b->file,
+                      err));
     *builder_out = b;
+    b = NULL;
     return LAM_OK;
 }
 
@@ -137,6 +137,11 @@ static enum lam_code end_block(struct sst_builder *b, size_t start, size_t raw_b
     return b->pending.size >= WRITE_BYTES ? write_pending(b, err) : LAM_OK;
 }
 
+static enum lam_code end_plain(struct sst_builder *b, size_t start, enum sst_block_type type,
+                               struct sst_handle *handle, struct lam_error *err) {
+    return end_block(b, start, b->pending.size - start, type, SST_PLAIN, handle, err);
+}
+
 /* Worth the reader's time from 12 % gain on. */
 static bool is_worth_it(size_t compressed, size_t raw) {
     return (uint64_t)compressed * 100 <= (uint64_t)raw * 88;
@@ -147,7 +152,7 @@ static enum lam_code store_data_block(struct sst_builder *b, struct sst_handle *
     size_t start = b->pending.size;
     if (!b->options.lz4) {
         TRY(block_builder_finish(&b->block, &b->pending, err));
-        return end_block(b, start, b->pending.size - start, SST_BLOCK_DATA, SST_PLAIN, handle, err);
+        return end_plain(b, start, SST_BLOCK_DATA, handle, err);
     }
     buf_reset(&b->raw);
     TRY(block_builder_finish(&b->block, &b->raw, err));
@@ -281,7 +286,7 @@ static enum lam_code write_ranges(struct sst_builder *b, struct sst_handle *hand
         qsort(b->ranges, b->range_count, sizeof *b->ranges, sst_range_cmp);
     size_t start = b->pending.size;
     TRY(sst_ranges_encode(b->ranges, b->range_count, &b->pending, err));
-    return end_block(b, start, b->pending.size - start, SST_BLOCK_RANGES, SST_PLAIN, handle, err);
+    return end_plain(b, start, SST_BLOCK_RANGES, handle, err);
 }
 
 static enum lam_code write_filter(struct sst_builder *b, struct sst_handle *handle,
@@ -296,14 +301,7 @@ static enum lam_code write_filter(struct sst_builder *b, struct sst_handle *hand
     TRY(buf_append_zeros(&b->pending, (size_t)lines * BLOOM_LINE_BYTES, err));
     for (size_t i = 0; i < b->hash_count; i++)
         bloom_add(b->pending.data + filter, lines, probes, b->hashes[i]);
-    return end_block(b, start, b->pending.size - start, SST_BLOCK_FILTER, SST_PLAIN, handle, err);
-}
-
-static enum lam_code write_index(struct sst_builder *b, struct sst_handle *handle,
-                                 struct lam_error *err) {
-    size_t start = b->pending.size;
-    TRY(sst_index_builder_finish(&b->index, &b->pending, err));
-    return end_block(b, start, b->pending.size - start, SST_BLOCK_INDEX, SST_PLAIN, handle, err);
+    return end_plain(b, start, SST_BLOCK_FILTER, handle, err);
 }
 
 /* Bounds over entries and range tombstones; they borrow the builder's bytes. */
@@ -324,14 +322,6 @@ static struct sst_bounds find_bounds(const struct sst_builder *b) {
     return out;
 }
 
-static enum lam_code write_properties(struct sst_builder *b, const struct sst_bounds *bounds,
-                                      struct sst_handle *handle, struct lam_error *err) {
-    size_t start = b->pending.size;
-    TRY(sst_properties_encode(&b->properties, bounds, &b->pending, err));
-    return end_block(b, start, b->pending.size - start, SST_BLOCK_PROPERTIES, SST_PLAIN, handle,
-                     err);
-}
-
 static enum lam_code write_tail(struct sst_builder *b, const struct sst_bounds *bounds,
                                 struct sst_footer *footer, struct lam_error *err) {
     memset(footer, 0, sizeof *footer);
@@ -340,8 +330,12 @@ static enum lam_code write_tail(struct sst_builder *b, const struct sst_bounds *
     TRY(cut_block(b, err));
     TRY(write_ranges(b, &footer->ranges, err));
     TRY(write_filter(b, &footer->filter, err));
-    TRY(write_index(b, &footer->index, err));
-    TRY(write_properties(b, bounds, &footer->properties, err));
+    size_t start = b->pending.size;
+    TRY(sst_index_builder_finish(&b->index, &b->pending, err));
+    TRY(end_plain(b, start, SST_BLOCK_INDEX, &footer->index, err));
+    start = b->pending.size; /* a write may have emptied it */
+    TRY(sst_properties_encode(&b->properties, bounds, &b->pending, err));
+    TRY(end_plain(b, start, SST_BLOCK_PROPERTIES, &footer->properties, err));
     footer->digest = b->digest;
     footer->file_bytes = position(b) + SST_FOOTER_BYTES;
     TRY(buf_reserve(&b->pending, SST_FOOTER_BYTES, err));

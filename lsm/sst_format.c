@@ -240,15 +240,13 @@ enum lam_code sst_ranges_decode(struct lam_slice bytes, struct range_tombstone *
     /* One takes at least four bytes. */
     if (c.failed || count > cursor_left(&c) / 4)
         return ERR(err, LAM_CORRUPT, "impossible number of range tombstones");
-    struct range_tombstone *ranges = NULL;
-    if (count > 0 && !(ranges = mem_calloc((size_t)count, sizeof *ranges)))
+    OWNED(mem_free_at)
+    struct range_tombstone *ranges = count ? mem_calloc((size_t)count, sizeof *ranges) : NULL;
+    if (count > 0 && !ranges)
         return mem_fail(err, (size_t)count * sizeof *ranges);
-    enum lam_code rc = decode_ranges(&c, ranges, (size_t)count, err);
-    if (rc != LAM_OK) {
-        mem_free(ranges);
-        return rc;
-    }
+    TRY(decode_ranges(&c, ranges, (size_t)count, err));
     *ranges_out = ranges;
     *count_out = (size_t)count;
+    ranges = NULL;
     return LAM_OK;
 }

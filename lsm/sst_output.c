@@ -31,15 +31,12 @@ uint64_t sst_output_size(const struct sst_output *o) {
 }
 
 static enum lam_code open_builder(struct sst_output *o, struct lam_error *err) {
-    struct buf path = {0};
+    OWNED(buf_fini) struct buf path = {0};
     const char *text;
     o->number = o->options.number(o->options.number_arg);
     o->options.builder.number = o->number;
-    enum lam_code rc = filename_path(&path, o->options.dir, FILE_SST, o->number, &text, err);
-    if (rc == LAM_OK)
-        rc = sst_builder_open(o->options.env, text, &o->options.builder, &o->builder, err);
-    buf_fini(&path);
-    return rc;
+    TRY(filename_path(&path, o->options.dir, FILE_SST, o->number, &text, err));
+    return sst_builder_open(o->options.env, text, &o->options.builder, &o->builder, err);
 }
 
 /* The part of `t` in [lower, upper); an empty `upper` has no end. False: nothing is left. */
@@ -76,7 +73,7 @@ static enum lam_code add_ranges(struct sst_output *o, struct lam_slice upper,
 /* Finishes the builder and appends the file's meta. */
 static enum lam_code seal_builder(struct sst_output *o, const struct range_tombstone *ranges,
                                   size_t range_count, struct lam_error *err) {
-    struct sst_summary s = {0};
+    OWNED(sst_summary_fini) struct sst_summary s = {0};
     struct sst_builder *b = o->builder;
     o->builder = NULL;
     enum lam_code rc = MEM_GROW(&o->files, &o->file_capacity, o->file_count + 1, err);
@@ -98,20 +95,15 @@ static enum lam_code seal_builder(struct sst_output *o, const struct range_tombs
     struct file_meta *meta = NULL;
     if (rc == LAM_OK)
         rc = file_meta_new(&f, ranges, range_count, o->options.cache, o->options.gc, &meta, err);
-    if (rc == LAM_OK) {
-        /* Until a manifest names it, losing the last reference removes it. */
-        atomic_store_explicit(&meta->obsolete, true, memory_order_release);
-        o->files[o->file_count++] = meta;
-        o->bytes += f.size_bytes;
-    } else {
-        struct buf path = {0};
-        const char *text;
-        if (filename_path(&path, o->options.dir, FILE_SST, o->number, &text, NULL) == LAM_OK)
-            IGNORE(env_file_remove(o->options.env, text, NULL), "orphans go at the next open");
-        buf_fini(&path);
+    if (rc != LAM_OK) {
+        filename_remove(o->options.env, o->options.dir, FILE_SST, o->number);
+        return rc;
     }
-    sst_summary_fini(&s);
-    return rc;
+    /* Until a manifest names it, losing the last reference removes it. */
+    atomic_store_explicit(&meta->obsolete, true, memory_order_release);
+    o->files[o->file_count++] = meta;
+    o->bytes += f.size_bytes;
+    return LAM_OK;
 }
 
 /* Ends the current file's stretch at `upper` (empty: at the end of the key space). */
@@ -123,14 +115,11 @@ static enum lam_code end_file(struct sst_output *o, struct lam_slice upper, stru
         return LAM_OK;
     if (!o->builder)
         TRY(open_builder(o, err));
-    struct range_tombstone *kept = n ? mem_calloc(n, sizeof *kept) : NULL;
+    OWNED(mem_free_at) struct range_tombstone *kept = n ? mem_calloc(n, sizeof *kept) : NULL;
     if (n && !kept)
         return mem_fail(err, n * sizeof *kept);
-    enum lam_code rc = n ? add_ranges(o, upper, kept, &n, err) : LAM_OK;
-    if (rc == LAM_OK)
-        rc = seal_builder(o, kept, n, err);
-    mem_free(kept);
-    return rc;
+    TRY(n ? add_ranges(o, upper, kept, &n, err) : LAM_OK);
+    return seal_builder(o, kept, n, err);
 }
 
 enum lam_code sst_output_add(struct sst_output *o, const struct entry *e, bool cut,

@@ -141,12 +141,14 @@ static enum lam_code verify_all(struct verify *v, struct lam_error *err) {
     return LAM_OK;
 }
 
+static void verify_fini(struct verify *v) {
+    buf_fini(&v->stored);
+    buf_fini(&v->scratch);
+    buf_fini(&v->key);
+    buf_fini(&v->last);
+}
+
 enum lam_code sst_verify(struct sst *s, const char *path, struct lam_error *err) {
-    struct verify v = {.sst = s, .path = path, .digest = s->file_seed};
-    enum lam_code rc = verify_all(&v, err);
-    buf_fini(&v.stored);
-    buf_fini(&v.scratch);
-    buf_fini(&v.key);
-    buf_fini(&v.last);
-    return rc;
+    OWNED(verify_fini) struct verify v = {.sst = s, .path = path, .digest = s->file_seed};
+    return verify_all(&v, err);
 }

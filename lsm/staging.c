@@ -3,7 +3,6 @@
  * Making a directory under a temporary name. */
 #include "lsm/staging.h"
 
-#include "base/arena.h"
 #include "base/assert.h"
 #include "lsm/superblock.h"
 
@@ -13,35 +12,6 @@
 #define DEPTH_MAX 64
 
 /* --- removal -------------------------------------------------------------------------------- */
-
-struct names {
-    struct arena arena;
-    const char **items; /* owned array */
-    size_t count, capacity;
-    enum lam_code code;
-    struct lam_error *err;
-};
-
-static bool note_name(void *arg, const char *name) {
-    struct names *n = arg;
-    n->code = MEM_GROW(&n->items, &n->capacity, n->count + 1, n->err);
-    if (n->code == LAM_OK && !(n->items[n->count] = arena_strdup(&n->arena, name)))
-        n->code = mem_fail(n->err, strlen(name) + 1);
-    n->count += n->code == LAM_OK;
-    return n->code == LAM_OK;
-}
-
-static enum lam_code list_names(lam_env *env, const char *dir, struct names *n,
-                                struct lam_error *err) {
-    n->err = err;
-    TRY(env_dir_list(env, dir, note_name, n, err));
-    return n->code;
-}
-
-static void names_fini(struct names *n) {
-    arena_fini(&n->arena);
-    mem_free(n->items);
-}
 
 static enum lam_code empty_dir(lam_env *env, const char *dir, const char *but, unsigned depth,
                                struct lam_error *err);
@@ -61,20 +31,17 @@ static enum lam_code remove_path(lam_env *env, const char *path, unsigned depth,
 /* Removes all in a directory except `but`. */
 static enum lam_code empty_dir(lam_env *env, const char *dir, const char *but, unsigned depth,
                                struct lam_error *err) {
-    struct names names = {0};
-    struct buf path = {0};
+    OWNED(env_names_fini) struct env_names names = {0};
+    OWNED(buf_fini) struct buf path = {0};
     const char *text;
-    enum lam_code rc = list_names(env, dir, &names, err);
-    for (size_t i = 0; i < names.count && rc == LAM_OK; i++) {
+    TRY(env_dir_names(env, dir, &names, err));
+    for (size_t i = 0; i < names.count; i++) {
         if (but && strcmp(names.items[i], but) == 0)
             continue;
-        rc = env_path_join(&path, dir, names.items[i], &text, err);
-        if (rc == LAM_OK)
-            rc = remove_path(env, text, depth, err);
+        TRY(env_path_join(&path, dir, names.items[i], &text, err));
+        TRY(remove_path(env, text, depth, err));
     }
-    buf_fini(&path);
-    names_fini(&names);
-    return rc;
+    return LAM_OK;
 }
 
 /* --- beginning ------------------------------------------------------------------------------ */
@@ -99,16 +66,15 @@ static enum lam_code name_paths(struct staging *s, const char *target, struct la
 /* Whether a directory of the temporary name is what a crash has left of one of ours. */
 static enum lam_code is_ours(struct staging *s, const char *temp, const uint8_t *db_id, bool *out,
                              struct lam_error *err) {
-    struct names names = {0};
+    OWNED(env_names_fini) struct env_names names = {0};
     struct superblock sb;
-    enum lam_code rc = list_names(s->env, temp, &names, err);
+    TRY(env_dir_names(s->env, temp, &names, err));
     *out = names.count == 0;
     for (size_t i = 0; i < names.count; i++)
         *out = *out || strcmp(names.items[i], MARKER) == 0;
-    if (rc == LAM_OK && !*out && superblock_read(s->env, temp, &sb, NULL) == LAM_OK)
+    if (!*out && superblock_read(s->env, temp, &sb, NULL) == LAM_OK)
         *out = memcmp(sb.db_id, db_id, sizeof sb.db_id) == 0;
-    names_fini(&names);
-    return rc;
+    return LAM_OK;
 }
 
 static enum lam_code make_dir(struct staging *s, const char *temp, const uint8_t *db_id,
@@ -169,15 +135,11 @@ enum lam_code staging_begin(struct staging *s, lam_env *env, const char *target,
 /* --- the end -------------------------------------------------------------------------------- */
 
 static enum lam_code remove_marker(struct staging *s, struct lam_error *err) {
-    struct buf path = {0};
+    OWNED(buf_fini) struct buf path = {0};
     const char *text;
-    enum lam_code rc = env_path_join(&path, s->dir, MARKER, &text, err);
-    if (rc == LAM_OK)
-        rc = env_file_remove(s->env, text, err);
-    if (rc == LAM_OK)
-        rc = env_dir_sync(s->env, s->dir, err);
-    buf_fini(&path);
-    return rc;
+    TRY(env_path_join(&path, s->dir, MARKER, &text, err));
+    TRY(env_file_remove(s->env, text, err));
+    return env_dir_sync(s->env, s->dir, err);
 }
 
 enum lam_code staging_finish(struct staging *s, struct lam_error *err) {

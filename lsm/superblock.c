@@ -148,38 +148,27 @@ static enum lam_code choose(const char *path, const uint8_t *bytes, struct super
 enum lam_code superblock_create(lam_env *env, const char *dir, struct superblock *sb,
                                 struct lam_error *err) {
     uint8_t slots[SUPERBLOCK_BYTES];
-    struct buf path = {0};
+    OWNED(buf_fini) struct buf path = {0};
     const char *text;
     /* Generation 1 stands in slot 1, 2 in slot 0. */
     for (sb->generation = 1; sb->generation <= 2; sb->generation++)
         encode_slot(sb, slots + sb->generation % 2 * SUPERBLOCK_SLOT_BYTES);
     sb->generation = 2;
-    enum lam_code rc = filename_path(&path, dir, FILE_ROOT, 0, &text, err);
-    if (rc == LAM_OK)
-        rc = env_write_file(env, text, lam_slice_of(slots, sizeof slots), err);
-    buf_fini(&path);
-    return rc;
+    TRY(filename_path(&path, dir, FILE_ROOT, 0, &text, err));
+    return env_write_file(env, text, lam_slice_of(slots, sizeof slots), err);
 }
 
 enum lam_code superblock_read(lam_env *env, const char *dir, struct superblock *sb_out,
                               struct lam_error *err) {
-    struct buf path = {0};
-    struct buf bytes = {0};
+    OWNED(buf_fini) struct buf path = {0}, bytes = {0};
     const char *text;
-    enum lam_code rc;
-    TRY_GOTO(filename_path(&path, dir, FILE_ROOT, 0, &text, err));
-    rc = env_read_file(env, text, SUPERBLOCK_BYTES, &bytes, err);
-    if (rc == LAM_LIMIT || (rc == LAM_OK && bytes.size != SUPERBLOCK_BYTES)) {
-        rc = ERR(err, LAM_CORRUPT, "%s: offset %zu: the file has not %u bytes", text, bytes.size,
-                 SUPERBLOCK_BYTES);
-        goto out;
-    }
-    if (rc == LAM_OK)
-        rc = choose(text, bytes.data, sb_out, err);
-out:
-    buf_fini(&bytes);
-    buf_fini(&path);
-    return rc;
+    TRY(filename_path(&path, dir, FILE_ROOT, 0, &text, err));
+    enum lam_code rc = env_read_file(env, text, SUPERBLOCK_BYTES, &bytes, err);
+    if (rc == LAM_LIMIT || (rc == LAM_OK && bytes.size != SUPERBLOCK_BYTES))
+        return ERR(err, LAM_CORRUPT, "%s: offset %zu: the file has not %u bytes", text, bytes.size,
+                   SUPERBLOCK_BYTES);
+    TRY(rc);
+    return choose(text, bytes.data, sb_out, err);
 }
 
 static enum lam_code write_slot(lam_env *env, const char *path, const struct superblock *sb,
@@ -190,21 +179,15 @@ static enum lam_code write_slot(lam_env *env, const char *path, const struct sup
     TRY(env_file_open(env, path, LAM_OPEN_WRITE, &file, err));
     enum lam_code rc =
         env_file_write(file, sb->generation % 2 * SUPERBLOCK_SLOT_BYTES, slot, sizeof slot, err);
-    if (rc == LAM_OK)
-        rc = env_file_sync(file, err);
-    enum lam_code closed = env_file_close(file, rc == LAM_OK ? err : NULL);
-    return rc == LAM_OK ? closed : rc;
+    return env_file_end(file, rc, err);
 }
 
 enum lam_code superblock_confirm(lam_env *env, const char *dir, const struct superblock *sb,
                                  struct lam_error *err) {
-    struct buf path = {0};
+    OWNED(buf_fini) struct buf path = {0};
     const char *text;
-    enum lam_code rc = filename_path(&path, dir, FILE_ROOT, 0, &text, err);
-    if (rc == LAM_OK)
-        rc = write_slot(env, text, sb, err);
-    buf_fini(&path);
-    return rc;
+    TRY(filename_path(&path, dir, FILE_ROOT, 0, &text, err));
+    return write_slot(env, text, sb, err);
 }
 
 enum lam_code superblock_write(lam_env *env, const char *dir, struct superblock *sb,

@@ -32,35 +32,33 @@ struct lam_txn {
 /* --- life ----------------------------------------------------------------------------------- */
 
 static void txn_free(struct lam_txn *txn) {
+    if (!txn)
+        return;
     write_batch_fini(&txn->writes);
     write_batch_fini(&txn->reads);
     lam_snapshot_free(txn->snapshot);
     mem_free(txn->savepoints);
     mem_free(txn);
 }
+OWNED_POINTER(struct lam_txn, txn_free)
 
 enum lam_code lam_txn_begin(lam_db *db, const struct lam_txn_options *options, lam_txn **txn_out,
                             struct lam_error *err) {
     if (!db || !txn_out)
         return ERR(err, LAM_INVALID, "lam_txn_begin: db and txn_out must not be NULL");
     TRY(db_check_process(db, err));
-    struct lam_txn *txn = mem_calloc(1, sizeof *txn);
+    OWNED(txn_free_at) struct lam_txn *txn = mem_calloc(1, sizeof *txn);
     if (!txn)
         return mem_fail(err, sizeof *txn);
-    enum lam_code rc = write_batch_init(&txn->writes, db, err);
-    if (rc == LAM_OK)
-        rc = write_batch_init(&txn->reads, db, err);
-    if (rc == LAM_OK)
-        rc = lam_snapshot_new(db, &txn->snapshot, err);
-    if (rc != LAM_OK) {
-        txn_free(txn);
-        return rc;
-    }
+    TRY(write_batch_init(&txn->writes, db, err));
+    TRY(write_batch_init(&txn->reads, db, err));
+    TRY(lam_snapshot_new(db, &txn->snapshot, err));
     txn->db = db;
     txn->writes.indexed = txn->reads.indexed = true;
     txn->serializable = options && options->serializable;
     db_handle_begin(db, DB_TRANSACTIONS);
     *txn_out = txn;
+    txn = NULL;
     return LAM_OK;
 }
 
@@ -249,21 +247,16 @@ static enum lam_code look_again(struct check *c, struct watched *w, struct lam_e
         return ERR(err, LAM_NOT_FOUND, "partition \"%s\" is dropped", p->name);
     if (db_published(c->db) == w->upto)
         return LAM_OK;
-    struct read_state *state;
+    OWNED(read_state_unref_at) struct read_state *state = NULL;
     uint64_t upto;
     TRY(db_read_begin(c->db, p, NULL, &state, &upto, err));
-    enum lam_code rc = LAM_OK;
-    if (state->version == w->state->version) {
-        /* What is in these files was in the memtables looked at, or in files looked at. */
-        rc = conflict_check(c->db, w->touched, state, CONFLICT_MEMORY, w->upto, err);
-    } else if (c->is_last) {
-        rc = conflict_check(c->db, w->touched, state, CONFLICT_ALL, c->after, err);
-    } else {
-        c->is_stale = true;
-        rc = ERR(err, LAM_BUSY, "transaction: files have changed during its check");
-    }
-    read_state_unref(state);
-    return rc;
+    /* What is in these files was in the memtables looked at, or in files looked at. */
+    if (state->version == w->state->version)
+        return conflict_check(c->db, w->touched, state, CONFLICT_MEMORY, w->upto, err);
+    if (c->is_last)
+        return conflict_check(c->db, w->touched, state, CONFLICT_ALL, c->after, err);
+    c->is_stale = true;
+    return ERR(err, LAM_BUSY, "transaction: files have changed during its check");
 }
 
 static enum lam_code stamp(void *arg, lam_batch *batch, struct lam_error *err) {
@@ -284,27 +277,24 @@ static enum lam_code attempt(struct check *c, lam_txn *txn, const struct lam_wri
 
 static enum lam_code commit(lam_txn *txn, const struct lam_write_options *options,
                             uint64_t *sequence_out, struct lam_error *err) {
+    *sequence_out = txn->snapshot->sequence;
     /* It has seen one moment, whatever came after; or nothing can have come. */
-    if (txn->writes.count == 0 && (!txn->read_for_update || txn->db->options.read_only)) {
-        *sequence_out = txn->snapshot->sequence;
+    if (txn->writes.count == 0 && (!txn->read_for_update || txn->db->options.read_only))
         return LAM_OK;
-    }
-    struct check c;
+    OWNED(check_fini) struct check c = {.db = txn->db};
     TRY(check_init(&c, txn, err));
     enum lam_code rc;
     struct lam_error cause;
     unsigned attempts = 0;
+    uint64_t sequence;
     do {
         memset(&cause, 0, sizeof cause);
         c.is_last = ++attempts == ATTEMPTS;
-        rc = attempt(&c, txn, options, sequence_out, &cause);
+        rc = attempt(&c, txn, options, &sequence, &cause);
     } while (rc == LAM_BUSY && c.is_stale);
-    if (rc == LAM_OK && txn->writes.count == 0)
-        *sequence_out = txn->snapshot->sequence;
-    if (rc != LAM_OK && err)
-        *err = cause;
-    check_fini(&c);
-    return rc;
+    if (rc == LAM_OK && txn->writes.count > 0)
+        *sequence_out = sequence;
+    return error_pass(err, rc, &cause);
 }
 
 enum lam_code lam_txn_commit(lam_txn *txn, const struct lam_write_options *options,

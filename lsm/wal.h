@@ -16,7 +16,7 @@
 #ifndef LAMINA_LSM_WAL_H
 #define LAMINA_LSM_WAL_H
 
-#include "base/env.h"
+#include "lsm/log_format.h"
 
 #define WAL_SEGMENT_BYTES (32u << 20)
 /* Bytes a record adds to its payload. */
@@ -49,21 +49,10 @@ uint64_t wal_writer_end(const struct wal_writer *w);
 uint64_t wal_writer_checksum(const struct wal_writer *w);
 void wal_writer_close(struct wal_writer *w); /* NULL is allowed; no sync */
 
-/* Gets each record in order; the payload is valid in the call. Not LAM_OK stops the reading. */
-typedef enum lam_code (*wal_record_fn)(void *arg, uint64_t sequence, uint64_t durable_upto,
-                                       struct lam_slice payload, struct lam_error *err);
-struct wal_read_result {
-    uint64_t records;
-    uint64_t end;           /* offset after the last good record */
-    uint64_t checksum;      /* running hash, as wal_writer_checksum */
-    bool torn;              /* a record of this segment begins after `end`, unfinished */
-    uint64_t durable_claim; /* highest durable_upto seen anywhere in the file, also after `end` */
-    bool header_missing;    /* the file holds no readable header (a crash while it was made) */
-};
 /* Reads a segment. CORRUPT (file and offset) when a record is missing that a later one of the same
  * segment claims durable, or when `sealed_end` is not 0 and the good records end elsewhere. */
 MUST_CHECK enum lam_code wal_read(lam_env *env, const char *path, const uint8_t *db_id,
-                                  uint64_t number, uint64_t sealed_end, wal_record_fn fn, void *arg,
-                                  struct wal_read_result *result_out, struct lam_error *err);
+                                  uint64_t number, uint64_t sealed_end, log_record_fn fn, void *arg,
+                                  struct log_read_result *result_out, struct lam_error *err);
 
 #endif

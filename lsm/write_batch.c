@@ -53,16 +53,13 @@ enum lam_code lam_batch_new(lam_db *db, lam_batch **batch_out, struct lam_error 
     if (!db || !batch_out)
         return ERR(err, LAM_INVALID, "lam_batch_new: db and batch_out must not be NULL");
     TRY(db_check_process(db, err));
-    struct lam_batch *b = mem_calloc(1, sizeof *b);
+    OWNED(mem_free_at) struct lam_batch *b = mem_calloc(1, sizeof *b);
     if (!b)
         return mem_fail(err, sizeof *b);
-    enum lam_code rc = write_batch_init(b, db, err);
-    if (rc != LAM_OK) {
-        mem_free(b);
-        return rc;
-    }
+    TRY(write_batch_init(b, db, err));
     db_handle_begin(db, DB_BATCHES);
     *batch_out = b;
+    b = NULL;
     return LAM_OK;
 }
 

@@ -17,11 +17,10 @@ struct count {
     uint64_t bytes;
 };
 
-static enum lam_code count_record(void *arg, uint64_t sequence, uint64_t durable_upto,
+static enum lam_code count_record(void *arg, const struct log_record *record,
                                   struct lam_slice payload, struct lam_error *err) {
     struct count *c = arg;
-    (void)sequence;
-    (void)durable_upto;
+    (void)record;
     (void)err;
     c->records++;
     c->bytes += payload.size;
@@ -78,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     lam_env *env = fuzz_env_new();
     fuzz_file_write(env, PATH, buf_slice(&file));
     struct count count = {0};
-    struct wal_read_result res;
+    struct log_read_result res;
     struct lam_error err = {0};
     enum lam_code rc = wal_read(env, PATH, db_id, 7, 0, count_record, &count, &res, &err);
     REQUIRE(rc == LAM_OK || rc == LAM_CORRUPT);

@@ -29,11 +29,12 @@ static struct buf payload_of(uint64_t sequence, size_t size) {
     return b;
 }
 
-static enum lam_code see(void *arg, uint64_t sequence, uint64_t durable_upto,
-                         struct lam_slice payload, struct lam_error *e) {
+static enum lam_code see(void *arg, const struct log_record *record, struct lam_slice payload,
+                         struct lam_error *e) {
     struct seen *s = arg;
+    uint64_t sequence = record->sequence;
     (void)e;
-    ck_assert_uint_lt(durable_upto, sequence);
+    ck_assert_uint_lt(record->durable_upto, sequence);
     ck_assert_uint_eq(sequence, s->last + 1);
     size_t same = 0;
     while (same < payload.size && payload.data[same] == payload_byte(sequence, same))
@@ -59,7 +60,7 @@ static void append(struct wal_writer *w, uint64_t sequence, uint64_t durable, si
 }
 
 static enum lam_code read_path(const char *path, uint64_t sealed_end, struct seen *s,
-                               struct wal_read_result *res) {
+                               struct log_read_result *res) {
     *s = (struct seen){0};
     return wal_read(env, path, db_id, 7, sealed_end, see, s, res, &err);
 }
@@ -96,7 +97,7 @@ START_TEST(records_read_back_in_order) {
         total += sizes[i];
     }
     struct seen s;
-    struct wal_read_result res;
+    struct log_read_result res;
     ck_ok(read_path(WAL, 0, &s, &res), &err);
     ck_assert_uint_eq(s.count, 8);
     ck_assert_uint_eq(s.bytes, total);
@@ -119,7 +120,7 @@ START_TEST(segment_is_preallocated_and_durable_with_its_name) {
     lam_env *image;
     ck_ok(lam_env_mem_crash(env, LAM_CRASH_POWER, 1, &image, &err), &err);
     struct seen s = {0};
-    struct wal_read_result res;
+    struct log_read_result res;
     ck_ok(wal_read(image, WAL, db_id, 7, 0, see, &s, &res, &err), &err);
     ck_assert(!res.header_missing);
     ck_assert_uint_eq(res.end, LOG_HEADER_BYTES);
@@ -155,7 +156,7 @@ START_TEST(trimmed_segment_gives_blocks_back_and_takes_what_is_left) {
     append(w, 2, 0, 3000);
     wal_writer_close(w);
     struct seen s;
-    struct wal_read_result res;
+    struct log_read_result res;
     ck_ok(read_path(WAL, 0, &s, &res), &err);
     ck_assert_uint_eq(res.records, 2);
     env_end();
@@ -172,7 +173,7 @@ START_TEST(fits_counts_overhead_and_takes_one_large_record) {
     ck_assert(!wal_writer_fits(w, 1));
     wal_writer_close(w);
     struct seen s;
-    struct wal_read_result res;
+    struct log_read_result res;
     ck_ok(read_path(WAL, 0, &s, &res), &err);
     ck_assert_uint_eq(s.bytes, large);
     env_end();
@@ -198,7 +199,7 @@ START_TEST(torn_tail_at_every_byte_drops_only_the_last_record) {
         ck_ok(buf_append_slice(&torn, buf_slice(&good), &err), &err);
         memset(torn.data + cut, 0, torn.size - cut);
         struct seen s;
-        struct wal_read_result res;
+        struct log_read_result res;
         for (int truncated = 0; truncated < 2; truncated++) {
             set_file(COPY, torn.data, truncated ? cut : torn.size);
             ck_ok(read_path(COPY, 0, &s, &res), &err);
@@ -228,7 +229,7 @@ START_TEST(flip_in_synced_part_is_corruption_and_in_unsynced_tail_is_torn) {
         good.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
         set_file(COPY, good.data, good.size);
         struct seen s;
-        struct wal_read_result res;
+        struct log_read_result res;
         enum lam_code rc = read_path(COPY, 0, &s, &res);
         if (bit / 8 < at[2]) {
             ck_assert_msg(rc == LAM_CORRUPT, "bit %llu", (unsigned long long)bit);
@@ -260,7 +261,7 @@ START_TEST(claim_of_a_missing_sequence_is_corruption_without_synced_bytes) {
     bytes.data[second + LOG_RECORD_BYTES] ^= 1;
     set_file(COPY, bytes.data, bytes.size);
     struct seen s;
-    struct wal_read_result res;
+    struct log_read_result res;
     ck_code(read_path(COPY, 0, &s, &res), LAM_CORRUPT);
     ck_assert_uint_eq(res.durable_claim, 2);
     ck_assert_uint_eq(s.count, 1);
@@ -275,7 +276,7 @@ START_TEST(damaged_or_foreign_header_gives_no_records) {
     uint64_t at[2];
     struct buf good = make_log(sizes, 1, 0, at, 64);
     struct seen s;
-    struct wal_read_result res;
+    struct log_read_result res;
     for (uint64_t bit = 0; bit < LOG_HEADER_BYTES * 8; bit++) {
         good.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
         set_file(COPY, good.data, good.size);
@@ -310,7 +311,7 @@ START_TEST(recycled_segment_never_shows_old_records) {
     w = open_writer(WAL_B, WAL, 8);
     ck_assert(!file_exists(WAL));
     struct seen s = {0};
-    struct wal_read_result res;
+    struct log_read_result res;
     ck_ok(wal_read(env, WAL_B, db_id, 8, 0, see, &s, &res, &err), &err);
     ck_assert_uint_eq(res.records, 0);
     ck_assert_uint_eq(res.durable_claim, 0);
@@ -328,10 +329,9 @@ START_TEST(recycled_segment_never_shows_old_records) {
 }
 END_TEST
 
-static enum lam_code count_only(void *arg, uint64_t sequence, uint64_t durable_upto,
+static enum lam_code count_only(void *arg, const struct log_record *record,
                                 struct lam_slice payload, struct lam_error *e) {
-    (void)sequence;
-    (void)durable_upto;
+    (void)record;
     (void)payload;
     (void)e;
     ++*(uint64_t *)arg;
@@ -357,7 +357,7 @@ START_TEST(values_holding_copies_of_records_do_not_parse) {
     torn.data[end + 4] ^= 1;
     set_file(COPY, torn.data, torn.size);
     uint64_t n = 0;
-    struct wal_read_result res;
+    struct log_read_result res;
     ck_ok(wal_read(env, COPY, db_id, 7, 0, count_only, &n, &res, &err), &err);
     ck_assert_uint_eq(n, 2);
     ck_assert_uint_eq(res.end, end);
@@ -388,7 +388,7 @@ START_TEST(look_ahead_is_linear_in_the_file) {
         ck_ok(buf_append(&crafted, good.data + at[0], 4, &err), &err);
     set_file(COPY, crafted.data, crafted.size);
     struct seen s;
-    struct wal_read_result res;
+    struct log_read_result res;
     uint64_t start = env_monotonic_ns(env);
     ck_ok(read_path(COPY, 0, &s, &res), &err);
     ck_assert_uint_lt(env_monotonic_ns(env) - start, 20000000000ull);
@@ -419,7 +419,7 @@ START_TEST(crash_keeps_a_prefix_with_all_synced_records) {
             lam_env *image;
             ck_ok(lam_env_mem_crash(env, LAM_CRASH_POWER_ANY, rng_next(&rng), &image, &err), &err);
             struct seen s = {0};
-            struct wal_read_result res;
+            struct log_read_result res;
             ck_ok(wal_read(image, WAL, db_id, 7, 0, see, &s, &res, &err), &err);
             ck_assert_uint_ge(s.count, synced);
             ck_assert_uint_le(s.count, count);
@@ -451,7 +451,7 @@ static void failed_append(size_t size, unsigned kinds) {
     lam_env *image;
     ck_ok(lam_env_mem_crash(mem, LAM_CRASH_POWER, 0, &image, &err), &err);
     struct seen s = {0};
-    struct wal_read_result res;
+    struct log_read_result res;
     ck_ok(wal_read(image, WAL, db_id, 7, end, see, &s, &res, &err), &err);
     ck_assert_uint_eq(s.count, 1);
     lam_env_mem_free(image);
