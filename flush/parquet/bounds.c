@@ -11,23 +11,18 @@
 /* A greatest value that can't be cut is stored whole up to this size. */
 #define MAX_UNCUT_BYTES 4096
 
-static int compare_f64(double a, double b) {
-    DEBUG_ASSERT(!isnan(a) && !isnan(b));
-    return a < b ? -1 : a > b;
-}
-
-int parquet_value_compare(enum lam_type type, struct parquet_value a, struct parquet_value b) {
+enum parquet_member parquet_member_of(enum lam_type type) {
     switch (type) {
     case LAM_TYPE_FLOAT:
     case LAM_TYPE_DOUBLE:
-        return compare_f64(a.f64, b.f64);
+        return PARQUET_F64;
     case LAM_TYPE_DECIMAL:
-        return a.i128 < b.i128 ? -1 : a.i128 > b.i128;
+        return PARQUET_I128;
     case LAM_TYPE_TEXT:
     case LAM_TYPE_BYTES:
     case LAM_TYPE_JSON:
     case LAM_TYPE_UUID:
-        return slice_cmp(a.bytes, b.bytes);
+        return PARQUET_BYTES;
     case LAM_TYPE_BOOLEAN:
     case LAM_TYPE_SMALLINT:
     case LAM_TYPE_INT:
@@ -35,45 +30,42 @@ int parquet_value_compare(enum lam_type type, struct parquet_value a, struct par
     case LAM_TYPE_TIMESTAMP:
     case LAM_TYPE_DATE:
     case LAM_TYPE_TIME:
-        return a.i64 < b.i64 ? -1 : a.i64 > b.i64;
+        return PARQUET_I64;
     case LAM_TYPE_NULL:
         break;
     }
     UNREACHABLE();
 }
 
-struct parquet_value parquet_value_of(const struct column *c, uint32_t row) {
-    struct parquet_value v = {.i128 = 0};
-    DEBUG_ASSERT(row < c->rows && !column_is_null(c, row));
-    switch (c->type.type) {
-    case LAM_TYPE_BOOLEAN:
-        v.i64 = column_bool(c, row);
-        return v;
-    case LAM_TYPE_FLOAT:
-    case LAM_TYPE_DOUBLE:
-        v.f64 = column_f64(c, row);
-        return v;
-    case LAM_TYPE_DECIMAL:
-        v.i128 = column_i128(c, row);
-        return v;
-    case LAM_TYPE_TEXT:
-    case LAM_TYPE_BYTES:
-    case LAM_TYPE_JSON:
-    case LAM_TYPE_UUID:
-        v.bytes = column_bytes(c, row);
-        return v;
-    case LAM_TYPE_SMALLINT:
-    case LAM_TYPE_INT:
-    case LAM_TYPE_BIGINT:
-    case LAM_TYPE_TIMESTAMP:
-    case LAM_TYPE_DATE:
-    case LAM_TYPE_TIME:
-        v.i64 = column_i64(c, row);
-        return v;
-    case LAM_TYPE_NULL:
+int parquet_value_compare(enum lam_type type, struct parquet_value a, struct parquet_value b) {
+    switch (parquet_member_of(type)) {
+    case PARQUET_F64:
+        DEBUG_ASSERT(!isnan(a.f64) && !isnan(b.f64));
+        return a.f64 < b.f64 ? -1 : a.f64 > b.f64;
+    case PARQUET_I128:
+        return a.i128 < b.i128 ? -1 : a.i128 > b.i128;
+    case PARQUET_BYTES:
+        return slice_cmp(a.bytes, b.bytes);
+    case PARQUET_I64:
         break;
     }
-    UNREACHABLE();
+    return a.i64 < b.i64 ? -1 : a.i64 > b.i64;
+}
+
+struct parquet_value parquet_value_of(const struct column *c, uint32_t row) {
+    DEBUG_ASSERT(row < c->rows && !column_is_null(c, row));
+    switch (parquet_member_of(c->type.type)) {
+    case PARQUET_F64:
+        return (struct parquet_value){.f64 = column_f64(c, row)};
+    case PARQUET_I128:
+        return (struct parquet_value){.i128 = column_i128(c, row)};
+    case PARQUET_BYTES:
+        return (struct parquet_value){.bytes = column_bytes(c, row)};
+    case PARQUET_I64:
+        break;
+    }
+    bool is_bool = c->type.type == LAM_TYPE_BOOLEAN;
+    return (struct parquet_value){.i64 = is_bool ? column_bool(c, row) : column_i64(c, row)};
 }
 
 /* Plain loops over one physical type each, which the compiler turns into vector code. */

@@ -234,39 +234,6 @@ static enum lam_code ready_page(struct parquet_cursor *c, struct lam_error *err)
     return catch_up(c, err);
 }
 
-static enum lam_code grow_bits(uint8_t **bits, size_t *capacity, size_t rows,
-                               struct lam_error *err) {
-    size_t before = *capacity;
-    if ((rows + 7) / 8 <= before)
-        return LAM_OK;
-    TRY(MEM_GROW(bits, capacity, (rows + 7) / 8, err));
-    memset(*bits + before, 0, *capacity - before);
-    return LAM_OK;
-}
-
-/* Room for `count` more rows and their variable bytes. Bits past the last row stay zero. */
-static enum lam_code reserve(struct column *out, uint32_t count, bool has_nulls,
-                             struct lam_error *err) {
-    if (count > UINT32_MAX - 1 - out->rows)
-        return ERR(err, LAM_LIMIT, "column of %u rows can't take %u more", out->rows, count);
-    size_t rows = (size_t)out->rows + count;
-    if (out->validity || has_nulls) {
-        bool fresh = !out->validity;
-        TRY(grow_bits(&out->validity, &out->validity_capacity, rows, err));
-        for (uint32_t i = 0; fresh && i < out->rows; i++)
-            bitmap_set(out->validity, i);
-    }
-    if (out->type.type == LAM_TYPE_BOOLEAN)
-        return grow_bits(&out->data, &out->data_capacity, rows, err);
-    if (!coltype_is_variable(out->type.type))
-        return MEM_GROW(&out->data, &out->data_capacity, rows * coltype_width(out->type.type), err);
-    bool fresh = !out->offsets;
-    TRY(MEM_GROW(&out->offsets, &out->offsets_capacity, rows + 1, err));
-    if (fresh)
-        out->offsets[0] = 0;
-    return LAM_OK;
-}
-
 /* Moves values that stand one after another to their rows, last first, and zeroes the others. */
 static inline void spread(uint8_t *at, const uint32_t *levels, uint32_t rows, uint32_t values,
                           size_t width) {
@@ -399,7 +366,7 @@ static enum lam_code next_rows(struct parquet_cursor *c, uint32_t rows, struct c
     uint32_t levels[PQ_CHUNK_VALUES], values;
     if (!next_levels(c, levels, rows, &values) || values > c->decoder.left)
         return bad_page(c, err, "malformed Parquet definition levels");
-    TRY(reserve(out, rows, values < rows, err));
+    TRY(column_reserve(out, rows, values < rows, err));
     if (c->leaf->physical == PQ_BOOLEAN)
         TRY(next_bools(c, levels, rows, values, out, err));
     else if (c->leaf->physical == PQ_BYTE_ARRAY)
@@ -429,7 +396,7 @@ enum lam_code parquet_cursor_open(const struct parquet_reader *r, uint32_t group
                                   struct parquet_cursor **cursor_out, struct lam_error *err) {
     *cursor_out = NULL;
     TRY(pq_check_rows(r, group, field, 0, 0, err));
-    struct parquet_cursor *c = mem_calloc(1, sizeof *c);
+    OWNED(parquet_cursor_close_at) struct parquet_cursor *c = mem_calloc(1, sizeof *c);
     if (!c)
         return mem_fail(err, sizeof *c);
     c->reader = r;
@@ -438,12 +405,9 @@ enum lam_code parquet_cursor_open(const struct parquet_reader *r, uint32_t group
     c->type = r->fields[field].type.type;
     if (c->type == LAM_TYPE_DECIMAL)
         c->decimal_limit = pq_power_of_ten(r->fields[field].type.precision);
-    enum lam_code rc = set_group(c, group, err);
-    if (rc != LAM_OK) {
-        parquet_cursor_close(c);
-        return rc;
-    }
+    TRY(set_group(c, group, err));
     *cursor_out = c;
+    c = NULL;
     return LAM_OK;
 }
 
@@ -465,35 +429,24 @@ enum lam_code parquet_cursor_seek(struct parquet_cursor *c, uint32_t group, uint
     return LAM_OK;
 }
 
-uint32_t parquet_cursor_row(const struct parquet_cursor *c) {
-    return c->row;
-}
-
-enum lam_code parquet_cursor_skip(struct parquet_cursor *c, uint32_t count, struct lam_error *err) {
-    TRY(pq_check_rows(c->reader, c->group, c->field, c->row, count, err));
-    c->row += count;
-    return LAM_OK;
+static enum lam_code next_in_page(struct parquet_cursor *c, uint32_t count, struct column *out,
+                                  struct lam_error *err) {
+    TRY(ready_page(c, err));
+    uint32_t rows = c->page_end - c->row;
+    rows = rows < count ? rows : count;
+    return next_rows(c, rows < PQ_CHUNK_VALUES ? rows : PQ_CHUNK_VALUES, out, err);
 }
 
 enum lam_code parquet_cursor_next(struct parquet_cursor *c, uint32_t count, struct column *out,
                                   struct lam_error *err) {
     TRY(pq_check_rows(c->reader, c->group, c->field, c->row, count, err));
     TRY(check_column(c, out, err));
-    while (count > 0) {
-        uint32_t rows = 0;
-        enum lam_code rc = ready_page(c, err);
-        if (rc == LAM_OK) {
-            rows = c->page_end - c->row;
-            rows = rows < count ? rows : count;
-            rows = rows < PQ_CHUNK_VALUES ? rows : PQ_CHUNK_VALUES;
-            rc = next_rows(c, rows, out, err);
-        }
-        if (rc != LAM_OK) {
+    for (uint32_t end = c->row + count; c->row < end;) {
+        enum lam_code rc = next_in_page(c, end - c->row, out, err);
+        if (rc != LAM_OK)
             /* Whatever state the decoders are in, the next call starts the page anew. */
             c->has_page = false;
-            return rc;
-        }
-        count -= rows;
+        TRY(rc);
     }
     return LAM_OK;
 }
@@ -501,12 +454,9 @@ enum lam_code parquet_cursor_next(struct parquet_cursor *c, uint32_t count, stru
 enum lam_code parquet_reader_read(const struct parquet_reader *r, uint32_t group, uint32_t field,
                                   uint32_t first, uint32_t count, struct column *out,
                                   struct lam_error *err) {
-    struct parquet_cursor *c;
+    OWNED(parquet_cursor_close_at) struct parquet_cursor *c = NULL;
     TRY(pq_check_rows(r, group, field, first, count, err));
     TRY(parquet_cursor_open(r, group, field, &c, err));
-    enum lam_code rc = parquet_cursor_seek(c, group, first, err);
-    if (rc == LAM_OK)
-        rc = parquet_cursor_next(c, count, out, err);
-    parquet_cursor_close(c);
-    return rc;
+    TRY(parquet_cursor_seek(c, group, first, err));
+    return parquet_cursor_next(c, count, out, err);
 }

@@ -5,125 +5,58 @@
 #include "flush/parquet/meta.h"
 #include "flush/parquet/thrift.h"
 
-/* DataPageHeader, or DictionaryPageHeader, whose first two fields are the same. */
-static void get_data_header(struct pq_thrift_reader *r, struct pq_page_header *h) {
-    bool has_levels = r->id == 5;
-    if (!pq_thrift_is_struct(r))
-        return;
-    int16_t outer = pq_thrift_enter(r);
-    while (pq_thrift_next(r)) {
-        if (r->id == 1)
-            h->values = pq_thrift_get_u32(r);
-        else if (r->id == 2)
-            h->encoding = (enum pq_encoding)pq_thrift_get_u32(r);
-        else if (r->id == 3 && has_levels)
-            h->levels = (enum pq_encoding)pq_thrift_get_u32(r);
-        else
-            pq_thrift_skip(r);
-    }
-    pq_thrift_leave(r, outer);
-}
-
-static void get_data_header_v2(struct pq_thrift_reader *r, struct pq_page_header *h) {
-    if (!pq_thrift_is_struct(r))
-        return;
-    h->is_compressed = true;
-    h->levels = PQ_RLE;
-    int16_t outer = pq_thrift_enter(r);
-    while (pq_thrift_next(r)) {
-        switch (r->id) {
-        case 1:
-            h->values = pq_thrift_get_u32(r);
-            break;
-        case 2:
-            h->nulls = pq_thrift_get_u32(r);
-            break;
-        case 3:
-            h->rows = pq_thrift_get_u32(r);
-            break;
-        case 4:
-            h->encoding = (enum pq_encoding)pq_thrift_get_u32(r);
-            break;
-        case 5:
-            h->definition_bytes = pq_thrift_get_u32(r);
-            break;
-        case 6:
-            h->repetition_bytes = pq_thrift_get_u32(r);
-            break;
-        case 7:
-            h->is_compressed = pq_thrift_get_bool(r);
-            break;
-        default:
-            pq_thrift_skip(r);
-        }
-    }
-    pq_thrift_leave(r, outer);
-}
+#define HEADER(id, get, member)                                                                    \
+    { id, get, offsetof(struct pq_page_header, member), NULL, NULL }
+static const struct pq_thrift_field dictionary_fields[] = {
+    HEADER(1, PQ_GET_U32, values), HEADER(2, PQ_GET_U32, encoding), {0}};
+static const struct pq_thrift_field data_fields[] = {HEADER(1, PQ_GET_U32, values),
+                                                     HEADER(2, PQ_GET_U32, encoding),
+                                                     HEADER(3, PQ_GET_U32, levels),
+                                                     {0}};
+static const struct pq_thrift_field data_v2_fields[] = {HEADER(1, PQ_GET_U32, values),
+                                                        HEADER(2, PQ_GET_U32, nulls),
+                                                        HEADER(3, PQ_GET_U32, rows),
+                                                        HEADER(4, PQ_GET_U32, encoding),
+                                                        HEADER(5, PQ_GET_U32, definition_bytes),
+                                                        HEADER(6, PQ_GET_U32, repetition_bytes),
+                                                        HEADER(7, PQ_GET_BOOL, is_compressed),
+                                                        {0}};
+static const struct pq_thrift_field header_fields[] = {
+    HEADER(1, PQ_GET_U32, type),
+    HEADER(2, PQ_GET_U32, uncompressed_bytes),
+    HEADER(3, PQ_GET_U32, compressed_bytes),
+    HEADER(4, PQ_GET_I32, crc),
+    {5, PQ_GET_STRUCT, 0, NULL, data_fields},
+    {7, PQ_GET_STRUCT, 0, NULL, dictionary_fields},
+    {8, PQ_GET_STRUCT, 0, NULL, data_v2_fields},
+    {0}};
 
 bool pq_page_header_decode(struct lam_slice bytes, struct pq_page_header *out, size_t *size_out) {
     struct pq_thrift_reader r = pq_thrift_reader_of(bytes);
-    bool has_type = false, has_sizes[2] = {false, false};
-    int16_t body = 0;
-    *out = (struct pq_page_header){0};
-    int16_t outer = pq_thrift_enter(&r);
-    while (pq_thrift_next(&r)) {
-        switch (r.id) {
-        case 1:
-            out->type = (enum pq_page_type)pq_thrift_get_u32(&r);
-            has_type = true;
-            break;
-        case 2:
-            out->uncompressed_bytes = pq_thrift_get_u32(&r);
-            has_sizes[0] = true;
-            break;
-        case 3:
-            out->compressed_bytes = pq_thrift_get_u32(&r);
-            has_sizes[1] = true;
-            break;
-        case 4:
-            out->crc = (uint32_t)pq_thrift_get_int(&r);
-            out->has_crc = true;
-            break;
-        case 5:
-        case 7:
-            body = r.id;
-            get_data_header(&r, out);
-            break;
-        case 8:
-            body = r.id;
-            get_data_header_v2(&r, out);
-            break;
-        default:
-            pq_thrift_skip(&r);
-        }
-    }
-    pq_thrift_leave(&r, outer);
+    *out = (struct pq_page_header){.is_compressed = true};
+    uint64_t seen = pq_thrift_get_struct(&r, header_fields, out);
     *size_out = cursor_offset(&r.in);
-    int16_t expected = out->type == PQ_DATA_PAGE         ? 5
-                       : out->type == PQ_DICTIONARY_PAGE ? 7
-                       : out->type == PQ_DATA_PAGE_V2    ? 8
-                                                         : 0;
-    return !r.in.failed && has_type && has_sizes[0] && has_sizes[1] && body == expected;
+    out->has_crc = pq_thrift_has(seen, 4);
+    if (out->type == PQ_DATA_PAGE_V2)
+        out->levels = PQ_RLE;
+    /* Besides the sizes it has the header of its own type, and no other's. */
+    uint64_t body = out->type == PQ_DATA_PAGE         ? 1u << 5
+                    : out->type == PQ_DICTIONARY_PAGE ? 1u << 7
+                    : out->type == PQ_DATA_PAGE_V2    ? 1u << 8
+                                                      : 0;
+    const uint64_t needed = 1u << 1 | 1u << 2 | 1u << 3, bodies = 1u << 5 | 1u << 7 | 1u << 8;
+    return !r.in.failed && (seen & needed) == needed && body != 0 && (seen & bodies) == body;
 }
 
+#define REF(id, get, member)                                                                       \
+    { id, get, offsetof(struct pq_page_ref, member), NULL, NULL }
+static const struct pq_thrift_field ref_fields[] = {
+    REF(1, PQ_GET_I64, offset), REF(2, PQ_GET_U32, bytes), REF(3, PQ_GET_U32, first_row), {0}};
+
 static void get_page_ref(struct pq_thrift_reader *r, struct pq_page_ref *p) {
-    int16_t outer = pq_thrift_enter(r);
-    while (pq_thrift_next(r)) {
-        int64_t v = 0;
-        if (r->id >= 1 && r->id <= 3)
-            v = pq_thrift_get_int(r);
-        else
-            pq_thrift_skip(r);
-        if (v < 0 || (r->id != 1 && v > UINT32_MAX))
-            r->in.failed = true;
-        else if (r->id == 1)
-            p->offset = (uint64_t)v;
-        else if (r->id == 2)
-            p->bytes = (uint32_t)v;
-        else if (r->id == 3)
-            p->first_row = (uint32_t)v;
-    }
-    pq_thrift_leave(r, outer);
+    pq_thrift_get_struct(r, ref_fields, p);
+    if (p->offset > INT64_MAX)
+        r->in.failed = true;
 }
 
 bool pq_offset_index_decode(struct lam_slice bytes, struct arena *a, struct pq_page_ref **pages_out,
@@ -204,33 +137,28 @@ bool pq_column_index_decode(struct lam_slice bytes, struct arena *a,
     return !r.in.failed && (lists & 0xe) == 0xe;
 }
 
-static bool get_first_choice(struct pq_thrift_reader *r) {
-    bool first = false;
-    if (!pq_thrift_is_struct(r))
-        return false;
-    int16_t outer = pq_thrift_enter(r);
-    while (pq_thrift_next(r)) {
-        first = r->id == 1;
-        pq_thrift_skip(r);
-    }
-    pq_thrift_leave(r, outer);
-    return first;
+struct bloom_header {
+    uint32_t bytes;
+    uint32_t choices; /* unions with their first member, the one that is known */
+};
+
+static void count_choice(struct pq_thrift_reader *r, void *out) {
+    struct bloom_header *h = out;
+    if (pq_thrift_is_struct(r))
+        h->choices += pq_thrift_get_choice(r) == 1;
 }
 
 bool pq_bloom_header_decode(struct lam_slice bytes, uint32_t *bytes_out, size_t *size_out) {
+    static const struct pq_thrift_field fields[] = {
+        {1, PQ_GET_U32, offsetof(struct bloom_header, bytes), NULL, NULL},
+        {2, PQ_GET_CALL, 0, count_choice, NULL},
+        {3, PQ_GET_CALL, 0, count_choice, NULL},
+        {4, PQ_GET_CALL, 0, count_choice, NULL},
+        {0}};
     struct pq_thrift_reader r = pq_thrift_reader_of(bytes);
-    uint32_t choices = 0;
-    *bytes_out = 0;
-    int16_t outer = pq_thrift_enter(&r);
-    while (pq_thrift_next(&r)) {
-        if (r.id == 1)
-            *bytes_out = pq_thrift_get_u32(&r);
-        else if (r.id >= 2 && r.id <= 4)
-            choices += get_first_choice(&r);
-        else
-            pq_thrift_skip(&r);
-    }
-    pq_thrift_leave(&r, outer);
+    struct bloom_header h = {0};
+    pq_thrift_get_struct(&r, fields, &h);
+    *bytes_out = h.bytes;
     *size_out = cursor_offset(&r.in);
-    return !r.in.failed && choices == 3 && *bytes_out >= 32 && *bytes_out % 32 == 0;
+    return !r.in.failed && h.choices == 3 && h.bytes >= 32 && h.bytes % 32 == 0;
 }

@@ -147,30 +147,23 @@ enum lam_code pq_pages_walk(const struct parquet_reader *r, const struct pq_read
                             uint32_t rows, struct pq_page_ref **pages, size_t *capacity,
                             uint32_t *count_out, struct lam_error *err) {
     uint64_t offset = (uint64_t)c->meta->data_offset, limit = pq_chunk_end(c->meta);
-    uint32_t row = 0, count = 0, bytes = 0;
-    struct buf scratch = {0};
+    uint32_t row = 0, bytes = 0;
+    OWNED(buf_fini) struct buf scratch = {0};
     struct pq_page_header h;
-    enum lam_code rc = LAM_OK;
+    *count_out = 0;
     for (; row < rows; offset += bytes) {
-        if (offset >= limit) {
-            rc = pq_corrupt(r, offset, err, "Parquet column chunk ends before its last row");
-            goto out;
-        }
-        TRY_GOTO(measure(r, offset, limit, &scratch, &h, &bytes, err));
+        if (offset >= limit)
+            return pq_corrupt(r, offset, err, "Parquet column chunk ends before its last row");
+        TRY(measure(r, offset, limit, &scratch, &h, &bytes, err));
         if (h.type != PQ_DATA_PAGE && h.type != PQ_DATA_PAGE_V2)
             continue;
-        if (h.values > rows - row) {
-            rc = pq_corrupt(r, offset, err, "Parquet pages hold more rows than their row group");
-            goto out;
-        }
-        TRY_GOTO(MEM_GROW(pages, capacity, (size_t)count + 1, err));
+        if (h.values > rows - row)
+            return pq_corrupt(r, offset, err, "Parquet pages hold more rows than their row group");
+        TRY(MEM_GROW(pages, capacity, (size_t)*count_out + 1, err));
         if (h.values == 0)
             continue;
-        (*pages)[count++] = (struct pq_page_ref){offset, bytes, row};
+        (*pages)[(*count_out)++] = (struct pq_page_ref){offset, bytes, row};
         row += h.values;
     }
-out:
-    *count_out = count;
-    buf_fini(&scratch);
-    return rc;
+    return LAM_OK;
 }

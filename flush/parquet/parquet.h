@@ -77,12 +77,15 @@ struct parquet_bounds {
     struct parquet_value max; /* no value is greater */
 };
 
+/* Which member a type's values are in. */
+enum parquet_member { PARQUET_I64, PARQUET_F64, PARQUET_I128, PARQUET_BYTES };
+enum parquet_member parquet_member_of(enum lam_type type);
 /* Order of two values of a type; floats compare as numbers and must not be NaN. */
 int parquet_value_compare(enum lam_type type, struct parquet_value a, struct parquet_value b);
 /* The value in a row of a column; must not be null. Bytes live as long as the column's. */
 struct parquet_value parquet_value_of(const struct column *c, uint32_t row);
 
-/* What parquet_writer_finish leaves behind. */
+/* What parquet_writer_release tells of the file. */
 struct parquet_summary {
     uint64_t rows;
     uint64_t bytes;                /* size of the file */
@@ -97,7 +100,7 @@ void parquet_summary_fini(struct parquet_summary *s);
 struct parquet_writer;
 
 /* Begins a file at `path`, replacing one that is there. Fields, options and all they point to are
- * copied. INVALID if the fields make no sense. Returns owned; end with finish or abort. */
+ * copied. INVALID if the fields make no sense. Returns owned; end with release or abort. */
 MUST_CHECK enum lam_code parquet_writer_open(lam_env *env, const char *path,
                                              const struct parquet_field *fields, uint32_t count,
                                              const struct parquet_write_options *options,
@@ -115,55 +118,42 @@ MUST_CHECK enum lam_code parquet_writer_add_pair(struct parquet_writer *w, struc
 uint64_t parquet_writer_bytes(const struct parquet_writer *w);
 /* Writes what is left, indexes and footer, frees the writer and hands the file over, open and not
  * synced: the caller syncs and closes it, so that many files can share the disk's work. On failure
- * the writer is aborted. `summary_out` as below. */
+ * the writer is aborted. `summary_out` may be NULL; else release it with parquet_summary_fini. */
 MUST_CHECK enum lam_code parquet_writer_release(struct parquet_writer *w,
                                                 struct parquet_summary *summary_out,
                                                 lam_file **file_out, struct lam_error *err);
-/* Writes what is left, indexes and footer, syncs and closes the file and frees the writer. The
- * name is the caller's to make durable. On failure the writer is aborted. `summary_out` may be
- * NULL; else release it with parquet_summary_fini. */
-MUST_CHECK enum lam_code parquet_writer_finish(struct parquet_writer *w,
-                                               struct parquet_summary *summary_out,
-                                               struct lam_error *err);
 /* Closes and removes the file and frees the writer; NULL is allowed. */
 void parquet_writer_abort(struct parquet_writer *w);
+OWNED_POINTER(struct parquet_writer, parquet_writer_abort)
 
 struct parquet_reader;
 
-/* Opens a file and checks its footer and page indexes. Returns owned. */
-MUST_CHECK enum lam_code parquet_reader_open(lam_env *env, const char *path,
-                                             struct parquet_reader **reader_out,
-                                             struct lam_error *err);
 /* What is known of a file from elsewhere. */
 struct parquet_identity {
     uint64_t bytes; /* of the file */
     uint64_t rows;
     uint64_t footer_hash; /* as parquet_reader_footer_hash tells it */
 };
-/* Opens a file that was written here. Whatever in it is not as this writer makes it is CORRUPT,
- * also what would be UNSUPPORTED in a foreign file; a whole footer of a later writer still is that.
- */
-MUST_CHECK enum lam_code parquet_reader_open_known(lam_env *env, const char *path,
-                                                   const struct parquet_identity *identity,
-                                                   struct parquet_reader **reader_out,
-                                                   struct lam_error *err);
+/* Opens a file and checks its footer and page indexes. Returns owned. `known` (NULL: nothing is) is
+ * of a file that was written here: whatever in it is not as this writer makes it is CORRUPT, also
+ * what would be UNSUPPORTED in a foreign file; a whole footer of a later writer still is that. */
+MUST_CHECK enum lam_code parquet_reader_open(lam_env *env, const char *path,
+                                             const struct parquet_identity *known,
+                                             struct parquet_reader **reader_out,
+                                             struct lam_error *err);
 /* NULL is allowed. All cursors must be closed before. */
 void parquet_reader_close(struct parquet_reader *r);
+OWNED_POINTER(struct parquet_reader, parquet_reader_close)
 /* All below is valid until the reader closes. */
 const struct parquet_field *parquet_reader_fields(const struct parquet_reader *r,
                                                   uint32_t *count_out);
 /* Index of the field with this id, or -1. */
 int32_t parquet_reader_find_field(const struct parquet_reader *r, int32_t field_id);
-uint64_t parquet_reader_rows(const struct parquet_reader *r);
-uint64_t parquet_reader_file_bytes(const struct parquet_reader *r);
 /* XXH3 of the footer's bytes. Equal to the summary's means that nothing in the footer has changed
  * and, by the hashes it carries, that no page index or bloom filter has. */
 uint64_t parquet_reader_footer_hash(const struct parquet_reader *r);
 uint32_t parquet_reader_group_count(const struct parquet_reader *r);
 uint32_t parquet_reader_group_rows(const struct parquet_reader *r, uint32_t group);
-/* Bounds of one column chunk. */
-const struct parquet_bounds *parquet_reader_bounds(const struct parquet_reader *r, uint32_t group,
-                                                   uint32_t field);
 /* Value of a key of the key-value metadata; false if the key is absent. */
 bool parquet_reader_pair(const struct parquet_reader *r, const char *key,
                          struct lam_slice *value_out);
@@ -198,19 +188,14 @@ MUST_CHECK enum lam_code parquet_cursor_open(const struct parquet_reader *r, uin
                                              struct lam_error *err);
 /* NULL is allowed. */
 void parquet_cursor_close(struct parquet_cursor *c);
+OWNED_POINTER(struct parquet_cursor, parquet_cursor_close)
 /* Moves to a row of any group. Stays in the page if it can; buffers are kept. */
 MUST_CHECK enum lam_code parquet_cursor_seek(struct parquet_cursor *c, uint32_t group, uint32_t row,
                                              struct lam_error *err);
-/* The next row. */
-uint32_t parquet_cursor_row(const struct parquet_cursor *c);
 /* Appends the next `count` rows, which the group must have (else INVALID), as parquet_reader_read
  * does. After a failure the cursor must be sought and `out` reset. */
 MUST_CHECK enum lam_code parquet_cursor_next(struct parquet_cursor *c, uint32_t count,
                                              struct column *out, struct lam_error *err);
-/* Passes over rows; pages that lie wholly inside are not read. */
-MUST_CHECK enum lam_code parquet_cursor_skip(struct parquet_cursor *c, uint32_t count,
-                                             struct lam_error *err);
-
 /* What a scan looks for in one field. */
 struct parquet_range {
     const struct parquet_value *lower; /* least value wanted, or NULL. A NaN wants nothing. */

@@ -163,12 +163,10 @@ enum lam_code parquet_reader_may_contain(const struct parquet_reader *r, uint32_
     const struct pq_chunk *c = pq_reader_chunk(r, group, field)->meta;
     enum lam_type type = r->fields[field].type.type;
     uint8_t room[16];
-    struct buf raw = {0};
+    OWNED(buf_fini) struct buf raw = {0};
     *may_out = true;
     if (c->bloom_offset == 0 || !pq_bloom_suits(type))
         return LAM_OK;
     struct lam_slice plain = pq_value_store(&r->meta.leaves[field], type, value, room);
-    enum lam_code rc = probe(r, c, pq_bloom_hash(plain), &raw, may_out, err);
-    buf_fini(&raw);
-    return rc;
+    return probe(r, c, pq_bloom_hash(plain), &raw, may_out, err);
 }

@@ -23,6 +23,10 @@ struct tail {
     uint64_t offset; /* of the bytes in the file */
 };
 
+static void tail_fini(struct tail *t) {
+    buf_fini(&t->bytes);
+}
+
 /* Makes the tail begin at `offset` or before. */
 static enum lam_code load_tail(const struct parquet_reader *r, struct tail *t, uint64_t offset,
                                struct lam_error *err) {
@@ -351,74 +355,60 @@ static enum lam_code index_bytes(const struct parquet_reader *r, const struct ta
 }
 
 static enum lam_code load_indexes(struct parquet_reader *r, struct tail *t, struct lam_error *err) {
-    struct buf scratch = {0};
+    OWNED(buf_fini) struct buf scratch = {0};
     struct lam_slice bytes, hashed;
-    enum lam_code rc;
-    TRY_GOTO(load_index_tail(r, t, err));
-    TRY_GOTO(check_index_hash(r, t, &hashed, err));
+    TRY(load_index_tail(r, t, err));
+    TRY(check_index_hash(r, t, &hashed, err));
     for (uint32_t g = 0; g < r->meta.group_count; g++) {
         for (uint32_t i = 0; i < r->meta.leaf_count; i++) {
             struct pq_reader_chunk *c = &r->chunks[(size_t)g * r->meta.leaf_count + i];
             const struct pq_chunk *m = c->meta;
             if (m->offset_index_offset == 0 || r->meta.groups[g].rows == 0)
                 continue;
-            TRY_GOTO(index_bytes(r, t, m->offset_index_offset, m->offset_index_bytes, &scratch,
-                                 &bytes, err));
-            TRY_GOTO(load_offset_index(r, c, r->meta.groups[g].rows, bytes, err));
+            TRY(index_bytes(r, t, m->offset_index_offset, m->offset_index_bytes, &scratch, &bytes,
+                            err));
+            TRY(load_offset_index(r, c, r->meta.groups[g].rows, bytes, err));
             if (m->column_index_offset == 0)
                 continue;
-            TRY_GOTO(index_bytes(r, t, m->column_index_offset, m->column_index_bytes, &scratch,
-                                 &bytes, err));
-            TRY_GOTO(load_column_index(r, c, i, bytes, err));
+            TRY(index_bytes(r, t, m->column_index_offset, m->column_index_bytes, &scratch, &bytes,
+                            err));
+            TRY(load_column_index(r, c, i, bytes, err));
         }
     }
-    rc = load_page_hashes(r, hashed, err);
-out:
-    buf_fini(&scratch);
-    return rc;
+    return load_page_hashes(r, hashed, err);
 }
 
-static enum lam_code open_file(lam_env *env, const char *path, const struct parquet_identity *known,
-                               struct parquet_reader **reader_out, struct lam_error *err) {
-    struct tail t = {0};
-    enum lam_code rc;
-    *reader_out = NULL;
-    struct parquet_reader *r = mem_calloc(1, sizeof *r);
-    if (!r)
-        return mem_fail(err, sizeof *r);
-    r->known = known;
+static enum lam_code load(struct parquet_reader *r, lam_env *env, const char *path,
+                          struct lam_error *err) {
+    OWNED(tail_fini) struct tail t = {0};
     r->path = arena_strdup(&r->arena, path);
-    if (!r->path) {
-        rc = mem_fail(err, strlen(path) + 1);
-        goto out;
-    }
-    TRY_GOTO(env_file_open(env, path, LAM_OPEN_READ, &r->file, err));
-    TRY_GOTO(env_file_size(r->file, &r->file_bytes, err));
-    TRY_GOTO(read_footer(r, &t, err));
-    TRY_GOTO(check_magic(r, &t, err));
-    TRY_GOTO(make_fields(r, err));
-    TRY_GOTO(make_chunks(r, err));
-    TRY_GOTO(load_indexes(r, &t, err));
-    if (known && (uint64_t)r->meta.rows != known->rows)
-        TRY_GOTO(pq_corrupt(r, r->footer_offset, err, "not as many rows as were written"));
+    if (!r->path)
+        return mem_fail(err, strlen(path) + 1);
+    TRY(env_file_open(env, path, LAM_OPEN_READ, &r->file, err));
+    TRY(env_file_size(r->file, &r->file_bytes, err));
+    TRY(read_footer(r, &t, err));
+    TRY(check_magic(r, &t, err));
+    TRY(make_fields(r, err));
+    TRY(make_chunks(r, err));
+    TRY(load_indexes(r, &t, err));
+    if (r->known && (uint64_t)r->meta.rows != r->known->rows)
+        return pq_corrupt(r, r->footer_offset, err, "not as many rows as were written");
     r->known = NULL;
-    *reader_out = r;
-    r = NULL;
-out:
-    buf_fini(&t.bytes);
-    parquet_reader_close(r);
-    return rc;
+    return LAM_OK;
 }
 
 enum lam_code parquet_reader_open(lam_env *env, const char *path,
+                                  const struct parquet_identity *known,
                                   struct parquet_reader **reader_out, struct lam_error *err) {
-    return open_file(env, path, NULL, reader_out, err);
-}
-
-enum lam_code parquet_reader_open_known(lam_env *env, const char *path,
-                                        const struct parquet_identity *identity,
-                                        struct parquet_reader **reader_out, struct lam_error *err) {
-    return open_file(env, path, identity, reader_out, err);
+    *reader_out = NULL;
+    OWNED(parquet_reader_close_at) struct parquet_reader *r = mem_calloc(1, sizeof *r);
+    if (!r)
+        return mem_fail(err, sizeof *r);
+    r->known = known;
+    TRY(load(r, env, path, err));
+    *reader_out = r;
+    r = NULL;
+    return LAM_OK;
 }
 
 void parquet_reader_close(struct parquet_reader *r) {
@@ -442,14 +432,6 @@ int32_t parquet_reader_find_field(const struct parquet_reader *r, int32_t field_
     return -1;
 }
 
-uint64_t parquet_reader_rows(const struct parquet_reader *r) {
-    return (uint64_t)r->meta.rows;
-}
-
-uint64_t parquet_reader_file_bytes(const struct parquet_reader *r) {
-    return r->file_bytes;
-}
-
 uint64_t parquet_reader_footer_hash(const struct parquet_reader *r) {
     return r->footer_hash;
 }
@@ -461,12 +443,6 @@ uint32_t parquet_reader_group_count(const struct parquet_reader *r) {
 uint32_t parquet_reader_group_rows(const struct parquet_reader *r, uint32_t group) {
     LAM_ASSERT(group < r->meta.group_count);
     return (uint32_t)r->meta.groups[group].rows;
-}
-
-const struct parquet_bounds *parquet_reader_bounds(const struct parquet_reader *r, uint32_t group,
-                                                   uint32_t field) {
-    LAM_ASSERT(group < r->meta.group_count && field < r->meta.leaf_count);
-    return &pq_reader_chunk(r, group, field)->bounds;
 }
 
 bool parquet_reader_pair(const struct parquet_reader *r, const char *key,

@@ -39,66 +39,51 @@ static void decimal_leaf(const struct coltype *type, struct pq_leaf *leaf) {
     }
 }
 
-static void annotate(struct pq_leaf *leaf, enum pq_physical physical, enum pq_logical logical,
-                     int32_t converted) {
-    leaf->physical = physical;
-    leaf->logical = logical;
-    leaf->converted = converted;
-}
+#define PQ_TEXT_LEAF                                                                               \
+    .physical = PQ_BYTE_ARRAY, .logical = PQ_LOGICAL_STRING, .converted = PQ_CONVERTED_UTF8
+/* What is written for each type but decimals. */
+static const struct pq_leaf leaves[] = {
+    [LAM_TYPE_BOOLEAN] = {.physical = PQ_BOOLEAN, .converted = PQ_NONE},
+    [LAM_TYPE_SMALLINT] = {.physical = PQ_INT32,
+                           .logical = PQ_LOGICAL_INTEGER,
+                           .converted = PQ_CONVERTED_INT_16,
+                           .int_bits = 16,
+                           .int_signed = true},
+    [LAM_TYPE_INT] = {.physical = PQ_INT32, .converted = PQ_NONE},
+    [LAM_TYPE_BIGINT] = {.physical = PQ_INT64, .converted = PQ_NONE},
+    [LAM_TYPE_FLOAT] = {.physical = PQ_FLOAT, .converted = PQ_NONE},
+    [LAM_TYPE_DOUBLE] = {.physical = PQ_DOUBLE, .converted = PQ_NONE},
+    [LAM_TYPE_TEXT] = {PQ_TEXT_LEAF},
+    [LAM_TYPE_JSON] = {PQ_TEXT_LEAF},
+    [LAM_TYPE_BYTES] = {.physical = PQ_BYTE_ARRAY, .converted = PQ_NONE},
+    [LAM_TYPE_TIMESTAMP] = {.physical = PQ_INT64,
+                            .logical = PQ_LOGICAL_TIMESTAMP,
+                            .converted = PQ_CONVERTED_TIMESTAMP_MICROS,
+                            .unit = PQ_UNIT_MICROS,
+                            .utc = true},
+    [LAM_TYPE_DATE] = {.physical = PQ_INT32,
+                       .logical = PQ_LOGICAL_DATE,
+                       .converted = PQ_CONVERTED_DATE},
+    [LAM_TYPE_TIME] = {.physical = PQ_INT64,
+                       .logical = PQ_LOGICAL_TIME,
+                       .converted = PQ_CONVERTED_TIME_MICROS,
+                       .unit = PQ_UNIT_MICROS},
+    [LAM_TYPE_UUID] = {.physical = PQ_FIXED,
+                       .logical = PQ_LOGICAL_UUID,
+                       .converted = PQ_NONE,
+                       .type_length = 16},
+};
 
 struct pq_leaf pq_leaf_of(const struct parquet_field *f) {
-    struct pq_leaf leaf = {
-        .name = f->name, .optional = f->nullable, .field_id = f->field_id, .converted = PQ_NONE};
-    switch (f->type.type) {
-    case LAM_TYPE_BOOLEAN:
-        leaf.physical = PQ_BOOLEAN;
-        break;
-    case LAM_TYPE_SMALLINT:
-        annotate(&leaf, PQ_INT32, PQ_LOGICAL_INTEGER, PQ_CONVERTED_INT_16);
-        leaf.int_bits = 16;
-        leaf.int_signed = true;
-        break;
-    case LAM_TYPE_INT:
-        leaf.physical = PQ_INT32;
-        break;
-    case LAM_TYPE_BIGINT:
-        leaf.physical = PQ_INT64;
-        break;
-    case LAM_TYPE_FLOAT:
-        leaf.physical = PQ_FLOAT;
-        break;
-    case LAM_TYPE_DOUBLE:
-        leaf.physical = PQ_DOUBLE;
-        break;
-    case LAM_TYPE_DECIMAL:
+    LAM_ASSERT(f->type.type > LAM_TYPE_NULL && f->type.type <= LAM_TYPE_JSON);
+    struct pq_leaf leaf = {0};
+    if (f->type.type == LAM_TYPE_DECIMAL)
         decimal_leaf(&f->type, &leaf);
-        break;
-    case LAM_TYPE_TEXT:
-    case LAM_TYPE_JSON:
-        annotate(&leaf, PQ_BYTE_ARRAY, PQ_LOGICAL_STRING, PQ_CONVERTED_UTF8);
-        break;
-    case LAM_TYPE_BYTES:
-        leaf.physical = PQ_BYTE_ARRAY;
-        break;
-    case LAM_TYPE_TIMESTAMP:
-        annotate(&leaf, PQ_INT64, PQ_LOGICAL_TIMESTAMP, PQ_CONVERTED_TIMESTAMP_MICROS);
-        leaf.unit = PQ_UNIT_MICROS;
-        leaf.utc = true;
-        break;
-    case LAM_TYPE_DATE:
-        annotate(&leaf, PQ_INT32, PQ_LOGICAL_DATE, PQ_CONVERTED_DATE);
-        break;
-    case LAM_TYPE_TIME:
-        annotate(&leaf, PQ_INT64, PQ_LOGICAL_TIME, PQ_CONVERTED_TIME_MICROS);
-        leaf.unit = PQ_UNIT_MICROS;
-        break;
-    case LAM_TYPE_UUID:
-        annotate(&leaf, PQ_FIXED, PQ_LOGICAL_UUID, PQ_NONE);
-        leaf.type_length = 16;
-        break;
-    case LAM_TYPE_NULL:
-        UNREACHABLE();
-    }
+    else
+        leaf = leaves[f->type.type];
+    leaf.name = f->name;
+    leaf.optional = f->nullable;
+    leaf.field_id = f->field_id;
     return leaf;
 }
 
@@ -118,72 +103,51 @@ static bool decimal_type(const struct pq_leaf *leaf, struct coltype *out) {
     return true;
 }
 
-static enum lam_type int32_type(const struct pq_leaf *leaf) {
-    if (leaf->logical == PQ_LOGICAL_NONE) {
-        switch (leaf->converted) {
-        case PQ_NONE:
-        case PQ_CONVERTED_INT_32:
-            return LAM_TYPE_INT;
-        case PQ_CONVERTED_INT_8:
-        case PQ_CONVERTED_INT_16:
-            return LAM_TYPE_SMALLINT;
-        case PQ_CONVERTED_DATE:
-            return LAM_TYPE_DATE;
-        default:
-            return LAM_TYPE_NULL;
-        }
-    }
-    if (leaf->logical == PQ_LOGICAL_INTEGER && leaf->int_signed)
-        return leaf->int_bits == 32                          ? LAM_TYPE_INT
-               : leaf->int_bits == 16 || leaf->int_bits == 8 ? LAM_TYPE_SMALLINT
-                                                             : LAM_TYPE_NULL;
-    return leaf->logical == PQ_LOGICAL_DATE ? LAM_TYPE_DATE : LAM_TYPE_NULL;
-}
+/* What is read. Where there is a logical type, the converted one is not looked at. */
+static const struct {
+    enum pq_physical physical;
+    enum pq_logical logical;
+    int32_t converted;
+    uint8_t bits;
+    enum lam_type type;
+} readable[] = {
+    {PQ_INT32, PQ_LOGICAL_NONE, PQ_NONE, 0, LAM_TYPE_INT},
+    {PQ_INT32, PQ_LOGICAL_NONE, PQ_CONVERTED_INT_32, 0, LAM_TYPE_INT},
+    {PQ_INT32, PQ_LOGICAL_NONE, PQ_CONVERTED_INT_16, 0, LAM_TYPE_SMALLINT},
+    {PQ_INT32, PQ_LOGICAL_NONE, PQ_CONVERTED_INT_8, 0, LAM_TYPE_SMALLINT},
+    {PQ_INT32, PQ_LOGICAL_NONE, PQ_CONVERTED_DATE, 0, LAM_TYPE_DATE},
+    {PQ_INT32, PQ_LOGICAL_INTEGER, PQ_NONE, 32, LAM_TYPE_INT},
+    {PQ_INT32, PQ_LOGICAL_INTEGER, PQ_NONE, 16, LAM_TYPE_SMALLINT},
+    {PQ_INT32, PQ_LOGICAL_INTEGER, PQ_NONE, 8, LAM_TYPE_SMALLINT},
+    {PQ_INT32, PQ_LOGICAL_DATE, PQ_NONE, 0, LAM_TYPE_DATE},
+    {PQ_INT64, PQ_LOGICAL_NONE, PQ_NONE, 0, LAM_TYPE_BIGINT},
+    {PQ_INT64, PQ_LOGICAL_NONE, PQ_CONVERTED_INT_64, 0, LAM_TYPE_BIGINT},
+    {PQ_INT64, PQ_LOGICAL_NONE, PQ_CONVERTED_TIME_MICROS, 0, LAM_TYPE_TIME},
+    {PQ_INT64, PQ_LOGICAL_NONE, PQ_CONVERTED_TIMESTAMP_MICROS, 0, LAM_TYPE_TIMESTAMP},
+    {PQ_INT64, PQ_LOGICAL_INTEGER, PQ_NONE, 64, LAM_TYPE_BIGINT},
+    {PQ_INT64, PQ_LOGICAL_TIME, PQ_NONE, 0, LAM_TYPE_TIME},
+    {PQ_INT64, PQ_LOGICAL_TIMESTAMP, PQ_NONE, 0, LAM_TYPE_TIMESTAMP},
+    {PQ_BYTE_ARRAY, PQ_LOGICAL_NONE, PQ_NONE, 0, LAM_TYPE_BYTES},
+    {PQ_BYTE_ARRAY, PQ_LOGICAL_NONE, PQ_CONVERTED_BSON, 0, LAM_TYPE_BYTES},
+    {PQ_BYTE_ARRAY, PQ_LOGICAL_NONE, PQ_CONVERTED_UTF8, 0, LAM_TYPE_TEXT},
+    {PQ_BYTE_ARRAY, PQ_LOGICAL_NONE, PQ_CONVERTED_ENUM, 0, LAM_TYPE_TEXT},
+    {PQ_BYTE_ARRAY, PQ_LOGICAL_NONE, PQ_CONVERTED_JSON, 0, LAM_TYPE_JSON},
+    {PQ_BYTE_ARRAY, PQ_LOGICAL_STRING, PQ_NONE, 0, LAM_TYPE_TEXT},
+    {PQ_BYTE_ARRAY, PQ_LOGICAL_ENUM, PQ_NONE, 0, LAM_TYPE_TEXT},
+    {PQ_BYTE_ARRAY, PQ_LOGICAL_JSON, PQ_NONE, 0, LAM_TYPE_JSON},
+    {PQ_BYTE_ARRAY, PQ_LOGICAL_BSON, PQ_NONE, 0, LAM_TYPE_BYTES},
+};
 
-static enum lam_type int64_type(const struct pq_leaf *leaf) {
-    if (leaf->logical == PQ_LOGICAL_NONE) {
-        switch (leaf->converted) {
-        case PQ_NONE:
-        case PQ_CONVERTED_INT_64:
-            return LAM_TYPE_BIGINT;
-        case PQ_CONVERTED_TIME_MICROS:
-            return LAM_TYPE_TIME;
-        case PQ_CONVERTED_TIMESTAMP_MICROS:
-            return LAM_TYPE_TIMESTAMP;
-        default:
-            return LAM_TYPE_NULL;
-        }
-    }
-    if (leaf->logical == PQ_LOGICAL_INTEGER)
-        return leaf->int_signed && leaf->int_bits == 64 ? LAM_TYPE_BIGINT : LAM_TYPE_NULL;
-    if (leaf->unit != PQ_UNIT_MICROS)
+static enum lam_type annotated_type(const struct pq_leaf *leaf) {
+    bool is_time = leaf->logical == PQ_LOGICAL_TIME || leaf->logical == PQ_LOGICAL_TIMESTAMP;
+    if (is_time && leaf->unit != PQ_UNIT_MICROS)
         return LAM_TYPE_NULL;
-    return leaf->logical == PQ_LOGICAL_TIME        ? LAM_TYPE_TIME
-           : leaf->logical == PQ_LOGICAL_TIMESTAMP ? LAM_TYPE_TIMESTAMP
-                                                   : LAM_TYPE_NULL;
-}
-
-static enum lam_type byte_array_type(const struct pq_leaf *leaf) {
-    if (leaf->logical == PQ_LOGICAL_STRING || leaf->logical == PQ_LOGICAL_ENUM)
-        return LAM_TYPE_TEXT;
-    if (leaf->logical == PQ_LOGICAL_JSON)
-        return LAM_TYPE_JSON;
-    if (leaf->logical == PQ_LOGICAL_BSON)
-        return LAM_TYPE_BYTES;
-    if (leaf->logical != PQ_LOGICAL_NONE)
-        return LAM_TYPE_NULL;
-    switch (leaf->converted) {
-    case PQ_CONVERTED_UTF8:
-    case PQ_CONVERTED_ENUM:
-        return LAM_TYPE_TEXT;
-    case PQ_CONVERTED_JSON:
-        return LAM_TYPE_JSON;
-    case PQ_NONE:
-    case PQ_CONVERTED_BSON:
-        return LAM_TYPE_BYTES;
-    default:
-        return LAM_TYPE_NULL;
-    }
+    for (size_t i = 0; i < sizeof readable / sizeof readable[0]; i++)
+        if (readable[i].physical == leaf->physical && readable[i].logical == leaf->logical &&
+            (leaf->logical != PQ_LOGICAL_NONE || readable[i].converted == leaf->converted) &&
+            (!readable[i].bits || (leaf->int_signed && readable[i].bits == leaf->int_bits)))
+            return readable[i].type;
+    return LAM_TYPE_NULL;
 }
 
 bool pq_leaf_type(const struct pq_leaf *leaf, struct coltype *out) {
@@ -194,28 +158,18 @@ bool pq_leaf_type(const struct pq_leaf *leaf, struct coltype *out) {
     case PQ_BOOLEAN:
         out->type = LAM_TYPE_BOOLEAN;
         break;
-    case PQ_INT32:
-        out->type = int32_type(leaf);
-        break;
-    case PQ_INT64:
-        out->type = int64_type(leaf);
-        break;
     case PQ_FLOAT:
         out->type = LAM_TYPE_FLOAT;
         break;
     case PQ_DOUBLE:
         out->type = LAM_TYPE_DOUBLE;
         break;
-    case PQ_BYTE_ARRAY:
-        out->type = byte_array_type(leaf);
-        break;
     case PQ_FIXED:
         if (leaf->logical == PQ_LOGICAL_UUID && leaf->type_length == 16)
             out->type = LAM_TYPE_UUID;
         break;
-    case PQ_INT96:
     default:
-        break;
+        out->type = annotated_type(leaf);
     }
     return out->type != LAM_TYPE_NULL;
 }
@@ -277,34 +231,20 @@ static struct lam_slice store_integer(const struct pq_leaf *leaf, int128 v, uint
 
 struct lam_slice pq_value_store(const struct pq_leaf *leaf, enum lam_type type,
                                 struct parquet_value v, uint8_t room[16]) {
-    switch (type) {
-    case LAM_TYPE_TEXT:
-    case LAM_TYPE_BYTES:
-    case LAM_TYPE_JSON:
-    case LAM_TYPE_UUID:
+    float f = (float)v.f64;
+    switch (parquet_member_of(type)) {
+    case PARQUET_BYTES:
         return v.bytes;
-    case LAM_TYPE_DECIMAL:
+    case PARQUET_I128:
         return store_integer(leaf, v.i128, room);
-    case LAM_TYPE_FLOAT: {
-        float f = (float)v.f64;
-        memcpy(room, &f, sizeof f);
-        return lam_slice_of(room, sizeof f);
-    }
-    case LAM_TYPE_DOUBLE:
-        memcpy(room, &v.f64, sizeof v.f64);
-        return lam_slice_of(room, sizeof v.f64);
-    case LAM_TYPE_BOOLEAN:
-    case LAM_TYPE_SMALLINT:
-    case LAM_TYPE_INT:
-    case LAM_TYPE_BIGINT:
-    case LAM_TYPE_TIMESTAMP:
-    case LAM_TYPE_DATE:
-    case LAM_TYPE_TIME:
+    case PARQUET_I64:
         return store_integer(leaf, v.i64, room);
-    case LAM_TYPE_NULL:
+    case PARQUET_F64:
         break;
     }
-    UNREACHABLE();
+    size_t width = type == LAM_TYPE_FLOAT ? sizeof f : sizeof v.f64;
+    memcpy(room, type == LAM_TYPE_FLOAT ? (const void *)&f : &v.f64, width);
+    return lam_slice_of(room, width);
 }
 
 static bool load_integer(const struct pq_leaf *leaf, struct lam_slice bytes, int128 *out) {
@@ -337,41 +277,27 @@ bool pq_value_load(const struct pq_leaf *leaf, enum lam_type type, struct lam_sl
     int128 integer = 0;
     float f;
     *out = (struct parquet_value){.i128 = 0};
-    switch (type) {
-    case LAM_TYPE_UUID:
+    switch (parquet_member_of(type)) {
+    case PARQUET_BYTES:
         out->bytes = bytes;
-        return bytes.size == 16;
-    case LAM_TYPE_TEXT:
-    case LAM_TYPE_BYTES:
-    case LAM_TYPE_JSON:
-        out->bytes = bytes;
-        return true;
-    case LAM_TYPE_DECIMAL:
+        return type != LAM_TYPE_UUID || bytes.size == 16;
+    case PARQUET_I128:
         return load_integer(leaf, bytes, &out->i128);
-    case LAM_TYPE_FLOAT:
-        if (bytes.size != sizeof f)
-            return false;
-        memcpy(&f, bytes.data, sizeof f);
-        out->f64 = f;
-        return !isnan(f);
-    case LAM_TYPE_DOUBLE:
-        if (bytes.size != sizeof out->f64)
-            return false;
-        memcpy(&out->f64, bytes.data, sizeof out->f64);
-        return !isnan(out->f64);
-    case LAM_TYPE_BOOLEAN:
-    case LAM_TYPE_SMALLINT:
-    case LAM_TYPE_INT:
-    case LAM_TYPE_BIGINT:
-    case LAM_TYPE_TIMESTAMP:
-    case LAM_TYPE_DATE:
-    case LAM_TYPE_TIME:
+    case PARQUET_I64:
         if (!load_integer(leaf, bytes, &integer))
             return false;
         out->i64 = (int64_t)integer;
         return true;
-    case LAM_TYPE_NULL:
+    case PARQUET_F64:
         break;
     }
-    return false;
+    if (bytes.size != (type == LAM_TYPE_FLOAT ? sizeof f : sizeof out->f64))
+        return false;
+    if (type == LAM_TYPE_FLOAT) {
+        memcpy(&f, bytes.data, sizeof f);
+        out->f64 = f;
+    } else {
+        memcpy(&out->f64, bytes.data, sizeof out->f64);
+    }
+    return !isnan(out->f64);
 }

@@ -291,3 +291,62 @@ static void skip_value(struct pq_thrift_reader *r, enum pq_thrift_type type, boo
 void pq_thrift_skip(struct pq_thrift_reader *r) {
     skip_value(r, r->type, false);
 }
+
+int16_t pq_thrift_get_choice(struct pq_thrift_reader *r) {
+    int16_t choice = 0, outer_id = pq_thrift_enter(r);
+    while (pq_thrift_next(r)) {
+        choice = r->id;
+        pq_thrift_skip(r);
+    }
+    pq_thrift_leave(r, outer_id);
+    return choice;
+}
+
+static void get_field(struct pq_thrift_reader *r, const struct pq_thrift_field *f, void *member) {
+    switch (f->get) {
+    case PQ_GET_BOOL:
+        *(bool *)member = pq_thrift_get_bool(r);
+        break;
+    case PQ_GET_U8:
+        *(uint8_t *)member = (uint8_t)pq_thrift_get_int(r);
+        break;
+    case PQ_GET_I32:
+        *(int32_t *)member = (int32_t)pq_thrift_get_int(r);
+        break;
+    case PQ_GET_U32:
+        *(uint32_t *)member = pq_thrift_get_u32(r);
+        break;
+    case PQ_GET_I64:
+        *(int64_t *)member = pq_thrift_get_int(r);
+        break;
+    case PQ_GET_BINARY:
+        *(struct lam_slice *)member = pq_thrift_get_binary(r);
+        break;
+    case PQ_GET_STRUCT:
+        if (pq_thrift_is_struct(r))
+            pq_thrift_get_struct(r, f->fields, member);
+        break;
+    case PQ_GET_CALL:
+        f->call(r, member);
+        break;
+    }
+}
+
+uint64_t pq_thrift_get_struct(struct pq_thrift_reader *r, const struct pq_thrift_field *fields,
+                              void *out) {
+    uint64_t seen = 0;
+    int16_t outer_id = pq_thrift_enter(r);
+    while (pq_thrift_next(r)) {
+        const struct pq_thrift_field *f = fields;
+        while (f->id != 0 && f->id != r->id)
+            f++;
+        if (r->id > 0 && r->id < 64)
+            seen |= 1ull << r->id;
+        if (f->id == 0)
+            pq_thrift_skip(r);
+        else
+            get_field(r, f, (uint8_t *)out + f->offset);
+    }
+    pq_thrift_leave(r, outer_id);
+    return seen;
+}

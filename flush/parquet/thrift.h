@@ -91,6 +91,34 @@ uint32_t pq_thrift_get_list(struct pq_thrift_reader *r, enum pq_thrift_type type
 int64_t pq_thrift_get_item_int(struct pq_thrift_reader *r);
 bool pq_thrift_get_item_bool(struct pq_thrift_reader *r);
 struct lam_slice pq_thrift_get_item_binary(struct pq_thrift_reader *r);
+/* Reads the union at hand: the id of its member, whose content is passed over; 0: it has none. */
+int16_t pq_thrift_get_choice(struct pq_thrift_reader *r);
+
+/* How a field is read into a member of a C struct. */
+enum pq_thrift_get {
+    PQ_GET_BOOL,
+    PQ_GET_U8,  /* of any int, cut */
+    PQ_GET_I32, /* the same */
+    PQ_GET_U32, /* as pq_thrift_get_u32 */
+    PQ_GET_I64,
+    PQ_GET_BINARY, /* struct lam_slice */
+    PQ_GET_STRUCT, /* by `fields`, whose offsets count from the member */
+    PQ_GET_CALL,   /* by `call`, which gets the member */
+};
+struct pq_thrift_field {
+    int16_t id; /* 0: the table ends */
+    enum pq_thrift_get get;
+    size_t offset; /* of the member */
+    void (*call)(struct pq_thrift_reader *r, void *member);
+    const struct pq_thrift_field *fields;
+};
+/* Reads the struct at hand; what the table does not name is passed over. Gives the set of ids
+ * seen. */
+uint64_t pq_thrift_get_struct(struct pq_thrift_reader *r, const struct pq_thrift_field *fields,
+                              void *out);
+static inline bool pq_thrift_has(uint64_t seen, int16_t id) {
+    return seen >> id & 1;
+}
 /* Passes over the field found. */
 void pq_thrift_skip(struct pq_thrift_reader *r);
 

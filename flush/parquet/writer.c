@@ -185,30 +185,25 @@ enum lam_code parquet_writer_open(lam_env *env, const char *path,
                                   struct parquet_writer **writer_out, struct lam_error *err) {
     static const struct parquet_write_options defaults = {0};
     const struct parquet_write_options *o = options ? options : &defaults;
-    enum lam_code rc;
     *writer_out = NULL;
     TRY(check_fields(fields, count, err));
     TRY(check_options(o, count, err));
-    struct parquet_writer *w = mem_calloc(1, sizeof *w);
+    OWNED(parquet_writer_abort_at) struct parquet_writer *w = mem_calloc(1, sizeof *w);
     if (!w)
         return mem_fail(err, sizeof *w);
     w->env = env;
     w->field_count = count;
-    TRY_GOTO(make_plans(w, fields, o, err));
-    TRY_GOTO(copy_options(w, o, err));
+    TRY(make_plans(w, fields, o, err));
+    TRY(copy_options(w, o, err));
     w->path = arena_strdup(&w->arena, path);
-    if (!w->path) {
-        rc = mem_fail(err, strlen(path) + 1);
-        goto out;
-    }
-    TRY_GOTO(env_file_open(env, path, LAM_OPEN_WRITE | LAM_OPEN_CREATE | LAM_OPEN_TRUNCATE,
-                           &w->file, err));
-    TRY_GOTO(put_bytes(w, lam_slice_of(PQ_MAGIC, PQ_MAGIC_BYTES), err));
+    if (!w->path)
+        return mem_fail(err, strlen(path) + 1);
+    TRY(env_file_open(env, path, LAM_OPEN_WRITE | LAM_OPEN_CREATE | LAM_OPEN_TRUNCATE, &w->file,
+                      err));
+    TRY(put_bytes(w, lam_slice_of(PQ_MAGIC, PQ_MAGIC_BYTES), err));
     *writer_out = w;
+    w = NULL;
     return LAM_OK;
-out:
-    parquet_writer_abort(w);
-    return rc;
 }
 
 enum lam_code parquet_writer_add_pair(struct parquet_writer *w, struct lam_slice key,
@@ -283,7 +278,7 @@ static enum lam_code keep_chunk(struct parquet_writer *w, uint32_t field, struct
 static enum lam_code flush_group(struct parquet_writer *w, struct lam_error *err) {
     enum lam_code rc = LAM_OK;
     struct pq_chunk_encoder *e = &w->encoder;
-    struct buf blooms = {0};
+    OWNED(buf_fini) struct buf blooms = {0};
     if (w->staging.rows == 0)
         return LAM_OK;
     TRY(MEM_GROW(&w->groups, &w->groups_capacity, (size_t)w->group_count + 1, err));
@@ -291,26 +286,24 @@ static enum lam_code flush_group(struct parquet_writer *w, struct lam_error *err
     g.chunks = take(w, w->field_count, sizeof *g.chunks, &rc, err);
     TRY(rc);
     for (uint32_t i = 0; i < w->field_count; i++) {
-        TRY_GOTO(pq_chunk_encode(e, &w->plans[i], &w->staging.columns[i], w->offset, err));
-        TRY_GOTO(put_bytes(w, buf_slice(&e->out), err));
-        TRY_GOTO(keep_chunk(w, i, &g.chunks[i], err));
+        TRY(pq_chunk_encode(e, &w->plans[i], &w->staging.columns[i], w->offset, err));
+        TRY(put_bytes(w, buf_slice(&e->out), err));
+        TRY(keep_chunk(w, i, &g.chunks[i], err));
         g.uncompressed_bytes += e->chunk.uncompressed_bytes;
         g.compressed_bytes += e->chunk.compressed_bytes;
         /* Filters follow the group's last chunk; until then their place among them is kept. */
         g.chunks[i].bloom_offset = (int64_t)blooms.size;
         g.chunks[i].bloom_bytes = (int64_t)e->bloom.size;
-        TRY_GOTO(buf_append_slice(&blooms, buf_slice(&e->bloom), err));
+        TRY(buf_append_slice(&blooms, buf_slice(&e->bloom), err));
     }
     for (uint32_t i = 0; i < w->field_count; i++) {
         bool has_bloom = g.chunks[i].bloom_bytes > 0;
         g.chunks[i].bloom_offset = has_bloom ? g.chunks[i].bloom_offset + (int64_t)w->offset : 0;
     }
-    TRY_GOTO(put_bytes(w, buf_slice(&blooms), err));
+    TRY(put_bytes(w, buf_slice(&blooms), err));
     w->groups[w->group_count++] = g;
     w->flushed_rows += w->staging.rows;
     colbatch_reset(&w->staging);
-out:
-    buf_fini(&blooms);
     return rc;
 }
 
@@ -372,25 +365,20 @@ static uint32_t rows_that_fit(const struct parquet_writer *w, const struct colba
 
 static enum lam_code append_batch(struct parquet_writer *w, const struct colbatch *b,
                                   struct lam_error *err) {
-    enum lam_code rc = LAM_OK;
-    uint32_t *sel = NULL;
+    OWNED(mem_free_at) uint32_t *sel = NULL;
     for (uint32_t first = 0; first < b->rows;) {
         uint32_t count = rows_that_fit(w, b, first);
         if (first > 0 && !sel) {
             sel = mem_calloc(b->rows, sizeof *sel);
-            if (!sel) {
-                rc = mem_fail(err, b->rows * sizeof *sel);
-                goto out;
-            }
+            if (!sel)
+                return mem_fail(err, b->rows * sizeof *sel);
         }
-        TRY_GOTO(stage_rows(w, b, first, count, sel, err));
+        TRY(stage_rows(w, b, first, count, sel, err));
         first += count;
         if (w->staging.rows >= w->group_rows || staged_bytes(&w->staging) >= w->group_bytes)
-            TRY_GOTO(flush_group(w, err));
+            TRY(flush_group(w, err));
     }
-out:
-    mem_free(sel);
-    return rc;
+    return LAM_OK;
 }
 
 enum lam_code parquet_writer_append(struct parquet_writer *w, const struct colbatch *b,
@@ -436,7 +424,7 @@ static enum lam_code put_indexes(struct parquet_writer *w, struct lam_error *err
 static enum lam_code put_footer(struct parquet_writer *w, uint64_t *hash_out,
                                 struct lam_error *err) {
     enum lam_code rc = LAM_OK;
-    struct buf footer = {0};
+    OWNED(buf_fini) struct buf footer = {0};
     struct pq_leaf *leaves = take(w, w->field_count, sizeof *leaves, &rc, err);
     TRY(rc);
     for (uint32_t i = 0; i < w->field_count; i++)
@@ -451,17 +439,13 @@ static enum lam_code put_footer(struct parquet_writer *w, uint64_t *hash_out,
                         .created_by = lam_slice_str(PQ_CREATED_BY),
                         .sort = w->sort,
                         .sort_count = w->sort_count};
-    TRY_GOTO(pq_meta_encode(&m, &footer, err));
-    if (footer.size > INT32_MAX) {
-        rc = ERR(err, LAM_LIMIT, "%s: Parquet footer of %zu bytes", w->path, footer.size);
-        goto out;
-    }
+    TRY(pq_meta_encode(&m, &footer, err));
+    if (footer.size > INT32_MAX)
+        return ERR(err, LAM_LIMIT, "%s: Parquet footer of %zu bytes", w->path, footer.size);
     *hash_out = hash_xxh3(footer.data, footer.size, 0);
-    TRY_GOTO(buf_append_le32(&footer, (uint32_t)footer.size, err));
-    TRY_GOTO(buf_append(&footer, PQ_MAGIC, PQ_MAGIC_BYTES, err));
-    TRY_GOTO(put_bytes(w, buf_slice(&footer), err));
-out:
-    buf_fini(&footer);
+    TRY(buf_append_le32(&footer, (uint32_t)footer.size, err));
+    TRY(buf_append(&footer, PQ_MAGIC, PQ_MAGIC_BYTES, err));
+    TRY(put_bytes(w, buf_slice(&footer), err));
     return rc;
 }
 
@@ -506,48 +490,20 @@ void parquet_summary_fini(struct parquet_summary *s) {
     *s = (struct parquet_summary){0};
 }
 
-enum lam_code parquet_writer_release(struct parquet_writer *w, struct parquet_summary *summary_out,
-                                     lam_file **file_out, struct lam_error *err) {
-    enum lam_code rc;
+enum lam_code parquet_writer_release(struct parquet_writer *writer,
+                                     struct parquet_summary *summary_out, lam_file **file_out,
+                                     struct lam_error *err) {
+    OWNED(parquet_writer_abort_at) struct parquet_writer *w = writer;
     uint64_t footer_hash = 0;
     LAM_ASSERT(!w->failed);
     *file_out = NULL;
-    TRY_GOTO(flush_group(w, err));
+    TRY(flush_group(w, err));
     LAM_ASSERT(w->flushed_rows == w->rows);
-    TRY_GOTO(put_indexes(w, err));
-    TRY_GOTO(put_footer(w, &footer_hash, err));
+    TRY(put_indexes(w, err));
+    TRY(put_footer(w, &footer_hash, err));
     if (summary_out)
-        TRY_GOTO(summarize(w, footer_hash, summary_out, err));
+        TRY(summarize(w, footer_hash, summary_out, err));
     *file_out = w->file;
-    w->file = NULL;
-    writer_free(w);
+    w->file = NULL; /* the rest of the writer goes */
     return LAM_OK;
-out:
-    parquet_writer_abort(w);
-    return rc;
-}
-
-enum lam_code parquet_writer_finish(struct parquet_writer *w, struct parquet_summary *summary_out,
-                                    struct lam_error *err) {
-    lam_env *env = w->env;
-    char *path = mem_strdup(w->path);
-    lam_file *file = NULL;
-    if (!path) {
-        size_t size = strlen(w->path);
-        parquet_writer_abort(w);
-        return mem_fail(err, size);
-    }
-    enum lam_code rc = parquet_writer_release(w, summary_out, &file, err);
-    if (rc == LAM_OK) {
-        rc = env_file_sync(file, err);
-        enum lam_code closed = env_file_close(file, rc == LAM_OK ? err : NULL);
-        rc = rc == LAM_OK ? closed : rc;
-        if (rc != LAM_OK) {
-            IGNORE(env_file_remove(env, path, NULL), "a leftover is the caller's orphan");
-            if (summary_out)
-                parquet_summary_fini(summary_out);
-        }
-    }
-    mem_free(path);
-    return rc;
 }

@@ -100,7 +100,7 @@ static size_t find_text(const struct buf *file, size_t from, const char *key, si
 static void locate(struct good *g) {
     struct parquet_reader *r;
     struct lam_slice value;
-    fuzz_ok(parquet_reader_open(env, "f", &r, NULL), NULL);
+    fuzz_ok(parquet_reader_open(env, "f", NULL, &r, NULL), NULL);
     g->footer_offset = r->footer_offset;
     REQUIRE(parquet_reader_pair(r, PQ_KEY_INDEX, &value));
     char text[64] = {0};
@@ -135,7 +135,7 @@ static void make_goods(void) {
                                           .page_rows = shape & 2 ? 16 : 0};
         fuzz_ok(parquet_writer_open(env, "f", fields, FIELDS, &o, &w, NULL), NULL);
         fuzz_ok(parquet_writer_append(w, &b, NULL), NULL);
-        fuzz_ok(parquet_writer_finish(w, NULL, NULL), NULL);
+        fuzz_ok(parquet_finish(env, "f", w, NULL, NULL), NULL);
         fuzz_file_read(env, "f", &goods[shape].bytes);
         locate(&goods[shape]);
     }
@@ -221,7 +221,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!(how & 4))
         mend(g, &file);
     fuzz_file_write(env, "f", buf_slice(&file));
-    enum lam_code rc = parquet_reader_open(env, "f", &r, NULL);
+    enum lam_code rc = parquet_reader_open(env, "f", NULL, &r, NULL);
     REQUIRE(fuzz_is_answer(rc) && (changed || rc == LAM_OK));
     if (rc == LAM_OK) {
         read_all(r, !changed);

@@ -3,8 +3,8 @@
  * Fuzzes what stands around the pages of a Parquet file. The first two bytes of an input say how
  * much of it comes before the footer (pages, indexes, filters: whatever the footer makes of it);
  * the rest is the footer, whose length and magic are added. All that opens is read in part. */
-#include "flush/parquet/parquet.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/support/parquet.h"
 
 #define MAX_ROWS   3000
 #define MAX_GROUPS 4
@@ -31,7 +31,7 @@ static void read_chunk(const struct parquet_reader *r, uint32_t group, uint32_t 
 static void read_file(lam_env *env) {
     struct parquet_reader *r;
     uint32_t count;
-    if (parquet_reader_open(env, "f", &r, NULL) != LAM_OK)
+    if (parquet_reader_open(env, "f", NULL, &r, NULL) != LAM_OK)
         return;
     const struct parquet_field *fields = parquet_reader_fields(r, &count);
     for (uint32_t g = 0; g < parquet_reader_group_count(r) && g < MAX_GROUPS; g++)

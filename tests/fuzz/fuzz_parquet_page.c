@@ -163,17 +163,18 @@ static void read_file(lam_env *env) {
     struct parquet_cursor *cursor;
     struct column c;
     uint32_t count;
-    fuzz_ok(parquet_reader_open(env, "f", &r, NULL), NULL);
+    fuzz_ok(parquet_reader_open(env, "f", NULL, &r, NULL), NULL);
     column_init(&c, parquet_reader_fields(r, &count)[0].type);
     fuzz_ok(parquet_cursor_open(r, 0, 0, &cursor, NULL), NULL);
-    uint32_t rows = parquet_reader_group_rows(r, 0);
-    while (parquet_cursor_row(cursor) < rows) {
-        uint32_t left = rows - parquet_cursor_row(cursor);
+    uint32_t rows = parquet_reader_group_rows(r, 0), row = 0;
+    while (row < rows) {
+        uint32_t left = rows - row;
         uint32_t step = left < 700 ? left : 700;
         if (parquet_cursor_next(cursor, step, &c, NULL) != LAM_OK)
             break;
         column_reset(&c);
-        if (left > step + 3 && parquet_cursor_skip(cursor, 3, NULL) != LAM_OK)
+        row += left > step + 3 ? step + 3 : step;
+        if (parquet_cursor_seek(cursor, 0, row, NULL) != LAM_OK)
             break;
     }
     parquet_cursor_close(cursor);

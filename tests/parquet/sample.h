@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "base/rng.h"
-#include "flush/parquet/parquet.h"
+#include "tests/support/parquet.h"
 
 /* How the values of a column are made. */
 enum sample_kind {

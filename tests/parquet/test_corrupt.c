@@ -13,7 +13,7 @@ static enum lam_code read_claimed(lam_env *env, const struct table *t, bool *sam
     struct parquet_reader *r;
     uint32_t count;
     *same_out = false;
-    TRY(parquet_reader_open(env, table_path, &r, &err));
+    TRY(parquet_reader_open(env, table_path, NULL, &r, &err));
     const struct parquet_field *fields = parquet_reader_fields(r, &count);
     bool trusted = parquet_reader_footer_hash(r) == t->summary.footer_hash;
     enum lam_code rc = LAM_OK;
@@ -143,7 +143,7 @@ END_TEST
 static enum lam_code read_known(const struct table *t, uint32_t field) {
     struct parquet_reader *r;
     struct parquet_identity id = {t->summary.bytes, t->rows.rows, t->summary.footer_hash};
-    TRY(parquet_reader_open_known(t->env, table_path, &id, &r, &err));
+    TRY(parquet_reader_open(t->env, table_path, &id, &r, &err));
     struct column c;
     column_init(&c, t->fields[field].type);
     enum lam_code rc =
@@ -251,7 +251,7 @@ START_TEST(damaged_footer_of_a_known_file_is_corrupt) {
             put_bytes(t.env, table_path, buf_slice(&file));
             ck_code(read_known(&t, 0), LAM_CORRUPT);
             ck_contains(err.message, table_path);
-            enum lam_code rc = parquet_reader_open(t.env, table_path, &r, NULL);
+            enum lam_code rc = parquet_reader_open(t.env, table_path, NULL, &r, NULL);
             foreign += rc == LAM_UNSUPPORTED;
             if (rc == LAM_OK)
                 parquet_reader_close(r);

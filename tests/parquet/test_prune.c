@@ -109,7 +109,7 @@ START_TEST(stored_bounds_hold_for_every_page_and_chunk) {
             enum lam_type type = c->type.type;
             for (uint32_t g = 0; g < parquet_reader_group_count(reader); g++) {
                 const struct pq_reader_chunk *chunk = pq_reader_chunk(reader, g, f);
-                const struct parquet_bounds *b = parquet_reader_bounds(reader, g, f);
+                const struct parquet_bounds *b = parquet_bounds_of(reader, g, f);
                 uint32_t rows = parquet_reader_group_rows(reader, g), nulls = 0, page = 0;
                 int64_t page_nulls = 0;
                 ck_assert_ptr_nonnull(chunk->pages);

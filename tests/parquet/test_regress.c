@@ -250,9 +250,9 @@ START_TEST(page_with_a_nan_drops_the_column_index) {
     table_save(&t, &(struct parquet_write_options){.page_rows = 10, .row_group_rows = 20}, 40);
     struct parquet_reader *r = table_open(&t);
     ck_assert_ptr_nonnull(pq_reader_chunk(r, 0, 0)->page_bounds);
-    ck_assert(parquet_reader_bounds(r, 0, 0)->present);
+    ck_assert(parquet_bounds_of(r, 0, 0)->present);
     ck_assert_ptr_null(pq_reader_chunk(r, 1, 0)->page_bounds);
-    ck_assert(!parquet_reader_bounds(r, 1, 0)->present);
+    ck_assert(!parquet_bounds_of(r, 1, 0)->present);
     ck_assert_ptr_nonnull(pq_reader_chunk(r, 1, 0)->pages);
     ck_assert(!t.summary.bounds[0].present);
     parquet_reader_close(r);
@@ -273,7 +273,7 @@ START_TEST(uuids_have_bounds_only_as_sort_keys) {
         t.rows.rows = 10;
         table_save(&t, &(struct parquet_write_options){.sort = sort, .sort_count = sorted}, 10);
         struct parquet_reader *r = table_open(&t);
-        ck_assert_int_eq(parquet_reader_bounds(r, 0, 0)->present, sorted);
+        ck_assert_int_eq(parquet_bounds_of(r, 0, 0)->present, sorted);
         ck_assert_int_eq(pq_reader_chunk(r, 0, 0)->page_bounds != NULL, sorted);
         parquet_reader_close(r);
         table_fini(&t);
@@ -364,7 +364,7 @@ static enum lam_code open_rewritten(const char *created_by, int64_t dictionary_o
     ck_ok(buf_append_le32(&b, (uint32_t)(b.size - start), &err), &err);
     ck_ok(buf_append_str(&b, "PAR1", &err), &err);
     put_bytes(env, "f", buf_slice(&b));
-    enum lam_code rc = parquet_reader_open(env, "f", &r, &err);
+    enum lam_code rc = parquet_reader_open(env, "f", NULL, &r, &err);
     if (rc == LAM_OK) {
         ck_assert_uint_eq(pq_chunk_start(pq_reader_chunk(r, 0, 0)->meta), 50);
         parquet_reader_close(r);
@@ -406,8 +406,8 @@ static bool believes_float_bounds(const char *created_by) {
     ck_ok(buf_append_le32(&b, (uint32_t)(b.size - start), &err), &err);
     ck_ok(buf_append_str(&b, "PAR1", &err), &err);
     put_bytes(env, "f", buf_slice(&b));
-    ck_ok(parquet_reader_open(env, "f", &r, &err), &err);
-    bool present = parquet_reader_bounds(r, 0, 0)->present;
+    ck_ok(parquet_reader_open(env, "f", NULL, &r, &err), &err);
+    bool present = parquet_bounds_of(r, 0, 0)->present;
     parquet_reader_close(r);
     buf_fini(&b);
     lam_env_mem_free(env);

@@ -51,8 +51,7 @@ static enum lam_code verify(bool is_known) {
     struct parquet_summary actual;
     put_bytes(t.env, table_path, buf_slice(&file));
     memset(&err, 0, sizeof err);
-    TRY(is_known ? parquet_reader_open_known(t.env, table_path, &identity, &r, &err)
-                 : parquet_reader_open(t.env, table_path, &r, &err));
+    TRY(parquet_reader_open(t.env, table_path, is_known ? &identity : NULL, &r, &err));
     enum lam_code rc = parquet_reader_verify(r, &actual, &err);
     parquet_summary_fini(&actual);
     parquet_reader_close(r);

@@ -292,7 +292,7 @@ END_TEST
 
 static enum lam_code read_all(lam_env *env, struct table *t) {
     struct parquet_reader *r;
-    TRY(parquet_reader_open(env, table_path, &r, &err));
+    TRY(parquet_reader_open(env, table_path, NULL, &r, &err));
     enum lam_code rc = LAM_OK;
     for (uint32_t f = 0; f < t->field_count && rc == LAM_OK; f++) {
         for (uint32_t g = 0; g < parquet_reader_group_count(r) && rc == LAM_OK; g++) {
@@ -348,7 +348,7 @@ START_TEST(every_failing_allocation_is_reported) {
         if (rc == LAM_OK) {
             rc = parquet_writer_append(w, &t.rows, &err);
             if (rc == LAM_OK)
-                rc = parquet_writer_finish(w, &s, &err);
+                rc = parquet_finish(t.env, table_path, w, &s, &err);
             else
                 parquet_writer_abort(w);
         }

@@ -8,11 +8,11 @@
 #include "base/env.h"
 #include "base/hash.h"
 #include "base/rng.h"
-#include "flush/parquet/parquet.h"
 #include "lsm/entry.h"
 #include "lsm/log_format.h"
 #include "lsm/sst_format.h"
 #include "tests/process/process.h"
+#include "tests/support/parquet.h"
 
 #define MEMORY_MAX (64u << 20)
 
@@ -421,7 +421,7 @@ static void build_parquet(lam_env *env) {
     struct parquet_write_options o = {.lz4 = true, .page_rows = 10};
     ck_ok(parquet_writer_open(env, PARQUET_PATH, fields, 3, &o, &w, &err), &err);
     ck_ok(parquet_writer_append(w, &b, &err), &err);
-    ck_ok(parquet_writer_finish(w, NULL, &err), &err);
+    ck_ok(parquet_finish(env, PARQUET_PATH, w, NULL, &err), &err);
     colbatch_fini(&b);
 }
 
@@ -429,7 +429,7 @@ static void build_parquet(lam_env *env) {
 static enum lam_code read_parquet(lam_env *env) {
     struct parquet_reader *r;
     uint32_t count;
-    TRY(parquet_reader_open(env, PARQUET_PATH, &r, &err));
+    TRY(parquet_reader_open(env, PARQUET_PATH, NULL, &r, &err));
     const struct parquet_field *fields = parquet_reader_fields(r, &count);
     enum lam_code rc = LAM_OK;
     for (uint32_t g = 0; g < parquet_reader_group_count(r) && rc == LAM_OK; g++)

@@ -169,7 +169,7 @@ static void write_file(const char *dir, const struct sample_file *s) {
             fprintf(f, "]\n");
         }
     }
-    check(parquet_writer_finish(w, NULL, &err), &err);
+    check(parquet_finish(lam_env_posix(), path, w, NULL, &err), &err);
     colbatch_fini(&b);
     fclose(f);
 }
@@ -195,7 +195,7 @@ static void dump_file(const char *path) {
     struct parquet_reader *r;
     struct colbatch b;
     uint32_t count;
-    check(parquet_reader_open(lam_env_posix(), path, &r, &err), &err);
+    check(parquet_reader_open(lam_env_posix(), path, NULL, &r, &err), &err);
     const struct parquet_field *fields = parquet_reader_fields(r, &count);
     struct coltype *types = calloc(count, sizeof *types);
     for (uint32_t i = 0; types && i < count; i++)
