@@ -103,6 +103,7 @@ MUST_CHECK enum lam_code catalog_each_provider(struct catalog *c, provider_fn fn
                                                struct lam_error *err);
 struct provider *provider_ref(struct provider *p);
 void provider_unref(struct provider *p);
+OWNED_POINTER(struct provider, provider_unref)
 /* Providers alive, for statistics and tests. */
 uint64_t catalog_provider_count(const struct catalog *c);
 /* Schema under which a row was written; NULL if there is no such version. Borrowed. */

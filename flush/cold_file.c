@@ -54,36 +54,35 @@ static struct cold_file *insert_locked(struct flush *f, struct cold_file *file)
 
 static enum lam_code open_file(struct flush *f, struct table_id table, const struct segment *s,
                                struct cold_file **out, struct lam_error *err) {
-    struct cold_file *file = mem_calloc(1, sizeof *file);
+    OWNED(cold_file_unref_at) struct cold_file *file = mem_calloc(1, sizeof *file);
     if (!file)
         return mem_fail(err, sizeof *file);
     atomic_init(&file->refs, 1);
     file->table = table.number;
     file->number = s->number;
     struct parquet_identity written = {s->bytes, s->rows, s->footer_hash};
-    enum lam_code rc =
-        parquet_reader_open_known(f->env, s->full_path, &written, &file->reader, err);
+    enum lam_code rc = parquet_reader_open(f->env, s->full_path, &written, &file->reader, err);
     if (rc == LAM_NOT_FOUND)
-        rc = ERR(err, LAM_CORRUPT, "cold file %s is missing", s->full_path);
-    else if (rc != LAM_OK)
-        rc = error_context(err, rc, "cold file");
-    if (rc != LAM_OK) {
-        cold_file_unref(file);
-        return rc;
-    }
+        return ERR(err, LAM_CORRUPT, "cold file %s is missing", s->full_path);
+    if (rc != LAM_OK)
+        return error_context(err, rc, "cold file");
     *out = file;
+    file = NULL;
     return LAM_OK;
 }
 
-/* Takes the file out of the list that was unused for longest; NULL if it is empty. */
-static struct cold_file *take_oldest(struct flush *f) {
+/* Takes the file of `table` (0: any) out of the list that was unused for longest; NULL if there is
+ * none. */
+static struct cold_file *take_oldest(struct flush *f, uint64_t table) {
     struct cold_file *taken = NULL;
     mutex_lock(&f->files_mu);
     struct flush_files_guarded *g = flush_files(f);
-    size_t at = 0;
-    for (size_t i = 1; i < g->count; i++)
-        at = g->items[i]->used < g->items[at]->used ? i : at;
-    if (g->count > 0) {
+    size_t at = g->count;
+    for (size_t i = 0; i < g->count; i++)
+        if ((!table || g->items[i]->table == table) &&
+            (at == g->count || g->items[i]->used < g->items[at]->used))
+            at = i;
+    if (at < g->count) {
         taken = g->items[at];
         g->items[at] = g->items[--g->count];
     }
@@ -99,7 +98,7 @@ static enum lam_code open_file_or_evict(struct flush *f, struct table_id table,
     struct lam_error local = {0};
     enum lam_code rc = open_file(f, table, s, out, &local);
     for (bool last = false; rc != LAM_OK && error_is_out_of_files(&local) && !last;) {
-        struct cold_file *oldest = take_oldest(f);
+        struct cold_file *oldest = take_oldest(f, 0);
         last = !oldest;
         if (last)
             db_close_idle_files(f->db);
@@ -117,46 +116,30 @@ enum lam_code cold_file_get(struct flush *f, struct table_id table, const struct
     mutex_unlock(&f->files_mu);
     if (*out)
         return LAM_OK;
-    struct cold_file *file = NULL, *loser = NULL;
+    struct cold_file *file = NULL, *evicted = NULL;
     TRY(open_file_or_evict(f, table, segment, &file, err));
     mutex_lock(&f->files_mu);
     *out = find_locked(f, table, segment->number);
-    if (*out) {
-        loser = file;
-    } else {
-        loser = insert_locked(f, file);
-        *out = file;
+    if (!*out) {
+        evicted = insert_locked(f, file);
+        *out = ref(file);
     }
     mutex_unlock(&f->files_mu);
-    cold_file_unref(loser);
+    cold_file_unref(evicted);
+    cold_file_unref(file);
     return LAM_OK;
-}
-
-/* Takes one file out of the list that `table` (0: any) owns. */
-static struct cold_file *take_one(struct flush *f, uint64_t table) {
-    struct cold_file *taken = NULL;
-    mutex_lock(&f->files_mu);
-    struct flush_files_guarded *g = flush_files(f);
-    for (size_t i = 0; i < g->count && !taken; i++) {
-        if (table && g->items[i]->table != table)
-            continue;
-        taken = g->items[i];
-        g->items[i] = g->items[--g->count];
-    }
-    mutex_unlock(&f->files_mu);
-    return taken;
 }
 
 void cold_files_forget(struct flush *f, struct table_id table) {
     LAM_ASSERT(table.number != 0);
     struct cold_file *file;
-    while ((file = take_one(f, table.number)))
+    while ((file = take_oldest(f, table.number)))
         cold_file_unref(file);
 }
 
 void cold_files_close_idle(void *flush) {
     struct cold_file *file;
-    while ((file = take_one(flush, 0)))
+    while ((file = take_oldest(flush, 0)))
         cold_file_unref(file);
 }
 

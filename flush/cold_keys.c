@@ -111,19 +111,19 @@ enum lam_code key_reader_match(struct key_reader *k, lam_iter *it, struct lam_sl
     *any_out = false;
     if (k->rows == 0 || !lam_iter_valid(it))
         return LAM_OK;
-    struct buf seek = {0};
+    OWNED(buf_fini) struct buf seek = {0};
     enum lam_code rc = LAM_OK;
     uint32_t row = 0;
-    TRY_GOTO(key_reader_encode(k, 0, &k->key, err));
-    TRY_GOTO(advance(it, prefix, buf_slice(&k->key), &seek, err));
-    TRY_GOTO(key_reader_encode(k, k->rows - 1, &k->last, err));
+    TRY(key_reader_encode(k, 0, &k->key, err));
+    TRY(advance(it, prefix, buf_slice(&k->key), &seek, err));
+    TRY(key_reader_encode(k, k->rows - 1, &k->last, err));
     while (lam_iter_valid(it) && row < k->rows) {
         struct lam_slice hot = key_tail(it, prefix.size);
         if (slice_cmp(hot, buf_slice(&k->last)) > 0)
             break;
         int c = 1;
         for (; row < k->rows; row++) {
-            TRY_GOTO(key_reader_encode(k, row, &k->key, err));
+            TRY(key_reader_encode(k, row, &k->key, err));
             c = slice_cmp(buf_slice(&k->key), hot);
             if (c >= 0)
                 break;
@@ -135,13 +135,11 @@ enum lam_code key_reader_match(struct key_reader *k, lam_iter *it, struct lam_sl
             *any_out = true;
             lam_iter_next(it);
         } else {
-            TRY_GOTO(advance(it, prefix, buf_slice(&k->key), &seek, err));
+            TRY(advance(it, prefix, buf_slice(&k->key), &seek, err));
         }
     }
     if (!lam_iter_valid(it))
         rc = lam_iter_status(it, err);
-out:
-    buf_fini(&seek);
     return rc;
 }
 
@@ -150,67 +148,20 @@ out:
 enum lam_code segment_bound_encode(struct coltype type, struct parquet_value v, struct buf *out,
                                    struct lam_error *err) {
     struct value value = {.type = type};
-    switch (type.type) {
-    case LAM_TYPE_BOOLEAN:
-        value.as.boolean = v.i64 != 0;
-        break;
-    case LAM_TYPE_FLOAT:
-    case LAM_TYPE_DOUBLE:
+    enum parquet_member member = parquet_member_of(type.type);
+    if (member == PARQUET_F64)
         value.as.f64 = v.f64;
-        break;
-    case LAM_TYPE_DECIMAL:
+    else if (member == PARQUET_I128)
         value.as.i128 = v.i128;
-        break;
-    case LAM_TYPE_TEXT:
-    case LAM_TYPE_JSON:
-    case LAM_TYPE_BYTES:
-        value.type = coltype_of(LAM_TYPE_BYTES);
-        value.as.bytes = v.bytes;
-        break;
-    case LAM_TYPE_UUID:
+    else if (type.type == LAM_TYPE_UUID)
         memcpy(value.as.uuid, v.bytes.data, 16);
-        break;
-    default:
+    else if (member == PARQUET_BYTES)
+        value = value_bytes(LAM_TYPE_BYTES, v.bytes);
+    else if (type.type == LAM_TYPE_BOOLEAN)
+        value.as.boolean = v.i64 != 0;
+    else
         value.as.i64 = v.i64;
-        break;
-    }
     return key_put_value(out, &value, false, false, err);
-}
-
-struct parquet_value parquet_value_from(const struct value *v) {
-    struct parquet_value out = {.i64 = 0};
-    LAM_ASSERT(!v->is_null);
-    switch (v->type.type) {
-    case LAM_TYPE_BOOLEAN:
-        out.i64 = v->as.boolean;
-        break;
-    case LAM_TYPE_SMALLINT:
-    case LAM_TYPE_INT:
-    case LAM_TYPE_BIGINT:
-    case LAM_TYPE_TIMESTAMP:
-    case LAM_TYPE_DATE:
-    case LAM_TYPE_TIME:
-        out.i64 = v->as.i64;
-        break;
-    case LAM_TYPE_FLOAT:
-    case LAM_TYPE_DOUBLE:
-        out.f64 = v->as.f64;
-        break;
-    case LAM_TYPE_DECIMAL:
-        out.i128 = v->as.i128;
-        break;
-    case LAM_TYPE_TEXT:
-    case LAM_TYPE_BYTES:
-    case LAM_TYPE_JSON:
-        out.bytes = v->as.bytes;
-        break;
-    case LAM_TYPE_UUID:
-        out.bytes = lam_slice_of(v->as.uuid, 16);
-        break;
-    case LAM_TYPE_NULL:
-        UNREACHABLE();
-    }
-    return out;
 }
 
 enum lam_code key_probe_init(struct key_probe *probe, const struct schema *schema,
@@ -227,37 +178,11 @@ enum lam_code key_probe_init(struct key_probe *probe, const struct schema *schem
 static enum lam_code candidate_rows(const struct key_reader *k, const struct key_probe *probe,
                                     uint32_t group, struct parquet_row_ranges *out,
                                     struct lam_error *err) {
-    struct parquet_row_ranges pages = {0}, both = {0};
-    enum lam_code rc = LAM_OK;
     out->count = 0;
-    uint32_t fields;
-    const struct parquet_field *field = parquet_reader_fields(k->reader, &fields);
-    for (uint32_t i = 0; i < k->schema->key_count; i++) {
-        struct parquet_value v = parquet_value_from(&probe->values[i]);
-        struct parquet_range range = {.lower = &v, .upper = &v};
-        bool may = parquet_prune(k->reader, group, k->fields[i], &range);
-        if (may && field[k->fields[i]].is_bloom)
-            TRY_GOTO(parquet_reader_may_contain(k->reader, group, k->fields[i], v, &may, err));
-        if (!may) {
-            out->count = 0;
-            goto out;
-        }
-        TRY_GOTO(parquet_prune_pages(k->reader, group, k->fields[i], &range, &pages, err));
-        if (i == 0) {
-            struct parquet_row_ranges swap = *out;
-            *out = pages;
-            pages = swap;
-        } else {
-            TRY_GOTO(parquet_row_ranges_intersect(out, &pages, &both, err));
-            struct parquet_row_ranges swap = *out;
-            *out = both;
-            both = swap;
-        }
-    }
-out:
-    parquet_row_ranges_fini(&pages);
-    parquet_row_ranges_fini(&both);
-    return rc;
+    TRY(parquet_row_ranges_add(out, 0, parquet_reader_group_rows(k->reader, group), err));
+    for (uint32_t i = 0; i < k->schema->key_count && out->count; i++)
+        TRY(cold_narrow(k->reader, group, k->fields[i], SCAN_EQ, &probe->values[i], out, err));
+    return LAM_OK;
 }
 
 /* Searches one run of rows; `*past_out`: the key lies before its end, so no later row has it. */
@@ -285,25 +210,21 @@ static enum lam_code search_run(struct key_reader *k, const struct key_probe *pr
 enum lam_code segment_find(const struct segment *s, const struct schema *schema,
                            const struct parquet_reader *reader, const struct key_probe *probe,
                            struct row_place *out, struct lam_error *err) {
-    struct parquet_row_ranges runs = {0};
-    struct key_reader k;
-    enum lam_code rc = LAM_OK;
+    OWNED(parquet_row_ranges_fini) struct parquet_row_ranges runs = {0};
+    OWNED(key_reader_fini) struct key_reader k = {0};
     uint64_t before = 0;
     bool past = false;
     memset(out, 0, sizeof *out);
     if (slice_cmp(probe->key, s->first_key) < 0 || slice_cmp(probe->key, s->last_key) > 0)
         return LAM_OK;
-    TRY_GOTO(key_reader_init(&k, schema, reader, s->full_path, err));
+    TRY(key_reader_init(&k, schema, reader, s->full_path, err));
     for (uint32_t g = 0; g < parquet_reader_group_count(reader) && !past; g++) {
-        TRY_GOTO(candidate_rows(&k, probe, g, &runs, err));
+        TRY(candidate_rows(&k, probe, g, &runs, err));
         for (size_t i = 0; i < runs.count && !past; i++)
-            TRY_GOTO(search_run(&k, probe, g, runs.items[i], out, &past, err));
+            TRY(search_run(&k, probe, g, runs.items[i], out, &past, err));
         if (out->found)
             out->number = before + out->row;
         before += parquet_reader_group_rows(reader, g);
     }
-out:
-    key_reader_fini(&k);
-    parquet_row_ranges_fini(&runs);
-    return rc;
+    return LAM_OK;
 }

@@ -37,7 +37,11 @@ MUST_CHECK enum lam_code key_reader_match(struct key_reader *k, lam_iter *it,
                                           struct lam_slice prefix, uint8_t *hits, bool *any_out,
                                           struct lam_error *err);
 
-struct parquet_value parquet_value_from(const struct value *v);
+/* Leaves of `rows` of a group those that one condition may leave; none: no row has such a value
+ * (cold_prune.c). */
+MUST_CHECK enum lam_code cold_narrow(const struct parquet_reader *reader, uint32_t group,
+                                     uint32_t field, enum scan_op op, const struct value *value,
+                                     struct parquet_row_ranges *rows, struct lam_error *err);
 /* Appends a value of a segment's column as its entry keeps bounds. */
 MUST_CHECK enum lam_code segment_bound_encode(struct coltype type, struct parquet_value v,
                                               struct buf *out, struct lam_error *err);

@@ -55,8 +55,7 @@ static bool bounds_may_match(const struct segment_column *c, enum scan_op op,
 
 enum lam_code segment_may_match(const struct segment *s, const struct scan_predicate *predicates,
                                 uint32_t count, bool *may_out, struct lam_error *err) {
-    struct buf key = {0};
-    enum lam_code rc = LAM_OK;
+    OWNED(buf_fini) struct buf key = {0};
     *may_out = true;
     for (uint32_t i = 0; i < count && *may_out; i++) {
         const struct scan_predicate *p = &predicates[i];
@@ -72,12 +71,10 @@ enum lam_code segment_may_match(const struct segment *s, const struct scan_predi
         if (!c->has_bounds)
             continue;
         buf_reset(&key);
-        TRY_GOTO(key_put_value(&key, &p->value, false, false, err));
+        TRY(key_put_value(&key, &p->value, false, false, err));
         *may_out = bounds_may_match(c, p->op, buf_slice(&key));
     }
-out:
-    buf_fini(&key);
-    return rc;
+    return LAM_OK;
 }
 
 static struct parquet_range range_of(enum scan_op op, const struct parquet_value *v) {
@@ -91,15 +88,31 @@ static struct parquet_range range_of(enum scan_op op, const struct parquet_value
     return r;
 }
 
-/* Rows that one condition leaves: `rows` is narrowed; empty means none. */
-static enum lam_code narrow(const struct parquet_reader *reader, uint32_t group, uint32_t field,
-                            enum scan_op op, const struct value *value,
-                            struct parquet_row_ranges *rows, struct lam_error *err) {
+static struct parquet_value value_of(const struct value *v) {
+    LAM_ASSERT(!v->is_null);
+    switch (parquet_member_of(v->type.type)) {
+    case PARQUET_F64:
+        return (struct parquet_value){.f64 = v->as.f64};
+    case PARQUET_I128:
+        return (struct parquet_value){.i128 = v->as.i128};
+    case PARQUET_BYTES:
+        return (struct parquet_value){
+            .bytes = v->type.type == LAM_TYPE_UUID ? lam_slice_of(v->as.uuid, 16) : v->as.bytes};
+    case PARQUET_I64:
+        break;
+    }
+    bool is_bool = v->type.type == LAM_TYPE_BOOLEAN;
+    return (struct parquet_value){.i64 = is_bool ? v->as.boolean : v->as.i64};
+}
+
+enum lam_code cold_narrow(const struct parquet_reader *reader, uint32_t group, uint32_t field,
+                          enum scan_op op, const struct value *value,
+                          struct parquet_row_ranges *rows, struct lam_error *err) {
     uint32_t fields;
     const struct parquet_field *f = &parquet_reader_fields(reader, &fields)[field];
     if (is_nan_value(value) || !cold_type_fits(f->type, value->type))
         return LAM_OK;
-    struct parquet_value v = parquet_value_from(value);
+    struct parquet_value v = value_of(value);
     struct parquet_range range = range_of(op, &v);
     bool may = parquet_prune(reader, group, field, &range);
     if (may && op == SCAN_EQ && f->is_bloom)
@@ -108,17 +121,13 @@ static enum lam_code narrow(const struct parquet_reader *reader, uint32_t group,
         rows->count = 0;
         return LAM_OK;
     }
-    struct parquet_row_ranges pages = {0}, both = {0};
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(parquet_prune_pages(reader, group, field, &range, &pages, err));
-    TRY_GOTO(parquet_row_ranges_intersect(rows, &pages, &both, err));
+    OWNED(parquet_row_ranges_fini) struct parquet_row_ranges pages = {0}, both = {0};
+    TRY(parquet_prune_pages(reader, group, field, &range, &pages, err));
+    TRY(parquet_row_ranges_intersect(rows, &pages, &both, err));
     struct parquet_row_ranges swap = *rows;
     *rows = both;
     both = swap;
-out:
-    parquet_row_ranges_fini(&pages);
-    parquet_row_ranges_fini(&both);
-    return rc;
+    return LAM_OK;
 }
 
 enum lam_code group_candidates(const struct parquet_reader *reader, uint32_t group,
@@ -129,14 +138,14 @@ enum lam_code group_candidates(const struct parquet_reader *reader, uint32_t gro
     out->count = 0;
     TRY(parquet_row_ranges_add(out, 0, parquet_reader_group_rows(reader, group), err));
     if (first_lower)
-        TRY(narrow(reader, group, first_key_field, SCAN_GE, first_lower, out, err));
+        TRY(cold_narrow(reader, group, first_key_field, SCAN_GE, first_lower, out, err));
     if (first_upper && out->count)
-        TRY(narrow(reader, group, first_key_field, SCAN_LE, first_upper, out, err));
+        TRY(cold_narrow(reader, group, first_key_field, SCAN_LE, first_upper, out, err));
     for (uint32_t i = 0; i < count && out->count; i++) {
         int32_t field = parquet_reader_find_field(reader, (int32_t)predicates[i].column_id);
         if (field >= 0)
-            TRY(narrow(reader, group, (uint32_t)field, predicates[i].op, &predicates[i].value, out,
-                       err));
+            TRY(cold_narrow(reader, group, (uint32_t)field, predicates[i].op, &predicates[i].value,
+                            out, err));
     }
     return LAM_OK;
 }

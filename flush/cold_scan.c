@@ -3,19 +3,38 @@
  * Walks segments, row groups, ranges and chunks; a chunk is read at once. */
 #include "flush/cold_scan.h"
 
-static struct coltype wanted_type(const struct schema *s, uint32_t id,
-                                  const struct value **initial_out) {
-    *initial_out = NULL;
-    if (id == COLUMN_ID_SEQ)
-        return coltype_of(LAM_TYPE_BIGINT);
-    if (id == COLUMN_ID_UPDATED)
-        return coltype_of(LAM_TYPE_TIMESTAMP);
-    if (id == COLUMN_ID_DELETED)
-        return coltype_of(LAM_TYPE_BOOLEAN);
+bool cold_column_type(const struct schema *s, uint32_t id, struct coltype *type_out,
+                      const struct value **initial_out) {
     int index = schema_find_id(s, id);
-    LAM_ASSERT(index >= 0);
-    *initial_out = &s->columns[index].initial;
-    return s->columns[index].type;
+    *initial_out = index >= 0 ? &s->columns[index].initial : NULL;
+    if (index >= 0)
+        *type_out = s->columns[index].type;
+    else if (id == COLUMN_ID_SEQ)
+        *type_out = coltype_of(LAM_TYPE_BIGINT);
+    else if (id == COLUMN_ID_UPDATED)
+        *type_out = coltype_of(LAM_TYPE_TIMESTAMP);
+    else if (id == COLUMN_ID_DELETED)
+        *type_out = coltype_of(LAM_TYPE_BOOLEAN);
+    else
+        return false;
+    return true;
+}
+
+enum lam_code cold_column_find(const struct parquet_reader *reader, const struct segment *s,
+                               uint32_t id, struct coltype wanted, const struct value *initial,
+                               int32_t *field_out, struct coltype *stored_out,
+                               struct lam_error *err) {
+    uint32_t count;
+    *field_out = parquet_reader_find_field(reader, (int32_t)id);
+    if (*field_out < 0 && !initial)
+        return ERR(err, LAM_CORRUPT, "%s: system column %u is missing", s->full_path, id);
+    if (*field_out < 0)
+        return LAM_OK;
+    *stored_out = parquet_reader_fields(reader, &count)[*field_out].type;
+    if (!cold_type_fits(*stored_out, wanted))
+        return ERR(err, LAM_CORRUPT, "%s: column %u has type %d, which does not fit the table's %d",
+                   s->full_path, id, (int)stored_out->type, (int)wanted.type);
+    return LAM_OK;
 }
 
 /* The first key column's part of a bound; NULL if it has none that is whole. */
@@ -45,9 +64,11 @@ static enum lam_code make_columns(struct cold_scan *c, struct lam_error *err) {
     c->sel = mem_calloc(COLBATCH_ROWS, sizeof *c->sel);
     if (!c->columns || !c->sel)
         return mem_fail(err, COLBATCH_ROWS * sizeof *c->sel);
-    for (uint32_t i = 0; i < rq->column_count; i++)
-        c->columns[i].type =
-            wanted_type(rq->provider->schema, rq->column_ids[i], &c->columns[i].initial);
+    for (uint32_t i = 0; i < rq->column_count; i++) {
+        bool there = cold_column_type(rq->provider->schema, rq->column_ids[i], &c->columns[i].type,
+                                      &c->columns[i].initial);
+        LAM_ASSERT(there);
+    }
     return LAM_OK;
 }
 
@@ -126,23 +147,13 @@ static enum lam_code is_pruned(const struct cold_scan *c, const struct segment *
 }
 
 static enum lam_code bind_columns(struct cold_scan *c, struct lam_error *err) {
-    const struct parquet_reader *reader = c->file->reader;
-    uint32_t count;
-    const struct parquet_field *fields = parquet_reader_fields(reader, &count);
     for (uint32_t i = 0; i < c->request->column_count; i++) {
         struct cold_column *column = &c->columns[i];
-        column->field = parquet_reader_find_field(reader, (int32_t)c->request->column_ids[i]);
-        if (column->field < 0 && !column->initial)
-            return ERR(err, LAM_CORRUPT, "%s: system column %u is missing", c->segment->full_path,
-                       c->request->column_ids[i]);
+        struct coltype type;
+        TRY(cold_column_find(c->file->reader, c->segment, c->request->column_ids[i], column->type,
+                             column->initial, &column->field, &type, err));
         if (column->field < 0)
             continue;
-        struct coltype type = fields[column->field].type;
-        if (!cold_type_fits(type, column->type))
-            return ERR(err, LAM_CORRUPT,
-                       "%s: column %u has type %d, which does not fit the table's %d",
-                       c->segment->full_path, c->request->column_ids[i], (int)type.type,
-                       (int)column->type.type);
         column->is_direct = type.type == LAM_TYPE_DECIMAL
                                 ? type.precision == column->type.precision
                                 : type.type == column->type.type || type.type == LAM_TYPE_TEXT;
@@ -276,36 +287,21 @@ static enum lam_code select_rows(struct cold_scan *c, uint32_t first, uint32_t c
     return LAM_OK;
 }
 
-static enum lam_code append_initial(const struct cold_column *column, uint32_t rows,
-                                    struct column *out, struct lam_error *err) {
-    for (uint32_t i = 0; i < rows; i++) {
-        if (column->initial->is_null)
-            TRY(column_append_null(out, err));
-        else
-            TRY(column_append_value(out, column->initial, err));
-    }
-    return LAM_OK;
-}
-
-/* Appends selected rows of a column whose type was widened since. */
-static enum lam_code append_widened(const struct cold_column *column, const uint32_t *sel,
-                                    uint32_t selected, struct column *out, struct lam_error *err) {
-    for (uint32_t i = 0; i < selected; i++) {
-        struct value v = column_value(&column->scratch, sel[i]);
-        v.type = column->type;
-        if (v.is_null)
-            TRY(column_append_null(out, err));
-        else
-            TRY(column_append_value(out, &v, err));
-    }
-    return LAM_OK;
+/* Appends a value of the file or of the schema as the wanted type. */
+static enum lam_code append_as(struct coltype type, struct value v, struct column *out,
+                               struct lam_error *err) {
+    v.type = type;
+    return v.is_null ? column_append_null(out, err) : column_append_value(out, &v, err);
 }
 
 static enum lam_code append_column(struct cold_scan *c, struct cold_column *column, uint32_t first,
                                    uint32_t count, uint32_t selected, struct column *out,
                                    struct lam_error *err) {
-    if (column->field < 0)
-        return append_initial(column, selected, out, err);
+    if (column->field < 0) {
+        for (uint32_t i = 0; i < selected; i++)
+            TRY(append_as(column->initial->type, *column->initial, out, err));
+        return LAM_OK;
+    }
     if (!column->cursor)
         TRY(parquet_cursor_open(c->file->reader, c->group, (uint32_t)column->field, &column->cursor,
                                 err));
@@ -316,7 +312,10 @@ static enum lam_code append_column(struct cold_scan *c, struct cold_column *colu
     TRY(parquet_cursor_next(column->cursor, count, &column->scratch, err));
     if (column->is_direct)
         return column_append_rows(out, &column->scratch, c->sel, selected, err);
-    return append_widened(column, c->sel, selected, out, err);
+    /* Its type was widened since. */
+    for (uint32_t i = 0; i < selected; i++)
+        TRY(append_as(column->type, column_value(&column->scratch, c->sel[i]), out, err));
+    return LAM_OK;
 }
 
 static enum lam_code fill_chunk(struct cold_scan *c, struct colbatch *batch,

@@ -60,6 +60,18 @@ MUST_CHECK enum lam_code cold_scan_fill(struct cold_scan *c, struct colbatch *ba
                                         struct lam_error *err);
 void cold_scan_fini(struct cold_scan *c);
 
+/* Type of a column by its id, and the value of rows written before it was added (NULL: system
+ * column); false: there is none. */
+bool cold_column_type(const struct schema *s, uint32_t id, struct coltype *type_out,
+                      const struct value **initial_out);
+/* Field and type of such a column in a file; -1: it came later. CORRUPT if the file's type can't be
+ * shown as the wanted one. */
+MUST_CHECK enum lam_code cold_column_find(const struct parquet_reader *reader,
+                                          const struct segment *s, uint32_t id,
+                                          struct coltype wanted, const struct value *initial,
+                                          int32_t *field_out, struct coltype *stored_out,
+                                          struct lam_error *err);
+
 /* --- cold_prune.c --- */
 /* Whether a segment may have rows that meet the predicates, by its entry. */
 MUST_CHECK enum lam_code segment_may_match(const struct segment *s,

@@ -47,26 +47,22 @@ static void free_with_table(void *cold) {
 static enum lam_code read_partition(struct flush *f, struct provider *p, bool *has_out,
                                     uint64_t *next_out, struct lam_error *err) {
     struct lam_read_options options = {.lower = lam_slice_of("\1", 1), .keys_only = true};
-    struct lam_value value = {0};
-    lam_iter *it = NULL;
-    enum lam_code rc = LAM_OK;
+    OWNED(lam_value_release) struct lam_value value = {0};
+    OWNED(lam_iter_free_at) lam_iter *it = NULL;
     *next_out = 1;
-    TRY_GOTO(lam_iter_new(f->db, &options, p->segments, &it, err));
+    TRY(lam_iter_new(f->db, &options, p->segments, &it, err));
     lam_iter_seek_first(it);
     *has_out = lam_iter_valid(it);
-    TRY_GOTO(lam_iter_status(it, err));
-    rc = lam_get(f->db, NULL, p->segments, segment_next_key(), &value, err);
+    TRY(lam_iter_status(it, err));
+    enum lam_code rc = lam_get(f->db, NULL, p->segments, segment_next_key(), &value, err);
     if (rc == LAM_NOT_FOUND)
-        rc = LAM_OK;
-    else if (rc == LAM_OK && value.bytes.size != 8)
-        rc = ERR(err, LAM_CORRUPT, "partition %s: next number of %zu bytes",
-                 lam_partition_name(p->segments), value.bytes.size);
-    else if (rc == LAM_OK)
-        *next_out = get_le64(value.bytes.data);
-out:
-    lam_value_release(&value);
-    lam_iter_free(it);
-    return rc;
+        return LAM_OK;
+    TRY(rc);
+    if (value.bytes.size != 8)
+        return ERR(err, LAM_CORRUPT, "partition %s: next number of %zu bytes",
+                   lam_partition_name(p->segments), value.bytes.size);
+    *next_out = get_le64(value.bytes.data);
+    return LAM_OK;
 }
 
 static enum lam_code table_cold_new(struct flush *f, struct provider *p, struct table_cold **out,
@@ -228,58 +224,69 @@ static enum lam_code resolve_paths(struct flush *f, struct segment_set *set,
                                    struct lam_error *err) {
     struct storage_place place = {0};
     struct lam_slice known = SLICE_EMPTY;
-    struct buf path = {0};
-    enum lam_code rc = LAM_OK;
+    OWNED(buf_fini) struct buf path = {0};
     for (size_t i = 0; i < set->count; i++) {
         struct segment *s = &set->items[i];
         if (!place.base || !slice_eq(known, s->storage))
-            TRY_GOTO(storage_place_get(f, s->storage, &set->arena, &place, err));
+            TRY(storage_place_get(f, s->storage, &set->arena, &place, err));
         known = s->storage;
         buf_reset(&path);
-        TRY_GOTO(path_in_base(f->directory, place.base, s->path, &path, err));
+        TRY(path_in_base(f->directory, place.base, s->path, &path, err));
         s->full_path = arena_strdup_slice(&set->arena, buf_slice(&path));
         if (!s->full_path)
-            rc = mem_fail(err, path.size);
-        if (rc != LAM_OK)
-            goto out;
+            return mem_fail(err, path.size);
     }
-out:
-    buf_fini(&path);
-    return rc;
+    return LAM_OK;
+}
+
+enum lam_code segments_each(struct flush *f, struct provider *p, segment_fn fn, void *arg,
+                            struct lam_error *err) {
+    const char *where = lam_partition_name(p->segments);
+    OWNED(lam_iter_free_at) lam_iter *it = NULL;
+    OWNED(arena_fini) struct arena arena = {0};
+    TRY(lam_iter_new(f->db, NULL, p->segments, &it, err));
+    for (lam_iter_seek_first(it); lam_iter_valid(it); lam_iter_next(it)) {
+        struct storage_place place;
+        struct lam_slice user;
+        struct segment s;
+        uint64_t number;
+        char kind;
+        arena_reset(&arena);
+        TRY(segment_key_decode(lam_iter_key(it), p->kind == TABLE_USER, where, &arena, &user, &kind,
+                               &number, err));
+        if (kind != SEGMENT_KIND_ENTRY)
+            continue;
+        TRY(segment_decode(lam_iter_value(it), where, &arena, &s, err));
+        TRY(storage_place_get(f, s.storage, &arena, &place, err));
+        TRY(fn(arg, &s, place.base, err));
+    }
+    return lam_iter_status(it, err);
 }
 
 static enum lam_code load_entries(struct segment_set *set, lam_iter *it, const char *where,
                                   struct lam_slice user, struct lam_error *err) {
-    struct segment *items = NULL;
+    OWNED(mem_free_at) struct segment *items = NULL;
     size_t capacity = 0;
-    enum lam_code rc = LAM_OK;
     for (lam_iter_seek_first(it); lam_iter_valid(it); lam_iter_next(it)) {
         struct lam_slice bytes = lam_iter_value(it), key = lam_iter_key(it);
-        TRY_GOTO(MEM_GROW(&items, &capacity, set->count + 1, err));
+        TRY(MEM_GROW(&items, &capacity, set->count + 1, err));
         uint8_t *copy = arena_dup(&set->arena, bytes.data, bytes.size);
-        if (!copy) {
-            rc = mem_fail(err, bytes.size);
-            goto out;
-        }
+        if (!copy)
+            return mem_fail(err, bytes.size);
         struct segment *s = &items[set->count];
-        TRY_GOTO(segment_decode(lam_slice_of(copy, bytes.size), where, &set->arena, s, err));
+        TRY(segment_decode(lam_slice_of(copy, bytes.size), where, &set->arena, s, err));
         if (key.size < 8 || get_be64(key.data + key.size - 8) != s->number ||
-            !slice_eq(s->user, user)) {
-            rc = ERR(err, LAM_CORRUPT, "%s: segment %llu lies under another's key", where,
-                     (unsigned long long)s->number);
-            goto out;
-        }
+            !slice_eq(s->user, user))
+            return ERR(err, LAM_CORRUPT, "%s: segment %llu lies under another's key", where,
+                       (unsigned long long)s->number);
         set->count++;
     }
-    TRY_GOTO(lam_iter_status(it, err));
-    if (set->count) {
+    TRY(lam_iter_status(it, err));
+    if (set->count)
         set->items = arena_dup(&set->arena, items, set->count * sizeof *items);
-        if (!set->items)
-            rc = mem_fail(err, set->count * sizeof *items);
-    }
-out:
-    mem_free(items);
-    return rc;
+    if (set->count && !set->items)
+        return mem_fail(err, set->count * sizeof *items);
+    return LAM_OK;
 }
 
 static enum lam_code load_dead(struct segment_set *set, lam_iter *it, const char *where,
@@ -305,41 +312,33 @@ static enum lam_code load_dead(struct segment_set *set, lam_iter *it, const char
 static enum lam_code open_kind(struct flush *f, struct provider *p, const lam_snapshot *snapshot,
                                struct lam_slice user, char kind, lam_iter **it_out,
                                struct lam_error *err) {
-    struct buf prefix = {0};
-    enum lam_code rc = segment_key_prefix(user, kind, &prefix, err);
+    OWNED(buf_fini) struct buf prefix = {0};
+    TRY(segment_key_prefix(user, kind, &prefix, err));
     struct lam_read_options options = {.snapshot = snapshot, .prefix = buf_slice(&prefix)};
-    if (rc == LAM_OK)
-        rc = lam_iter_new(f->db, &options, p->segments, it_out, err);
-    buf_fini(&prefix);
-    return rc;
+    return lam_iter_new(f->db, &options, p->segments, it_out, err);
 }
 
 enum lam_code segment_set_load(struct flush *f, struct provider *p, const lam_snapshot *snapshot,
                                struct lam_slice user, struct segment_set **set_out,
                                struct lam_error *err) {
     const char *where = lam_partition_name(p->segments);
-    lam_iter *entries = NULL, *dead = NULL;
-    enum lam_code rc = LAM_OK;
+    OWNED(lam_iter_free_at) lam_iter *entries = NULL, *dead = NULL;
     LAM_ASSERT(snapshot && (p->kind != TABLE_USER || user.size > 0));
     *set_out = NULL;
-    struct segment_set *set = mem_calloc(1, sizeof *set);
+    OWNED(segment_set_unref_at) struct segment_set *set = mem_calloc(1, sizeof *set);
     if (!set)
         return mem_fail(err, sizeof *set);
     atomic_init(&set->refs, 1);
-    TRY_GOTO(open_kind(f, p, snapshot, user, SEGMENT_KIND_ENTRY, &entries, err));
-    TRY_GOTO(load_entries(set, entries, where, user, err));
+    TRY(open_kind(f, p, snapshot, user, SEGMENT_KIND_ENTRY, &entries, err));
+    TRY(load_entries(set, entries, where, user, err));
     if (set->count) {
-        TRY_GOTO(open_kind(f, p, snapshot, user, SEGMENT_KIND_DEAD, &dead, err));
-        TRY_GOTO(load_dead(set, dead, where, err));
-        TRY_GOTO(resolve_paths(f, set, err));
+        TRY(open_kind(f, p, snapshot, user, SEGMENT_KIND_DEAD, &dead, err));
+        TRY(load_dead(set, dead, where, err));
+        TRY(resolve_paths(f, set, err));
     }
     *set_out = set;
-out:
-    lam_iter_free(entries);
-    lam_iter_free(dead);
-    if (rc != LAM_OK)
-        segment_set_unref(set);
-    return rc;
+    set = NULL;
+    return LAM_OK;
 }
 
 static struct segment_set *cached_set(struct table_cold *t, struct lam_slice user, uint64_t epoch) {

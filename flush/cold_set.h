@@ -85,6 +85,14 @@ MUST_CHECK enum lam_code segment_set_load(struct flush *f, struct provider *p,
                                           const lam_snapshot *snapshot, struct lam_slice user,
                                           struct segment_set **set_out, struct lam_error *err);
 void segment_set_unref(struct segment_set *s);
+OWNED_POINTER(struct segment_set, segment_set_unref)
+
+/* Calls `fn` for each segment that the table has now, of all users, with its storage's base
+ * directory; both are valid in the call. */
+typedef enum lam_code (*segment_fn)(void *arg, const struct segment *s, const char *base,
+                                    struct lam_error *err);
+MUST_CHECK enum lam_code segments_each(struct flush *f, struct provider *p, segment_fn fn,
+                                       void *arg, struct lam_error *err);
 
 /* An open segment file. */
 struct cold_file {
@@ -100,6 +108,7 @@ MUST_CHECK enum lam_code cold_file_get(struct flush *f, struct table_id table,
                                        const struct segment *segment, struct cold_file **out,
                                        struct lam_error *err);
 void cold_file_unref(struct cold_file *file);
+OWNED_POINTER(struct cold_file, cold_file_unref)
 /* Lets go of a table's files. */
 void cold_files_forget(struct flush *f, struct table_id table);
 /* Closes those that nobody reads; `flush` is the layer. Takes files_mu only. */

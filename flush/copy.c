@@ -74,46 +74,23 @@ static bool refuse_outside(void *arg, const struct value *record) {
     return l->code == LAM_OK;
 }
 
-static enum lam_code list_segment(struct listing *l, const struct provider *p, lam_iter *it,
+static enum lam_code list_segment(void *arg, const struct segment *s, const char *base,
                                   struct lam_error *err) {
-    const char *where = lam_partition_name(p->segments), *text;
-    struct storage_place place;
-    struct lam_slice user;
-    struct segment s;
-    uint64_t number;
-    char kind;
-    arena_reset(&l->arena);
-    TRY(segment_key_decode(lam_iter_key(it), p->kind == TABLE_USER, where, &l->arena, &user, &kind,
-                           &number, err));
-    if (kind != SEGMENT_KIND_ENTRY)
-        return LAM_OK;
-    TRY(segment_decode(lam_iter_value(it), where, &l->arena, &s, err));
-    TRY(storage_place_get(l->flush, s.storage, &l->arena, &place, err));
-    TRY(path_below_database(place.base, s.path, &l->path, &text, err));
-    struct db_outer_file file = {text, s.bytes, s.footer_hash, false};
+    struct listing *l = arg;
+    const char *text;
+    TRY(path_below_database(base, s->path, &l->path, &text, err));
+    struct db_outer_file file = {text, s->bytes, s->footer_hash, false};
     return l->fn(l->arg, &file, err);
-}
-
-static enum lam_code list_segments(struct listing *l, const struct provider *p,
-                                   struct lam_error *err) {
-    lam_iter *it = NULL;
-    struct lam_error gone = {0};
-    enum lam_code rc = lam_iter_new(l->db, NULL, p->segments, &it, &gone);
-    if (rc == LAM_NOT_FOUND) /* dropped: its files are doomed */
-        return LAM_OK;
-    TRY(error_pass(err, rc, &gone));
-    for (lam_iter_seek_first(it); lam_iter_valid(it); lam_iter_next(it))
-        TRY_GOTO(list_segment(l, p, it, err));
-    rc = lam_iter_status(it, err);
-out:
-    lam_iter_free(it);
-    return rc;
 }
 
 static bool list_table(void *arg, struct provider *p) {
     struct listing *l = arg;
+    struct lam_error failed = {0};
     if (p->segments)
-        l->code = list_segments(l, p, l->err);
+        l->code = segments_each(l->flush, p, list_segment, l, &failed);
+    if (l->code == LAM_NOT_FOUND) /* dropped: its files are doomed */
+        l->code = LAM_OK;
+    l->code = error_pass(l->err, l->code, &failed);
     return l->code == LAM_OK;
 }
 
@@ -169,26 +146,22 @@ static void end(struct listing *l) {
 }
 
 enum lam_code lam_db_checkpoint(lam_db *db, const char *path, struct lam_error *err) {
-    struct listing l = {0};
+    OWNED(end) struct listing l = {0};
     const struct db_outer_files outer = {list_files, &l};
     if (!db || !path || !*path)
         return ERR(err, LAM_INVALID, "lam_db_checkpoint: db and path must not be NULL or empty");
     TRY(db_check_process(db, err));
     TRY(begin(db, &l, err));
-    enum lam_code rc = db_checkpoint(db, path, &outer, err);
-    end(&l);
-    return rc;
+    return db_checkpoint(db, path, &outer, err);
 }
 
 enum lam_code lam_db_backup(lam_db *db, const char *dir, lam_progress_fn progress, void *arg,
                             uint64_t *id_out, struct lam_error *err) {
-    struct listing l = {0};
+    OWNED(end) struct listing l = {0};
     const struct db_outer_files outer = {list_files, &l};
     if (!db || !dir || !*dir)
         return ERR(err, LAM_INVALID, "lam_db_backup: db and dir must not be NULL or empty");
     TRY(db_check_process(db, err));
     TRY(begin(db, &l, err));
-    enum lam_code rc = db_backup(db, dir, &outer, progress, arg, id_out, err);
-    end(&l);
-    return rc;
+    return db_backup(db, dir, &outer, progress, arg, id_out, err);
 }

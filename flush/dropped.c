@@ -8,31 +8,32 @@
 
 struct removal {
     struct flush *flush;
-    struct path_list doomed;  /* as the catalog has them */
+    struct env_names doomed;  /* as the catalog has them */
     bool *gone;               /* [doomed.count]: there is no such file any more; owned */
-    struct path_list folders; /* of those files, full */
-    struct path_list above;   /* folders of folders that were removed */
-    struct path_list changed; /* folders to be synced */
+    struct env_names folders; /* of those files, full */
+    struct env_names above;   /* folders of folders that were removed */
+    struct env_names changed; /* folders to be synced */
     struct buf path;          /* scratch */
 };
 
 static void removal_fini(struct removal *r) {
-    path_list_fini(&r->doomed);
-    path_list_fini(&r->folders);
-    path_list_fini(&r->above);
-    path_list_fini(&r->changed);
+    flush_removal_end(r->flush);
+    env_names_fini(&r->doomed);
+    env_names_fini(&r->folders);
+    env_names_fini(&r->above);
+    env_names_fini(&r->changed);
     mem_free(r->gone);
     buf_fini(&r->path);
 }
 
 /* The list is in order of paths: most repetitions follow each other. */
-static enum lam_code add_once(struct path_list *l, const char *path, struct lam_error *err) {
+static enum lam_code add_once(struct env_names *l, const char *path, struct lam_error *err) {
     if (l->count && !strcmp(l->items[l->count - 1], path))
         return LAM_OK;
-    return path_list_add(l, path, err);
+    return env_names_add(l, path, err);
 }
 
-static enum lam_code add_parent(struct removal *r, struct path_list *l, const char *path,
+static enum lam_code add_parent(struct removal *r, struct env_names *l, const char *path,
                                 struct lam_error *err) {
     const char *text;
     TRY(env_path_parent(&r->path, path, &text, err));
@@ -42,24 +43,19 @@ static enum lam_code add_parent(struct removal *r, struct path_list *l, const ch
 /* --- files --- */
 
 static enum lam_code note_doomed(void *arg, const char *path, struct lam_error *err) {
-    return path_list_add(arg, path, err);
+    return env_names_add(arg, path, err);
 }
 
 static enum lam_code remove_file(struct removal *r, const char *path, bool *gone_out,
                                  struct lam_error *err) {
     struct flush *f = r->flush;
-    struct buf full = {0};
+    OWNED(buf_fini) struct buf full = {0};
     const char *text;
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(path_in_base(f->directory, path, SLICE_EMPTY, &full, err));
-    TRY_GOTO(buf_cstr(&full, &text, err));
+    TRY(path_in_base(f->directory, path, SLICE_EMPTY, &full, err));
+    TRY(buf_cstr(&full, &text, err));
     enum lam_code removed = env_file_remove(f->env, text, NULL);
     *gone_out = removed == LAM_OK || removed == LAM_NOT_FOUND;
-    if (*gone_out)
-        rc = add_parent(r, &r->folders, text, err);
-out:
-    buf_fini(&full);
-    return rc;
+    return *gone_out ? add_parent(r, &r->folders, text, err) : LAM_OK;
 }
 
 static enum lam_code remove_files(struct removal *r, struct lam_error *err) {
@@ -75,31 +71,26 @@ static enum lam_code remove_files(struct removal *r, struct lam_error *err) {
 
 /* Removes one name in a folder: a derived file, or a folder that is empty. */
 static bool remove_name(struct flush *f, const char *folder, const char *name, bool is_file) {
-    struct buf path = {0};
+    OWNED(buf_fini) struct buf path = {0};
     const char *text;
-    bool removed = env_path_join(&path, folder, name, &text, NULL) == LAM_OK &&
-                   (is_file ? env_file_remove(f->env, text, NULL)
-                            : f->env->ops->dir_remove(f->env, text, NULL)) == LAM_OK;
-    buf_fini(&path);
-    return removed;
+    return env_path_join(&path, folder, name, &text, NULL) == LAM_OK &&
+           (is_file ? env_file_remove(f->env, text, NULL)
+                    : f->env->ops->dir_remove(f->env, text, NULL)) == LAM_OK;
 }
 
 /* Removes a folder that holds nothing but derived files and the empty folders of users, which a
  * flush that failed leaves. False if it stays, with its derived files. */
 static bool remove_if_empty(struct flush *f, const char *folder) {
-    struct path_list names = {0};
+    OWNED(env_names_fini) struct env_names names = {0};
     bool unfinished;
-    bool removed = env_dir_list(f->env, folder, path_list_note, &names, NULL) == LAM_OK &&
-                   names.code == LAM_OK;
+    bool removed = env_dir_names(f->env, folder, &names, NULL) == LAM_OK;
     for (size_t i = 0; removed && i < names.count; i++)
         removed = path_is_export(names.items[i], &unfinished) ||
                   remove_name(f, folder, names.items[i], false);
     for (size_t i = 0; removed && i < names.count; i++)
         if (path_is_export(names.items[i], &unfinished))
             removed = remove_name(f, folder, names.items[i], true);
-    removed = removed && f->env->ops->dir_remove(f->env, folder, NULL) == LAM_OK;
-    path_list_fini(&names);
-    return removed;
+    return removed && f->env->ops->dir_remove(f->env, folder, NULL) == LAM_OK;
 }
 
 /* The files' folders and, for those of users, the table's. */
@@ -125,22 +116,18 @@ static enum lam_code remove_folders(struct removal *r, struct lam_error *err) {
 static enum lam_code sync_folder(struct removal *r, const char *folder, struct lam_error *err) {
     lam_env *env = r->flush->env;
     enum lam_path_kind kind;
-    struct buf at = {0};
+    OWNED(buf_fini) struct buf at = {0};
     const char *text = folder;
-    enum lam_code rc = LAM_OK;
     for (;;) {
-        TRY_GOTO(env_path_kind(env, text, &kind, err));
+        TRY(env_path_kind(env, text, &kind, err));
         if (kind != LAM_PATH_NONE)
             break;
-        TRY_GOTO(env_path_parent(&r->path, text, &text, err));
+        TRY(env_path_parent(&r->path, text, &text, err));
         buf_reset(&at);
-        TRY_GOTO(buf_append_str(&at, text, err));
-        TRY_GOTO(buf_cstr(&at, &text, err));
+        TRY(buf_append_str(&at, text, err));
+        TRY(buf_cstr(&at, &text, err));
     }
-    rc = env_dir_sync(env, text, err);
-out:
-    buf_fini(&at);
-    return rc;
+    return env_dir_sync(env, text, err);
 }
 
 /* --- the list --- */
@@ -196,13 +183,9 @@ static bool dropped_are_read(struct flush *f) {
 }
 
 enum lam_code doomed_remove(struct flush *f, struct lam_error *err) {
-    struct removal r = {.flush = f};
     if (f->read_only || dropped_are_read(f) || !flush_removal_begin(f))
         return LAM_OK;
-    enum lam_code rc = catalog_each_doomed(f->catalog, note_doomed, &r.doomed, err);
-    if (rc == LAM_OK && r.doomed.count > 0)
-        rc = remove_all(&r, err);
-    flush_removal_end(f);
-    removal_fini(&r);
-    return rc;
+    OWNED(removal_fini) struct removal r = {.flush = f};
+    TRY(catalog_each_doomed(f->catalog, note_doomed, &r.doomed, err));
+    return r.doomed.count > 0 ? remove_all(&r, err) : LAM_OK;
 }

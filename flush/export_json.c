@@ -47,10 +47,9 @@ static enum lam_code schema_json(const struct provider *p, const struct schema *
 
 static enum lam_code put_bound(struct buf *out, const char *name, const struct segment_column *c,
                                struct lam_slice encoded, bool exact, struct lam_error *err) {
-    struct arena arena = {0};
-    struct buf text = {0};
+    OWNED(arena_fini) struct arena arena = {0};
+    OWNED(buf_fini) struct buf text = {0};
     struct value v;
-    enum lam_code rc = LAM_OK;
     /* A text bound that was cut need not be text any more: such bounds are shown as hex. */
     bool variable = coltype_is_variable(c->type.type);
     struct coltype type =
@@ -58,14 +57,10 @@ static enum lam_code put_bound(struct buf *out, const char *name, const struct s
             ? coltype_of(exact && c->type.type != LAM_TYPE_BYTES ? LAM_TYPE_TEXT : LAM_TYPE_BYTES)
             : c->type;
     struct cursor cursor = cursor_of(encoded);
-    TRY_GOTO(key_get_value(&cursor, type, false, false, &arena, &v, err));
-    TRY_GOTO(value_format(&v, &text, err));
-    TRY_GOTO(buf_append_format(out, err, ", \"%s\": ", name));
-    rc = put_string(out, buf_slice(&text), err);
-out:
-    arena_fini(&arena);
-    buf_fini(&text);
-    return rc;
+    TRY(key_get_value(&cursor, type, false, false, &arena, &v, err));
+    TRY(value_format(&v, &text, err));
+    TRY(buf_append_format(out, err, ", \"%s\": ", name));
+    return put_string(out, buf_slice(&text), err);
 }
 
 static enum lam_code put_columns(struct buf *out, const struct segment *s, struct lam_error *err) {
@@ -143,47 +138,38 @@ static enum lam_code write_json(struct export *e, struct lam_slice directory, co
 
 static enum lam_code export_schemas(struct export *e, const struct provider *p,
                                     struct lam_error *err) {
-    struct buf root = {0}, path = {0};
+    OWNED(buf_fini) struct buf root = {0}, path = {0};
     char name[40];
     enum lam_path_kind kind;
     const char *text;
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(path_expand_root(e->template_text, p, &root, NULL, err));
+    TRY(path_expand_root(e->template_text, p, &root, NULL, err));
     for (uint32_t i = 0; i < p->schema_count; i++) {
         snprintf(name, sizeof name, "schema_v%u.json", p->schemas[i]->version);
         buf_reset(&path);
-        TRY_GOTO(path_in_base(e->flush->directory, e->base, buf_slice(&root), &path, err));
-        TRY_GOTO(buf_append_format(&path, err, "/%s", name));
-        TRY_GOTO(buf_cstr(&path, &text, err));
-        TRY_GOTO(env_path_kind(e->flush->env, text, &kind, err));
+        TRY(path_in_base(e->flush->directory, e->base, buf_slice(&root), &path, err));
+        TRY(buf_append_format(&path, err, "/%s", name));
+        TRY(buf_cstr(&path, &text, err));
+        TRY(env_path_kind(e->flush->env, text, &kind, err));
         bool latest = i + 1 == p->schema_count;
         if (kind == LAM_PATH_FILE && !latest)
             continue; /* a version never changes */
-        TRY_GOTO(schema_json(p, p->schemas[i], &e->content, err));
-        TRY_GOTO(write_json(e, buf_slice(&root), name, err));
+        TRY(schema_json(p, p->schemas[i], &e->content, err));
+        TRY(write_json(e, buf_slice(&root), name, err));
         if (latest)
-            TRY_GOTO(write_json(e, buf_slice(&root), "current.json", err));
+            TRY(write_json(e, buf_slice(&root), "current.json", err));
     }
-out:
-    buf_fini(&root);
-    buf_fini(&path);
-    return rc;
+    return LAM_OK;
 }
 
 static enum lam_code export_manifest(struct export *e, struct provider *p,
                                      const lam_snapshot *snapshot, struct lam_slice user,
                                      struct lam_error *err) {
-    struct buf directory = {0};
-    struct segment_set *set = NULL;
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(segment_set_load(e->flush, p, snapshot, user, &set, err));
-    TRY_GOTO(path_expand(e->template_text, p, user, &directory, err));
-    TRY_GOTO(manifest_json(p, user, set, &e->content, err));
-    rc = write_json(e, buf_slice(&directory), "manifest.json", err);
-out:
-    segment_set_unref(set);
-    buf_fini(&directory);
-    return rc;
+    OWNED(buf_fini) struct buf directory = {0};
+    OWNED(segment_set_unref_at) struct segment_set *set = NULL;
+    TRY(segment_set_load(e->flush, p, snapshot, user, &set, err));
+    TRY(path_expand(e->template_text, p, user, &directory, err));
+    TRY(manifest_json(p, user, set, &e->content, err));
+    return write_json(e, buf_slice(&directory), "manifest.json", err);
 }
 
 enum lam_code export_json(struct flush *f, struct provider *p, const struct lam_slice *users,

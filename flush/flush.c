@@ -9,71 +9,50 @@
 /* --- what DROP TABLE asks --- */
 
 /* Copies of the running flush's files; no more are made from here on. */
-static enum lam_code take_pending(struct table_cold *t, char ***items_out, size_t *count_out,
+static enum lam_code take_pending(struct table_cold *t, struct env_names *out,
                                   struct lam_error *err) {
     enum lam_code rc = LAM_OK;
-    char **items = NULL;
-    size_t count = 0;
     mutex_lock(&t->mu);
-    struct table_cold_guarded *g = table_cold_state(t);
+    const struct table_cold_guarded *g = table_cold_state(t);
     atomic_store(&t->doomed, true);
-    if (g->pending_count) {
-        items = mem_calloc(g->pending_count, sizeof *items);
-        if (!items)
-            rc = mem_fail(err, g->pending_count * sizeof *items);
-    }
-    for (; rc == LAM_OK && count < g->pending_count; count++) {
-        items[count] = mem_strdup(g->pending[count]);
-        if (!items[count])
-            rc = mem_fail(err, strlen(g->pending[count]));
-    }
+    for (size_t i = 0; rc == LAM_OK && i < g->pending_count; i++)
+        rc = env_names_add(out, g->pending[i], err);
     mutex_unlock(&t->mu);
-    *items_out = items;
-    *count_out = count;
     return rc;
 }
 
 static enum lam_code name_pending(struct table_cold *t, doomed_fn fn, void *arg,
                                   struct lam_error *err) {
-    char **items;
-    size_t count;
-    struct buf tmp = {0};
+    OWNED(env_names_fini) struct env_names pending = {0};
+    OWNED(buf_fini) struct buf tmp = {0};
     const char *text;
-    enum lam_code rc = take_pending(t, &items, &count, err);
-    for (size_t i = 0; i < count; i++) {
-        if (rc == LAM_OK)
-            rc = fn(arg, items[i], err);
+    TRY(take_pending(t, &pending, err));
+    for (size_t i = 0; i < pending.count; i++) {
+        TRY(fn(arg, pending.items[i], err));
         buf_reset(&tmp);
-        if (rc == LAM_OK)
-            rc = buf_append_format(&tmp, err, "%s.tmp", items[i]);
-        if (rc == LAM_OK)
-            rc = buf_cstr(&tmp, &text, err);
-        if (rc == LAM_OK)
-            rc = fn(arg, text, err);
-        mem_free(items[i]);
+        TRY(buf_append_format(&tmp, err, "%s.tmp", pending.items[i]));
+        TRY(buf_cstr(&tmp, &text, err));
+        TRY(fn(arg, text, err));
     }
-    mem_free(items);
-    buf_fini(&tmp);
-    return rc;
+    return LAM_OK;
 }
 
-static enum lam_code name_segment(struct flush *f, const struct provider *p, lam_iter *it,
-                                  struct arena *arena, struct buf *path, doomed_fn fn, void *arg,
+struct naming {
+    doomed_fn fn;
+    void *arg;
+    struct buf path;
+};
+
+static void naming_fini(struct naming *n) {
+    buf_fini(&n->path);
+}
+
+static enum lam_code name_segment(void *arg, const struct segment *s, const char *base,
                                   struct lam_error *err) {
-    const char *where = lam_partition_name(p->segments), *text;
-    struct storage_place place;
-    struct lam_slice user;
-    struct segment s;
-    uint64_t number;
-    char kind;
-    TRY(segment_key_decode(lam_iter_key(it), p->kind == TABLE_USER, where, arena, &user, &kind,
-                           &number, err));
-    if (kind != SEGMENT_KIND_ENTRY)
-        return LAM_OK;
-    TRY(segment_decode(lam_iter_value(it), where, arena, &s, err));
-    TRY(storage_place_get(f, s.storage, arena, &place, err));
-    TRY(path_below_database(place.base, s.path, path, &text, err));
-    return fn(arg, text, err);
+    struct naming *n = arg;
+    const char *text;
+    TRY(path_below_database(base, s->path, &n->path, &text, err));
+    return n->fn(n->arg, text, err);
 }
 
 /* Hook: all stripes of the table are held, so no flush commits meanwhile. */
@@ -81,26 +60,13 @@ static enum lam_code cold_files(struct provider *p, doomed_fn fn, void *arg,
                                 struct lam_error *err) {
     struct flush *f;
     struct table_cold *t;
-    lam_iter *it = NULL;
-    struct arena arena = {0};
-    struct buf path = {0};
-    enum lam_code rc = LAM_OK;
+    OWNED(naming_fini) struct naming n = {.fn = fn, .arg = arg};
     if (!p->segments)
         return LAM_OK;
     TRY(flush_object(catalog_db(p->catalog), &f, err));
     TRY(table_cold_of(p, &t, err));
     TRY(name_pending(t, fn, arg, err));
-    TRY_GOTO(lam_iter_new(f->db, NULL, p->segments, &it, err));
-    for (lam_iter_seek_first(it); lam_iter_valid(it); lam_iter_next(it)) {
-        arena_reset(&arena);
-        TRY_GOTO(name_segment(f, p, it, &arena, &path, fn, arg, err));
-    }
-    rc = lam_iter_status(it, err);
-out:
-    lam_iter_free(it);
-    arena_fini(&arena);
-    buf_fini(&path);
-    return rc;
+    return segments_each(f, p, name_segment, &n, err);
 }
 
 static void dropped(struct catalog *c) {

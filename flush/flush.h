@@ -61,6 +61,7 @@ MUST_CHECK enum lam_code scan_next(struct scan *s, struct colbatch **batch_out,
                                    struct lam_error *err);
 void scan_get_stats(const struct scan *s, struct scan_stats *out);
 void scan_close(struct scan *s); /* NULL is allowed */
+OWNED_POINTER(struct scan, scan_close)
 
 /* One row by its key, wherever it is. */
 struct row_found {

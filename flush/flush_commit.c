@@ -132,19 +132,19 @@ static enum lam_code write_batch(struct flush_job *job, lam_batch *batch, uint64
 
 enum lam_code flush_commit(struct flush_job *job, struct lam_error *err) {
     struct flush *f = job->flush;
-    struct buf a = {0}, b = {0};
-    struct provider *now = NULL;
-    lam_batch *batch = NULL;
+    OWNED(buf_fini) struct buf a = {0}, b = {0};
+    OWNED(provider_unref_at) struct provider *now = NULL;
+    OWNED(lam_batch_free_at) lam_batch *batch = NULL;
     unsigned stripe = 0;
     uint64_t sequence = 0, next_number;
     bool written = false;
     enum lam_code rc = LAM_OK;
     LAM_ASSERT(job->file_count > 0 && job->row.status == JOB_COMPLETED);
-    TRY_GOTO(lam_batch_new(f->db, &batch, err));
-    TRY_GOTO(put_entries(job, batch, &a, &b, err));
-    TRY_GOTO(put_next_number(job, batch, &next_number, err));
-    TRY_GOTO(catalog_job_batch(f->catalog, &job->row, batch, err));
-    TRY_GOTO(flush_lock_table(f, job->provider, job->files[0].entry.user, &now, &stripe, err));
+    TRY(lam_batch_new(f->db, &batch, err));
+    TRY(put_entries(job, batch, &a, &b, err));
+    TRY(put_next_number(job, batch, &next_number, err));
+    TRY(catalog_job_batch(f->catalog, &job->row, batch, err));
+    TRY(flush_lock_table(f, job->provider, job->files[0].entry.user, &now, &stripe, err));
     rc = check_indexes(job, now, err);
     if (rc == LAM_OK)
         rc = remove_hot(job, now, batch, &a, &b, err);
@@ -157,10 +157,5 @@ enum lam_code flush_commit(struct flush_job *job, struct lam_error *err) {
     job->keep_files = written;
     if (rc == LAM_OK)
         rc = lam_sync(f->db, sequence, err);
-out:
-    provider_unref(now);
-    lam_batch_free(batch);
-    buf_fini(&a);
-    buf_fini(&b);
     return rc;
 }

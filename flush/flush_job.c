@@ -169,22 +169,18 @@ static enum lam_code find_place(struct flush_job *job, struct lam_error *err) {
 }
 
 static enum lam_code write_files(struct flush_job *job, struct lam_error *err) {
-    struct buf lower = {0}, upper = {0};
-    enum lam_code rc = LAM_OK;
+    OWNED(buf_fini) struct buf lower = {0}, upper = {0};
     if (job->user_count == 0)
-        rc = flush_write_range(job, SLICE_EMPTY, SLICE_EMPTY, err);
+        return flush_write_range(job, SLICE_EMPTY, SLICE_EMPTY, err);
     for (size_t i = 0; i < job->user_count; i++) {
         buf_reset(&lower);
         buf_reset(&upper);
-        TRY_GOTO(key_put_string(&lower, job->users[i], err));
-        TRY_GOTO(buf_append_slice(&upper, buf_slice(&lower), err));
+        TRY(key_put_string(&lower, job->users[i], err));
+        TRY(buf_append_slice(&upper, buf_slice(&lower), err));
         key_prefix_end(&upper);
-        TRY_GOTO(flush_write_range(job, buf_slice(&lower), buf_slice(&upper), err));
+        TRY(flush_write_range(job, buf_slice(&lower), buf_slice(&upper), err));
     }
-out:
-    buf_fini(&lower);
-    buf_fini(&upper);
-    return rc;
+    return LAM_OK;
 }
 
 static enum lam_code set_message(struct flush_job *job, const char *more, struct lam_error *err) {

@@ -75,12 +75,9 @@ static enum lam_code make_fields(struct file_writer *w, struct lam_error *err) {
     w->ids = mem_calloc(most, sizeof *w->ids);
     w->fields = mem_calloc(most, sizeof *w->fields);
     w->sort = mem_calloc(s->key_count + 1u, sizeof *w->sort);
-    struct coltype *types = mem_calloc(most, sizeof *types);
-    enum lam_code rc = LAM_OK;
-    if (!w->ids || !w->fields || !w->sort || !types) {
-        rc = mem_fail(err, most * sizeof *w->fields);
-        goto out;
-    }
+    OWNED(mem_free_at) struct coltype *types = mem_calloc(most, sizeof *types);
+    if (!w->ids || !w->fields || !w->sort || !types)
+        return mem_fail(err, most * sizeof *w->fields);
     for (uint32_t i = 0; i < s->column_count; i++) {
         const struct schema_column *c = &s->columns[i];
         bool key = c->key_position >= 0;
@@ -97,10 +94,7 @@ static enum lam_code make_fields(struct file_writer *w, struct lam_error *err) {
     w->sort_count = ordered ? s->key_count : 0;
     for (uint32_t i = 0; i < w->id_count; i++)
         types[i] = w->fields[i].type;
-    rc = colbatch_init(&w->batch, types, w->id_count, err);
-out:
-    mem_free(types);
-    return rc;
+    return colbatch_init(&w->batch, types, w->id_count, err);
 }
 
 /* --- names --- */
@@ -171,43 +165,36 @@ static enum lam_code note_parents(struct flush_job *job, const char *directory,
                                   struct lam_error *err) {
     bool ours = path_base_is_ours(job->place.base);
     size_t stop = ours ? strlen(job->flush->directory) : 1;
-    struct buf parent = {0};
+    OWNED(buf_fini) struct buf parent = {0};
     const char *at = directory, *text;
     size_t first = job->parent_count;
-    enum lam_code rc = LAM_OK;
     while (strlen(at) > stop) {
-        TRY_GOTO(env_path_parent(&parent, at, &text, err));
+        TRY(env_path_parent(&parent, at, &text, err));
         /* The users of a table mostly share a parent: then all above it is noted too. */
         if (at == directory && job->last_parent && !strcmp(job->last_parent, text))
             break;
-        TRY_GOTO(note_parent(job, text, err));
+        TRY(note_parent(job, text, err));
         at = job->parents[job->parent_count - 1];
     }
     if (job->parent_count > first)
         job->last_parent = job->parents[first];
-out:
-    buf_fini(&parent);
-    return rc;
+    return LAM_OK;
 }
 
 static enum lam_code make_directory(struct flush_job *job, const char *directory,
                                     struct lam_error *err) {
     lam_env *env = job->flush->env;
     enum lam_path_kind kind;
-    struct buf parent = {0};
+    OWNED(buf_fini) struct buf parent = {0};
     const char *text;
-    enum lam_code rc = LAM_OK;
     TRY(note_parents(job, directory, err));
     TRY(env_path_kind(env, directory, &kind, err));
     if (kind == LAM_PATH_DIRECTORY)
         return LAM_OK;
-    TRY_GOTO(env_path_parent(&parent, directory, &text, err));
-    TRY_GOTO(env_path_kind(env, text, &kind, err));
-    rc = kind == LAM_PATH_DIRECTORY ? env->ops->dir_create(env, directory, err)
-                                    : env_dir_create_all(env, directory, err);
-out:
-    buf_fini(&parent);
-    return rc;
+    TRY(env_path_parent(&parent, directory, &text, err));
+    TRY(env_path_kind(env, text, &kind, err));
+    return kind == LAM_PATH_DIRECTORY ? env->ops->dir_create(env, directory, err)
+                                      : env_dir_create_all(env, directory, err);
 }
 
 enum lam_code flush_sync_parents(struct flush_job *job, struct lam_error *err) {
@@ -226,29 +213,26 @@ enum lam_code flush_sync_parents(struct flush_job *job, struct lam_error *err) {
 static enum lam_code make_paths(struct file_writer *w, struct lam_error *err) {
     struct flush_job *job = w->job;
     struct flush *f = job->flush;
-    struct buf path = {0};
+    OWNED(buf_fini) struct buf path = {0};
     char name[SEGMENT_NAME_BYTES];
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(path_expand(job->template_text, job->provider, w->user, &path, err));
+    TRY(path_expand(job->template_text, job->provider, w->user, &path, err));
     size_t directory_bytes = path.size;
-    TRY_GOTO(take_number(job, &w->entry.number, err));
+    TRY(take_number(job, &w->entry.number, err));
     path_file_name(w->entry.number, segment_file_tag(f, job->provider->table, w->entry.number),
                    name);
     if (directory_bytes)
-        TRY_GOTO(buf_append_u8(&path, '/', err));
-    TRY_GOTO(buf_append_str(&path, name, err));
+        TRY(buf_append_u8(&path, '/', err));
+    TRY(buf_append_str(&path, name, err));
     w->entry.path = lam_slice_str(arena_strdup_slice(&job->arena, buf_slice(&path)));
     buf_reset(&path);
-    TRY_GOTO(path_in_base(f->directory, job->place.base, w->entry.path, &path, err));
+    TRY(path_in_base(f->directory, job->place.base, w->entry.path, &path, err));
     w->full_path = arena_strdup_slice(&job->arena, buf_slice(&path));
     w->tmp_path = w->full_path ? arena_format(&job->arena, "%s.tmp", w->full_path) : NULL;
     w->directory =
         arena_strdup_slice(&job->arena, lam_slice_of(path.data, path.size - strlen(name) - 1));
     if (!w->entry.path.data || !w->full_path || !w->tmp_path || !w->directory)
-        rc = mem_fail(err, path.size);
-out:
-    buf_fini(&path);
-    return rc;
+        return mem_fail(err, path.size);
+    return LAM_OK;
 }
 
 /* What DROP TABLE is to be told: relative to the database directory where the base is. */
@@ -328,21 +312,21 @@ static enum lam_code put_seq_pair(struct file_writer *w, const char *key, int64_
     return parquet_writer_add_pair(w->writer, lam_slice_str(key), lam_slice_str(text), err);
 }
 
+static enum lam_code keep_bytes(struct flush_job *job, const struct buf *bytes,
+                                struct lam_slice *out, struct lam_error *err) {
+    void *copy = arena_dup(&job->arena, bytes->data, bytes->size);
+    *out = lam_slice_of(copy, bytes->size);
+    return copy ? LAM_OK : mem_fail(err, bytes->size);
+}
+
 /* A bound as the entry keeps it; left out if it is long. */
 static enum lam_code encode_bound(struct flush_job *job, struct coltype type,
                                   struct parquet_value v, struct lam_slice *out, bool *kept_out,
                                   struct lam_error *err) {
-    struct buf key = {0};
-    enum lam_code rc = segment_bound_encode(type, v, &key, err);
-    *kept_out = rc == LAM_OK && key.size <= SEGMENT_BOUND_BYTES;
-    if (*kept_out) {
-        void *copy = arena_dup(&job->arena, key.data, key.size);
-        *out = lam_slice_of(copy, key.size);
-        if (!copy)
-            rc = mem_fail(err, key.size);
-    }
-    buf_fini(&key);
-    return rc;
+    OWNED(buf_fini) struct buf key = {0};
+    TRY(segment_bound_encode(type, v, &key, err));
+    *kept_out = key.size <= SEGMENT_BOUND_BYTES;
+    return *kept_out ? keep_bytes(job, &key, out, err) : LAM_OK;
 }
 
 static enum lam_code describe_columns(struct file_writer *w, const struct parquet_summary *summary,
@@ -373,13 +357,6 @@ static enum lam_code describe_columns(struct file_writer *w, const struct parque
     return LAM_OK;
 }
 
-static enum lam_code keep_key(struct flush_job *job, const struct buf *key, struct lam_slice *out,
-                              struct lam_error *err) {
-    void *copy = arena_dup(&job->arena, key->data, key->size);
-    *out = lam_slice_of(copy, key->size);
-    return copy ? LAM_OK : mem_fail(err, key->size);
-}
-
 static enum lam_code describe(struct file_writer *w, const struct parquet_summary *summary,
                               struct lam_error *err) {
     struct flush_job *job = w->job;
@@ -390,8 +367,8 @@ static enum lam_code describe(struct file_writer *w, const struct parquet_summar
     e->footer_hash = summary->footer_hash;
     e->schema_version = job->provider->schema->version;
     e->created_us = job->row.started_us;
-    TRY(keep_key(job, &w->first_key, &e->first_key, err));
-    TRY(keep_key(job, &w->last_key, &e->last_key, err));
+    TRY(keep_bytes(job, &w->first_key, &e->first_key, err));
+    TRY(keep_bytes(job, &w->last_key, &e->last_key, err));
     return describe_columns(w, summary, err);
 }
 
@@ -422,7 +399,7 @@ static enum lam_code publish_files(struct flush_job *job, struct lam_error *err)
 
 static enum lam_code close_file(struct file_writer *w, struct lam_error *err) {
     struct flush_job *job = w->job;
-    struct parquet_summary summary = {0};
+    OWNED(parquet_summary_fini) struct parquet_summary summary = {0};
     if (!w->writer)
         return LAM_OK;
     TRY(put_batch(w, err));
@@ -432,9 +409,7 @@ static enum lam_code close_file(struct file_writer *w, struct lam_error *err) {
     struct flush_file *f = &job->files[job->file_count - 1];
     w->writer = NULL;
     TRY(parquet_writer_release(writer, &summary, &f->file, err));
-    enum lam_code rc = describe(w, &summary, err);
-    parquet_summary_fini(&summary);
-    TRY(rc);
+    TRY(describe(w, &summary, err));
     f->entry = w->entry;
     job->rows += w->entry.rows;
     job->bytes += w->entry.bytes;
@@ -543,14 +518,9 @@ static void file_writer_fini(struct file_writer *w) {
 enum lam_code flush_write_range(struct flush_job *job, struct lam_slice lower,
                                 struct lam_slice upper, struct lam_error *err) {
     struct lam_read_options options = {.snapshot = job->snapshot, .lower = lower, .upper = upper};
-    struct file_writer w = {.job = job};
-    lam_iter *it = NULL;
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(make_fields(&w, err));
-    TRY_GOTO(lam_iter_new(job->flush->db, &options, job->provider->hot, &it, err));
-    rc = write_rows(&w, it, err);
-out:
-    lam_iter_free(it);
-    file_writer_fini(&w);
-    return rc;
+    OWNED(file_writer_fini) struct file_writer w = {.job = job};
+    OWNED(lam_iter_free_at) lam_iter *it = NULL;
+    TRY(make_fields(&w, err));
+    TRY(lam_iter_new(job->flush->db, &options, job->provider->hot, &it, err));
+    return write_rows(&w, it, err);
 }

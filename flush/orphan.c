@@ -26,9 +26,8 @@ uint32_t segment_file_tag(const struct flush *f, struct table_id table, uint64_t
 struct sweep {
     struct flush *flush;
     struct arena arena;     /* per table */
-    struct lam_slice *live; /* full paths that manifests name; sorted; owned array */
-    size_t live_count, live_capacity;
-    struct arena live_arena;
+    struct buf path;        /* scratch */
+    struct env_names live;  /* full paths that manifests name; sorted */
     struct db_check *check; /* gets them told; NULL: they are removed */
     const uint64_t *table;  /* the tag must be this table's; NULL: any name of ours will do */
     bool removed;           /* a file of the directory at hand */
@@ -37,53 +36,28 @@ struct sweep {
 };
 
 static int compare_paths(const void *a, const void *b) {
-    return slice_cmp(*(const struct lam_slice *)a, *(const struct lam_slice *)b);
+    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool is_live(const struct sweep *s, struct lam_slice path) {
-    return s->live_count && bsearch(&path, s->live, s->live_count, sizeof path, compare_paths);
+static bool is_live(const struct sweep *s, const char *path) {
+    return s->live.count &&
+           bsearch(&path, s->live.items, s->live.count, sizeof path, compare_paths);
 }
 
-static enum lam_code note_live(struct sweep *s, struct provider *p, lam_iter *it, struct buf *path,
+static enum lam_code note_live(void *arg, const struct segment *segment, const char *base,
                                struct lam_error *err) {
-    const char *where = lam_partition_name(p->segments);
-    struct storage_place place = {0};
-    for (; lam_iter_valid(it); lam_iter_next(it)) {
-        struct lam_slice user, full;
-        struct segment segment;
-        uint64_t number;
-        char kind;
-        arena_reset(&s->arena);
-        TRY(segment_key_decode(lam_iter_key(it), p->kind == TABLE_USER, where, &s->arena, &user,
-                               &kind, &number, err));
-        if (kind != SEGMENT_KIND_ENTRY)
-            continue;
-        TRY(segment_decode(lam_iter_value(it), where, &s->arena, &segment, err));
-        TRY(storage_place_get(s->flush, segment.storage, &s->arena, &place, err));
-        buf_reset(path);
-        TRY(path_in_base(s->flush->directory, place.base, segment.path, path, err));
-        TRY(MEM_GROW(&s->live, &s->live_capacity, s->live_count + 1, err));
-        full = lam_slice_of(arena_dup(&s->live_arena, path->data, path->size), path->size);
-        if (!full.data)
-            return mem_fail(err, path->size);
-        s->live[s->live_count++] = full;
-    }
-    return lam_iter_status(it, err);
+    struct sweep *s = arg;
+    const char *text;
+    buf_reset(&s->path);
+    TRY(path_in_base(s->flush->directory, base, segment->path, &s->path, err));
+    TRY(buf_cstr(&s->path, &text, err));
+    return env_names_add(&s->live, text, err);
 }
 
 static bool note_table(void *arg, struct provider *p) {
     struct sweep *s = arg;
-    struct buf path = {0};
-    lam_iter *it = NULL;
-    if (!p->segments)
-        return true;
-    s->code = lam_iter_new(s->flush->db, NULL, p->segments, &it, s->err);
-    if (s->code == LAM_OK) {
-        lam_iter_seek_first(it);
-        s->code = note_live(s, p, it, &path, s->err);
-    }
-    lam_iter_free(it);
-    buf_fini(&path);
+    if (p->segments)
+        s->code = segments_each(s->flush, p, note_live, s, s->err);
     return s->code == LAM_OK;
 }
 
@@ -94,7 +68,7 @@ static bool is_orphan(const struct sweep *s, const char *full, const char *name)
     /* Derived files have no tag to tell whose they are: elsewhere the next export replaces them. */
     if (!s->table && path_is_export(name, &unfinished) && unfinished)
         return true;
-    if (!path_file_name_parse(name, &number, &tag) || is_live(s, lam_slice_str(full)))
+    if (!path_file_name_parse(name, &number, &tag) || is_live(s, full))
         return false;
     return !s->table || tag == segment_file_tag(s->flush, (struct table_id){*s->table}, number);
 }
@@ -113,44 +87,36 @@ static enum lam_code sweep_directory(struct sweep *s, const char *directory, uns
 
 static enum lam_code sweep_entry(struct sweep *s, const char *directory, const char *name,
                                  unsigned depth, struct lam_error *err) {
-    struct buf path = {0};
+    OWNED(buf_fini) struct buf path = {0};
     enum lam_path_kind kind;
     const char *full;
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(env_path_join(&path, directory, name, &full, err));
+    TRY(env_path_join(&path, directory, name, &full, err));
     if (env_path_kind(s->flush->env, full, &kind, NULL) != LAM_OK)
-        goto out; /* what can't be looked at stays, as in sweep_directory */
+        return LAM_OK; /* what can't be looked at stays, as in sweep_directory */
     if (kind == LAM_PATH_FILE)
         sweep_name(s, full, name);
     else if (kind == LAM_PATH_DIRECTORY && depth > 0)
-        rc = sweep_directory(s, full, depth - 1, err);
-out:
-    buf_fini(&path);
-    return rc;
+        return sweep_directory(s, full, depth - 1, err);
+    return LAM_OK;
 }
 
 static enum lam_code sweep_directory(struct sweep *s, const char *directory, unsigned depth,
                                      struct lam_error *err) {
-    struct path_list names = {0};
+    OWNED(env_names_fini) struct env_names names = {0};
     enum lam_path_kind kind;
-    enum lam_code rc = LAM_OK;
     if (env_path_kind(s->flush->env, directory, &kind, NULL) != LAM_OK ||
-        kind != LAM_PATH_DIRECTORY ||
-        env_dir_list(s->flush->env, directory, path_list_note, &names, NULL) != LAM_OK)
-        goto out;
-    if (names.code != LAM_OK) {
-        rc = mem_fail(err, names.count * sizeof *names.items);
-        goto out;
-    }
+        kind != LAM_PATH_DIRECTORY)
+        return LAM_OK;
+    enum lam_code rc = env_dir_names(s->flush->env, directory, &names, NULL);
+    if (rc != LAM_OK)
+        return rc == LAM_NO_MEMORY ? mem_fail(err, names.count * sizeof *names.items) : LAM_OK;
     s->removed = false;
     for (size_t i = 0; i < names.count; i++)
-        TRY_GOTO(sweep_entry(s, directory, names.items[i], depth, err));
+        TRY(sweep_entry(s, directory, names.items[i], depth, err));
     /* A power loss must not bring back what nobody would look for once its table is dropped. */
     if (s->table && s->removed)
         IGNORE(env_dir_sync(s->flush->env, directory, NULL), "as good as not removed");
-out:
-    path_list_fini(&names);
-    return rc;
+    return LAM_OK;
 }
 
 /* Sweeps the folder of a table whose storage lies outside of the database directory. */
@@ -189,7 +155,7 @@ static bool sweep_table(void *arg, struct provider *p) {
 static bool sweep_storage(void *arg, const struct value *record) {
     struct sweep *s = arg;
     struct lam_slice base = record[STORAGES_BASE_DIRECTORY].as.bytes;
-    struct buf full = {0};
+    OWNED(buf_fini) struct buf full = {0};
     const char *text;
     arena_reset(&s->arena);
     const char *base_text = arena_strdup_slice(&s->arena, base);
@@ -201,28 +167,27 @@ static bool sweep_storage(void *arg, const struct value *record) {
         s->code = buf_cstr(&full, &text, s->err);
     if (s->code == LAM_OK)
         s->code = sweep_directory(s, text, DEPTH_MAX, s->err);
-    buf_fini(&full);
     return s->code == LAM_OK;
 }
 
+static void sweep_fini(struct sweep *s) {
+    flush_removal_end(s->flush);
+    env_names_fini(&s->live);
+    arena_fini(&s->arena);
+    buf_fini(&s->path);
+}
+
 enum lam_code orphans_remove(struct flush *f, struct db_check *check, struct lam_error *err) {
-    struct sweep s = {.flush = f, .check = check, .err = err};
-    enum lam_code rc = LAM_OK;
     if (!flush_removal_begin(f))
         return LAM_OK;
-    TRY_GOTO(catalog_each_provider(f->catalog, note_table, &s, err));
-    TRY_GOTO(s.code);
-    if (s.live_count)
-        qsort(s.live, s.live_count, sizeof *s.live, compare_paths);
-    TRY_GOTO(entity_scan(catalog_entity(f->catalog, ENTITY_STORAGES), NULL, NULL, 0, sweep_storage,
-                         &s, err));
-    TRY_GOTO(s.code);
-    TRY_GOTO(catalog_each_provider(f->catalog, sweep_table, &s, err));
-    rc = s.code;
-out:
-    flush_removal_end(f);
-    mem_free(s.live);
-    arena_fini(&s.arena);
-    arena_fini(&s.live_arena);
-    return rc;
+    OWNED(sweep_fini) struct sweep s = {.flush = f, .check = check, .err = err};
+    TRY(catalog_each_provider(f->catalog, note_table, &s, err));
+    TRY(s.code);
+    if (s.live.count)
+        qsort(s.live.items, s.live.count, sizeof *s.live.items, compare_paths);
+    TRY(entity_scan(catalog_entity(f->catalog, ENTITY_STORAGES), NULL, NULL, 0, sweep_storage, &s,
+                    err));
+    TRY(s.code);
+    TRY(catalog_each_provider(f->catalog, sweep_table, &s, err));
+    return s.code;
 }

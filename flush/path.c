@@ -313,27 +313,3 @@ enum lam_code path_below_database(const char *base, struct lam_slice relative, s
     TRY(buf_append_slice(out, relative, err));
     return buf_cstr(out, text_out, err);
 }
-
-/* --- lists --- */
-
-enum lam_code path_list_add(struct path_list *l, const char *path, struct lam_error *err) {
-    TRY(MEM_GROW(&l->items, &l->capacity, l->count + 1, err));
-    char *copy = mem_strdup(path);
-    if (!copy)
-        return mem_fail(err, strlen(path));
-    l->items[l->count++] = copy;
-    return LAM_OK;
-}
-
-bool path_list_note(void *arg, const char *name) {
-    struct path_list *l = arg;
-    l->code = path_list_add(l, name, NULL);
-    return l->code == LAM_OK;
-}
-
-void path_list_fini(struct path_list *l) {
-    for (size_t i = 0; i < l->count; i++)
-        mem_free(l->items[i]);
-    mem_free(l->items);
-    *l = (struct path_list){0};
-}

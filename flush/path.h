@@ -44,16 +44,4 @@ MUST_CHECK enum lam_code path_below_database(const char *base, struct lam_slice 
                                              struct buf *out, const char **text_out,
                                              struct lam_error *err);
 
-/* Paths to be worked on. All-zero is empty. */
-struct path_list {
-    char **items; /* owned, as are the strings */
-    size_t count, capacity;
-    enum lam_code code; /* of a callback that fills it */
-};
-MUST_CHECK enum lam_code path_list_add(struct path_list *l, const char *path,
-                                       struct lam_error *err);
-/* A lam_dir_fn that adds each name to the list `arg`; stops with its `code` set. */
-bool path_list_note(void *arg, const char *name);
-void path_list_fini(struct path_list *l);
-
 #endif

@@ -74,22 +74,17 @@ static struct policy_input input_of(struct flush *f, struct table_cold *t,
 /* Hot rows of a user, at most `limit`. */
 static enum lam_code count_hot(struct provider *p, struct lam_slice user, uint64_t limit,
                                uint64_t *count_out) {
-    struct buf prefix = {0};
-    lam_iter *it = NULL;
-    enum lam_code rc = LAM_OK;
+    OWNED(buf_fini) struct buf prefix = {0};
+    OWNED(lam_iter_free_at) lam_iter *it = NULL;
     *count_out = 0;
     if (user.size)
-        TRY_GOTO(key_put_string(&prefix, user, NULL));
+        TRY(key_put_string(&prefix, user, NULL));
     struct lam_read_options options = {.prefix = buf_slice(&prefix), .keys_only = true};
-    TRY_GOTO(lam_iter_new(catalog_db(p->catalog), &options, p->hot, &it, NULL));
+    TRY(lam_iter_new(catalog_db(p->catalog), &options, p->hot, &it, NULL));
     lam_iter_seek_first(it);
     for (; lam_iter_valid(it) && *count_out < limit; lam_iter_next(it))
         ++*count_out;
-    rc = lam_iter_status(it, NULL);
-out:
-    lam_iter_free(it);
-    buf_fini(&prefix);
-    return rc;
+    return lam_iter_status(it, NULL);
 }
 
 /* Adds rows to a user's count; `*unknown_out`: what he had before is not known. Gives whether the

@@ -40,36 +40,24 @@ static enum lam_code read_value(const struct segment *s, const struct parquet_re
                                 const struct row_place *at, uint32_t id, struct coltype type,
                                 const struct value *initial, struct arena *arena, struct value *out,
                                 struct lam_error *err) {
-    int32_t field = parquet_reader_find_field(reader, (int32_t)id);
-    uint32_t count;
-    if (field < 0 && !initial)
-        return ERR(err, LAM_CORRUPT, "%s: system column %u is missing", s->full_path, id);
+    int32_t field;
+    struct coltype stored;
+    TRY(cold_column_find(reader, s, id, type, initial, &field, &stored, err));
     if (field < 0) {
         *out = *initial;
         out->type = type;
         return LAM_OK;
     }
-    struct coltype stored = parquet_reader_fields(reader, &count)[field].type;
-    if (!cold_type_fits(stored, type))
-        return ERR(err, LAM_CORRUPT, "%s: column %u has type %d, which does not fit the table's %d",
-                   s->full_path, id, (int)stored.type, (int)type.type);
-    struct column c = {0};
+    OWNED(column_fini) struct column c = {0};
     column_init(&c, stored);
-    enum lam_code rc = parquet_reader_read(reader, at->group, (uint32_t)field, at->row, 1, &c, err);
-    if (rc == LAM_OK) {
-        *out = column_value(&c, 0);
-        out->type = type;
-        if (!out->is_null && coltype_is_variable(type.type)) {
-            uint8_t *copy =
-                arena_dup(arena, out->as.bytes.size ? out->as.bytes.data : (const uint8_t *)"",
-                          out->as.bytes.size + !out->as.bytes.size);
-            if (!copy)
-                rc = mem_fail(err, out->as.bytes.size);
-            out->as.bytes.data = copy;
-        }
-    }
-    column_fini(&c);
-    return rc;
+    TRY(parquet_reader_read(reader, at->group, (uint32_t)field, at->row, 1, &c, err));
+    *out = column_value(&c, 0);
+    out->type = type;
+    if (out->is_null || !coltype_is_variable(type.type))
+        return LAM_OK;
+    size_t size = out->as.bytes.size;
+    out->as.bytes.data = size ? arena_dup(arena, out->as.bytes.data, size) : (const uint8_t *)"";
+    return out->as.bytes.data ? LAM_OK : mem_fail(err, size);
 }
 
 static enum lam_code read_row(struct provider *p, const struct segment *s,
@@ -107,15 +95,12 @@ static enum lam_code find_in_set(struct provider *p, struct table_cold *table,
         if (!ready)
             TRY(key_probe_init(&probe, p->schema, key, arena, err));
         ready = true;
-        struct cold_file *file;
+        OWNED(cold_file_unref_at) struct cold_file *file = NULL;
         struct row_place at;
         TRY(cold_file_get(table->flush, p->table, s, &file, err));
-        enum lam_code rc = segment_find(s, p->schema, file->reader, &probe, &at, err);
-        if (rc == LAM_OK && at.found && !(s->dead && bitmap_get(s->dead, (size_t)at.number)))
-            rc = read_row(p, s, file->reader, &at, arena, out, err);
-        cold_file_unref(file);
-        if (rc != LAM_OK)
-            return rc;
+        TRY(segment_find(s, p->schema, file->reader, &probe, &at, err));
+        if (at.found && !(s->dead && bitmap_get(s->dead, (size_t)at.number)))
+            TRY(read_row(p, s, file->reader, &at, arena, out, err));
     }
     return LAM_OK;
 }

@@ -39,31 +39,19 @@ static enum lam_code make_bounds(struct scan *s, size_t *prefix_out, struct lam_
 }
 
 static enum lam_code make_batch(struct scan *s, struct lam_error *err) {
-    const struct schema *schema = s->request.provider->schema;
+    const struct provider *p = s->request.provider;
     uint32_t count = s->request.column_count;
-    struct coltype *types = mem_calloc(count + 1u, sizeof *types);
+    OWNED(mem_free_at) struct coltype *types = mem_calloc(count + 1u, sizeof *types);
     if (!types)
         return mem_fail(err, (count + 1u) * sizeof *types);
-    enum lam_code rc = LAM_OK;
-    for (uint32_t i = 0; i < count && rc == LAM_OK; i++) {
+    for (uint32_t i = 0; i < count; i++) {
+        const struct value *initial;
         uint32_t id = s->request.column_ids[i];
-        int index = schema_find_id(schema, id);
-        if (index >= 0)
-            types[i] = schema->columns[index].type;
-        else if (id == COLUMN_ID_SEQ)
-            types[i] = coltype_of(LAM_TYPE_BIGINT);
-        else if (id == COLUMN_ID_UPDATED)
-            types[i] = coltype_of(LAM_TYPE_TIMESTAMP);
-        else if (id == COLUMN_ID_DELETED)
-            types[i] = coltype_of(LAM_TYPE_BOOLEAN);
-        else
-            rc = ERR(err, LAM_INVALID, "table %s.%s has no column of id %u",
-                     s->request.provider->namespace_name, s->request.provider->name, id);
+        if (!cold_column_type(p->schema, id, &types[i], &initial))
+            return ERR(err, LAM_INVALID, "table %s.%s has no column of id %u", p->namespace_name,
+                       p->name, id);
     }
-    if (rc == LAM_OK)
-        rc = colbatch_init(&s->batch, types, count, err);
-    mem_free(types);
-    return rc;
+    return colbatch_init(&s->batch, types, count, err);
 }
 
 /* The rest of a bound behind the user part; nothing if it lies at the user's end. */
@@ -96,30 +84,26 @@ enum lam_code scan_open_parts(const struct scan_request *request, bool hot, bool
     if (table_has_users(p) != (request->user.size > 0))
         return ERR(err, LAM_INVALID, "a scan of %s.%s %s a user", p->namespace_name, p->name,
                    request->user.size ? "takes no" : "needs");
-    struct scan *s = mem_calloc(1, sizeof *s);
+    OWNED(scan_close_at) struct scan *s = mem_calloc(1, sizeof *s);
     if (!s)
         return mem_fail(err, sizeof *s);
     size_t prefix;
-    enum lam_code rc = LAM_OK;
     s->request = *request;
     if (!s->request.snapshot) {
-        TRY_GOTO(lam_snapshot_new(catalog_db(p->catalog), &s->own, err));
+        TRY(lam_snapshot_new(catalog_db(p->catalog), &s->own, err));
         s->request.snapshot = s->own;
     }
-    TRY_GOTO(make_bounds(s, &prefix, err));
-    TRY_GOTO(make_batch(s, err));
+    TRY(make_bounds(s, &prefix, err));
+    TRY(make_batch(s, err));
     bool none = is_empty_range(s);
     s->hot_done = !hot || none;
     if (!s->hot_done)
-        TRY_GOTO(
-            hot_scan_open(&s->hot, &s->request, buf_slice(&s->lower), buf_slice(&s->upper), err));
+        TRY(hot_scan_open(&s->hot, &s->request, buf_slice(&s->lower), buf_slice(&s->upper), err));
     if (cold && !none && p->kind != TABLE_STREAM)
-        TRY_GOTO(open_cold(s, prefix, err));
+        TRY(open_cold(s, prefix, err));
     *scan_out = s;
+    s = NULL;
     return LAM_OK;
-out:
-    scan_close(s);
-    return rc;
 }
 
 enum lam_code scan_open(const struct scan_request *request, struct scan **scan_out,

@@ -83,26 +83,21 @@ static enum lam_code merge_chunk(struct older *o, struct key_reader *keys, uint6
 
 static enum lam_code merge(struct older *o, struct lam_error *err) {
     const struct parquet_reader *reader = o->file->reader;
-    struct key_reader keys;
+    OWNED(key_reader_fini) struct key_reader keys = {0};
     uint64_t base = 0;
-    enum lam_code rc = LAM_OK;
     lam_iter_seek_first(o->it);
-    TRY_GOTO(key_reader_init(&keys, o->job->provider->schema, reader, o->segment->full_path, err));
+    TRY(key_reader_init(&keys, o->job->provider->schema, reader, o->segment->full_path, err));
     for (uint32_t g = 0; g < parquet_reader_group_count(reader) && lam_iter_valid(o->it); g++) {
         uint32_t rows = parquet_reader_group_rows(reader, g);
         for (uint32_t at = 0; at < rows && lam_iter_valid(o->it); at += COLBATCH_ROWS) {
             uint32_t count = rows - at < COLBATCH_ROWS ? rows - at : COLBATCH_ROWS;
-            TRY_GOTO(key_reader_fetch(&keys, g, at, count, err));
-            TRY_GOTO(merge_chunk(o, &keys, base + at, err));
+            TRY(key_reader_fetch(&keys, g, at, count, err));
+            TRY(merge_chunk(o, &keys, base + at, err));
         }
-        TRY_GOTO(flush_check_stop(o->job, err));
+        TRY(flush_check_stop(o->job, err));
         base += rows;
     }
-    if (!lam_iter_valid(o->it))
-        rc = lam_iter_status(o->it, err);
-out:
-    key_reader_fini(&keys);
-    return rc;
+    return lam_iter_valid(o->it) ? LAM_OK : lam_iter_status(o->it, err);
 }
 
 static enum lam_code open_keys(struct older *o, struct lam_error *err) {
@@ -121,30 +116,26 @@ static enum lam_code open_keys(struct older *o, struct lam_error *err) {
     return lam_iter_new(o->job->flush->db, &options, o->job->provider->hot, &o->it, err);
 }
 
+static void older_fini(struct older *o) {
+    lam_iter_free(o->it);
+    cold_file_unref(o->file);
+    buf_fini(&o->prefix);
+    buf_fini(&o->lower);
+    buf_fini(&o->upper);
+}
+
 static enum lam_code supersede_segment(struct flush_job *job, const struct segment *s,
                                        struct lam_error *err) {
-    struct older o = {.job = job, .segment = s};
-    struct arena arena = {0};
+    OWNED(older_fini) struct older o = {.job = job, .segment = s};
+    OWNED(arena_fini) struct arena arena = {0};
     bool many = false;
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(open_keys(&o, err));
+    TRY(open_keys(&o, err));
     lam_iter_seek_first(o.it);
-    if (!lam_iter_valid(o.it)) {
-        rc = lam_iter_status(o.it, err);
-        goto out;
-    }
-    TRY_GOTO(cold_file_get(job->flush, job->provider->table, s, &o.file, err));
-    TRY_GOTO(look_up(&o, &arena, &many, err));
-    if (many)
-        rc = merge(&o, err);
-out:
-    lam_iter_free(o.it);
-    cold_file_unref(o.file);
-    buf_fini(&o.prefix);
-    buf_fini(&o.lower);
-    buf_fini(&o.upper);
-    arena_fini(&arena);
-    return rc;
+    if (!lam_iter_valid(o.it))
+        return lam_iter_status(o.it, err);
+    TRY(cold_file_get(job->flush, job->provider->table, s, &o.file, err));
+    TRY(look_up(&o, &arena, &many, err));
+    return many ? merge(&o, err) : LAM_OK;
 }
 
 /* Whether the user's new files, [first, end), reach into the key range of an older segment. */
@@ -156,17 +147,15 @@ static bool overlaps(const struct flush_job *job, size_t first, size_t end,
 
 static enum lam_code supersede_user(struct flush_job *job, size_t first, size_t end,
                                     struct lam_error *err) {
-    struct segment_set *set;
-    enum lam_code rc = LAM_OK;
+    OWNED(segment_set_unref_at) struct segment_set *set = NULL;
     TRY(segment_set_get(job->table, job->provider, job->snapshot, job->files[first].entry.user,
                         &set, err));
-    for (size_t i = 0; set && rc == LAM_OK && i < set->count; i++) {
+    for (size_t i = 0; set && i < set->count; i++) {
         const struct segment *s = &set->items[i];
         if (s->dead_rows < s->rows && overlaps(job, first, end, s))
-            rc = supersede_segment(job, s, err);
+            TRY(supersede_segment(job, s, err));
     }
-    segment_set_unref(set);
-    return rc;
+    return LAM_OK;
 }
 
 enum lam_code flush_supersede(struct flush_job *job, struct lam_error *err) {

@@ -14,18 +14,16 @@ static enum lam_code entry_is_live(struct provider *p, const lam_snapshot *snaps
     if (p->kind != TABLE_STREAM)
         return LAM_OK;
     struct lam_read_options options = {.snapshot = snapshot};
-    struct lam_value value = {0};
+    OWNED(lam_value_release) struct lam_value value = {0};
     struct row_header header;
+    *live_out = false;
     enum lam_code rc = lam_get(catalog_db(p->catalog), &options, p->hot, key, &value, err);
-    if (rc == LAM_NOT_FOUND) {
-        *live_out = false;
-        rc = LAM_OK;
-    } else if (rc == LAM_OK) {
-        rc = row_header_decode(value.bytes, &header, err);
-        *live_out = rc == LAM_OK && !hot_row_expired(p, header.seq, catalog_expiry_us(p->catalog));
-    }
-    lam_value_release(&value);
-    return rc;
+    if (rc == LAM_NOT_FOUND)
+        return LAM_OK;
+    TRY(rc);
+    TRY(row_header_decode(value.bytes, &header, err));
+    *live_out = !hot_row_expired(p, header.seq, catalog_expiry_us(p->catalog));
+    return LAM_OK;
 }
 
 static enum lam_code conflict_hot(struct provider *p, const struct table_index *index,
@@ -33,23 +31,17 @@ static enum lam_code conflict_hot(struct provider *p, const struct table_index *
                                   struct lam_slice own_key, bool *conflict_out,
                                   struct lam_error *err) {
     struct lam_read_options options = {.snapshot = snapshot, .prefix = prefix, .keys_only = true};
-    struct buf key = {0};
-    lam_iter *it = NULL;
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(lam_iter_new(catalog_db(p->catalog), &options, index->partition, &it, err));
+    OWNED(buf_fini) struct buf key = {0};
+    OWNED(lam_iter_free_at) lam_iter *it = NULL;
+    TRY(lam_iter_new(catalog_db(p->catalog), &options, index->partition, &it, err));
     for (lam_iter_seek_first(it); lam_iter_valid(it) && !*conflict_out; lam_iter_next(it)) {
         buf_reset(&key);
-        TRY_GOTO(index_entry_row_key(p, index, lam_iter_key(it), lam_iter_value(it), &key, err));
+        TRY(index_entry_row_key(p, index, lam_iter_key(it), lam_iter_value(it), &key, err));
         if (slice_eq(buf_slice(&key), own_key))
             continue;
-        TRY_GOTO(entry_is_live(p, snapshot, buf_slice(&key), conflict_out, err));
+        TRY(entry_is_live(p, snapshot, buf_slice(&key), conflict_out, err));
     }
-    if (!*conflict_out)
-        rc = lam_iter_status(it, err);
-out:
-    lam_iter_free(it);
-    buf_fini(&key);
-    return rc;
+    return *conflict_out ? LAM_OK : lam_iter_status(it, err);
 }
 
 /* Column ids of an index, then those of the key. */
@@ -106,22 +98,18 @@ static enum lam_code conflict_cold(struct provider *p, const struct table_index 
                               .column_count = index_and_key_ids(p, index, ids),
                               .predicates = predicates,
                               .predicate_count = index->column_count};
-    struct scan *s = NULL;
+    OWNED(scan_close_at) struct scan *s = NULL;
     struct colbatch *b;
-    struct buf key = {0};
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(scan_open_parts(&rq, false, true, &s, err));
+    OWNED(buf_fini) struct buf key = {0};
+    TRY(scan_open_parts(&rq, false, true, &s, err));
     for (;;) {
-        TRY_GOTO(scan_next(s, &b, err));
+        TRY(scan_next(s, &b, err));
         if (!b || *conflict_out)
             break;
         for (uint32_t i = 0; i < b->rows && !*conflict_out; i++)
-            TRY_GOTO(row_conflicts(p, index, user, wanted, own_key, b, i, &key, conflict_out, err));
+            TRY(row_conflicts(p, index, user, wanted, own_key, b, i, &key, conflict_out, err));
     }
-out:
-    scan_close(s);
-    buf_fini(&key);
-    return rc;
+    return LAM_OK;
 }
 
 enum lam_code unique_conflict(struct provider *p, const struct table_index *index,
@@ -168,37 +156,31 @@ typedef enum lam_code (*user_fn)(void *arg, struct lam_slice user, bool *stop,
 static enum lam_code each_user(struct provider *p, const lam_snapshot *snapshot, user_fn fn,
                                void *arg, struct lam_error *err) {
     struct lam_read_options options = {.snapshot = snapshot, .keys_only = true};
-    lam_iter *hot = NULL, *cold = NULL;
-    struct buf after = {0};
-    struct arena arena = {0};
+    OWNED(lam_iter_free_at) lam_iter *hot = NULL, *cold = NULL;
+    OWNED(buf_fini) struct buf after = {0};
+    OWNED(arena_fini) struct arena arena = {0};
     bool stop = false;
-    enum lam_code rc = LAM_OK;
     if (!table_has_users(p))
         return fn(arg, SLICE_EMPTY, &stop, err);
-    TRY_GOTO(lam_iter_new(catalog_db(p->catalog), &options, p->hot, &hot, err));
+    TRY(lam_iter_new(catalog_db(p->catalog), &options, p->hot, &hot, err));
     if (p->segments)
-        TRY_GOTO(lam_iter_new(catalog_db(p->catalog), &options, p->segments, &cold, err));
-    TRY_GOTO(buf_append_u8(&after, 1, err)); /* behind the segments partition's own keys */
+        TRY(lam_iter_new(catalog_db(p->catalog), &options, p->segments, &cold, err));
+    TRY(buf_append_u8(&after, 1, err)); /* behind the segments partition's own keys */
     while (!stop && after.size) {
         struct lam_slice a, b = SLICE_EMPTY;
         arena_reset(&arena);
-        TRY_GOTO(user_at(hot, buf_slice(&after), &arena, &a, err));
+        TRY(user_at(hot, buf_slice(&after), &arena, &a, err));
         if (cold)
-            TRY_GOTO(user_at(cold, buf_slice(&after), &arena, &b, err));
+            TRY(user_at(cold, buf_slice(&after), &arena, &b, err));
         struct lam_slice user = !a.size ? b : !b.size || slice_cmp(a, b) < 0 ? a : b;
         if (!user.size)
             break;
-        TRY_GOTO(fn(arg, user, &stop, err));
+        TRY(fn(arg, user, &stop, err));
         buf_reset(&after);
-        TRY_GOTO(key_put_string(&after, user, err));
+        TRY(key_put_string(&after, user, err));
         key_prefix_end(&after);
     }
-out:
-    lam_iter_free(hot);
-    lam_iter_free(cold);
-    buf_fini(&after);
-    arena_fini(&arena);
-    return rc;
+    return LAM_OK;
 }
 
 /* --- rows_exist --- */
@@ -224,18 +206,15 @@ static enum lam_code search_user(void *arg, struct lam_slice user, bool *stop,
                               .column_count = search->null_column != 0,
                               .with_deleted = true,
                               .now_us = catalog_expiry_us(search->p->catalog)};
-    struct scan *s = NULL;
+    OWNED(scan_close_at) struct scan *s = NULL;
     struct colbatch *b;
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(scan_open(&rq, &s, err));
+    TRY(scan_open(&rq, &s, err));
     do {
-        TRY_GOTO(scan_next(s, &b, err));
+        TRY(scan_next(s, &b, err));
         search->found = b && batch_has(search, b);
     } while (b && !search->found);
     *stop = search->found;
-out:
-    scan_close(s);
-    return rc;
+    return LAM_OK;
 }
 
 enum lam_code rows_exist(struct provider *p, uint32_t null_column_id, bool *exist_out,
@@ -316,19 +295,16 @@ static enum lam_code pass(struct duplicate_search *d, struct lam_slice user,
                               .column_ids = d->index->column_ids,
                               .column_count = d->index->column_count,
                               .now_us = catalog_expiry_us(d->p->catalog)};
-    struct scan *s = NULL;
+    OWNED(scan_close_at) struct scan *s = NULL;
     struct colbatch *b;
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(scan_open(&rq, &s, err));
+    TRY(scan_open(&rq, &s, err));
     for (;;) {
-        TRY_GOTO(scan_next(s, &b, err));
+        TRY(scan_next(s, &b, err));
         if (!b)
             break;
-        TRY_GOTO(note_batch(d, b, err));
+        TRY(note_batch(d, b, err));
     }
-out:
-    scan_close(s);
-    return rc;
+    return LAM_OK;
 }
 
 /* Leaves only hashes that occur twice. */
