@@ -98,6 +98,8 @@ static enum lam_code add_row(lam_ingest *g, struct lam_slice key, struct lam_sli
                              struct lam_error *err) {
     struct entry e = {key, 0, ENTRY_PUT, value};
     bool cut = sst_output_size(&g->out) >= g->db->tuning.base_bytes / 2;
+    if (cut)
+        sst_output_set_written(&g->out, db_clock_us(g->db));
     buf_reset(&g->last);
     TRY(buf_append_slice(&g->last, key, err));
     TRY(sst_output_add(&g->out, &e, cut, err));
@@ -285,6 +287,7 @@ static enum lam_code publish(lam_db *db, lam_ingest *g, struct lam_error *err)
 }
 
 static enum lam_code finish(lam_db *db, lam_ingest *g, struct lam_error *err) {
+    sst_output_set_written(&g->out, db_clock_us(db)); /* its rows live as long as others (TTL) */
     TRY(sst_output_finish(&g->out, err));
     size_t n = g->out.file_count;
     g->added = mem_calloc(n, sizeof *g->added);

@@ -47,6 +47,8 @@ MUST_CHECK enum lam_code sst_builder_add(struct sst_builder *b, const struct ent
 MUST_CHECK enum lam_code sst_builder_add_range(struct sst_builder *b,
                                                const struct range_tombstone *t,
                                                struct lam_error *err);
+/* Instead of the option: entries may come for long. */
+void sst_builder_set_written(struct sst_builder *b, int64_t written_us);
 /* Bytes written and buffered so far: when to cut. */
 uint64_t sst_builder_size(const struct sst_builder *b);
 /* What the manifest keeps of a file; key bounds include range tombstones (an endless one makes

@@ -269,6 +269,10 @@ enum lam_code sst_builder_add_range(struct sst_builder *b, const struct range_to
     return LAM_OK;
 }
 
+void sst_builder_set_written(struct sst_builder *b, int64_t written_us) {
+    b->properties.written_us = written_us;
+}
+
 uint64_t sst_builder_size(const struct sst_builder *b) {
     return position(b) + block_builder_size(&b->block);
 }

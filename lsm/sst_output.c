@@ -135,6 +135,12 @@ enum lam_code sst_output_add(struct sst_output *o, const struct entry *e, bool c
     return sst_builder_add(o->builder, e, err);
 }
 
+void sst_output_set_written(struct sst_output *o, int64_t written_us) {
+    o->options.builder.written_us = written_us;
+    if (o->builder)
+        sst_builder_set_written(o->builder, written_us);
+}
+
 enum lam_code sst_output_finish(struct sst_output *o, struct lam_error *err) {
     return end_file(o, SLICE_EMPTY, err);
 }

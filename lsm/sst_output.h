@@ -46,6 +46,8 @@ MUST_CHECK enum lam_code sst_output_add(struct sst_output *o, const struct entry
                                         struct lam_error *err);
 /* Bytes of the file being written; 0 if there is none. */
 uint64_t sst_output_size(const struct sst_output *o);
+/* When what is in the file being written, and comes into it, was written at the latest. */
+void sst_output_set_written(struct sst_output *o, int64_t written_us);
 /* Completes the last file; `files` then holds all, in key order, synced (names are not). */
 MUST_CHECK enum lam_code sst_output_finish(struct sst_output *o, struct lam_error *err);
 /* The files are in a manifest: fini leaves them alone. */

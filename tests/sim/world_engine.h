@@ -84,6 +84,13 @@
     X(CRASH_IN_BACKUP, "an image from a call on backups")                                          \
     X(RESTORED, "a backup was restored")                                                           \
     X(CRASH_IN_RESTORE, "an image from a restore")                                                 \
+    X(TTL_EXPIRED, "rows with a TTL were gone")                                                    \
+    X(TTL_EXPIRED_IMAGE, "rows with a TTL were gone in an image")                                  \
+    X(TTL_HELD, "a snapshot showed rows that had expired")                                         \
+    X(TTL_CLOCK_BACK, "the clock stepped back beside rows with a TTL")                             \
+    X(TTL_INGESTED, "rows with a TTL were ingested")                                               \
+    X(TTL_COPIED, "a copy held rows with a TTL")                                                   \
+    X(CRASH_IN_TTL, "an image from a change of rows with a TTL")                                   \
     X(FAULT_AFTER_CRASH, "a fault in a session that began with a crash")
 
 enum world_reached {

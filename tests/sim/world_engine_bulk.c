@@ -140,7 +140,7 @@ static void plan(struct world *w, const struct held_ingest *g) {
 }
 
 /* One that failed may have used the sequence. */
-static bool note_sequence(struct world *w, enum lam_code rc, uint64_t sequence) {
+bool ew_bulk_note_sequence(struct world *w, enum lam_code rc, uint64_t sequence) {
     struct lam_stats s;
     lam_db_stats(w->db, &s);
     if (rc == LAM_OK ? sequence != w->sequence + 1 || s.sequence != sequence
@@ -162,7 +162,7 @@ static bool finish(struct world *w) {
     w->writes_waiting++;
     ew_call_begin(w, IN_STEP, STEP_INGEST);
     enum lam_code rc = lam_ingest_finish(g->ingest, &sequence, &w->err);
-    bool ok = note_sequence(w, rc, sequence);
+    bool ok = ew_bulk_note_sequence(w, rc, sequence);
     if (rc == LAM_OK) {
         ew_reach(w, REACHED_INGESTED);
         for (unsigned i = 0; i < g->count; i++)

@@ -20,6 +20,9 @@ struct probe {
     struct taker taker;
     struct queue nested;
     struct model_view view; /* what the open showed */
+    struct ttl_rows ttl;    /* the same, rows with a TTL */
+    bool has_ttl;
+    const char *misfit; /* NULL, or what is wrong with them where all else is right */
     /* State 0 is what the open showed, then one a write. */
     struct model_hash hashes[PROBE_WRITES + 2];
     size_t acked, synced, high;
@@ -143,25 +146,49 @@ static bool close_probe(struct probe *p, const char *what) {
     return true;
 }
 
+/* What one open showed to be gone another does not show. */
+static bool keep_ttl(struct probe *p, const struct ttl_rows *ttl, int64_t now) {
+    if (p->has_ttl && !ew_ttl_fits(p->w, ttl, &p->ttl, now))
+        return ew_fail(p->w, "ttl", "an image opened again has other rows with a TTL");
+    p->ttl = *ttl;
+    p->has_ttl = true;
+    return true;
+}
+
 /* Which state the open database holds. */
 static bool find_state(struct probe *p, const struct model_hash *hashes, size_t low, size_t high,
                        size_t *found) {
     model_view_fini(&p->view);
     model_view_init(&p->view, false);
     enum lam_code rc = ew_scan_database(p->db, &p->view, &p->err);
+    struct ttl_rows ttl;
+    if (rc == LAM_OK)
+        rc = ew_ttl_read(p->w, p->db, &ttl, &p->err);
     if (rc != LAM_OK)
         return ew_fail(p->w, "scan", "%s: %s", lam_code_name(rc), p->err.message);
-    for (size_t i = high + 1; i-- > low;)
-        if (model_hash_eq(hashes[i], p->view.hash)) {
-            *found = i;
-            return true;
+    bool top = hashes == model_hashes(p->w->model);
+    int64_t now = simfs_now_us(p->fs);
+    for (size_t i = high + 1; i-- > low;) {
+        const struct ttl_rows *want = ew_ttl_rows(p->w, top ? i : p->w->base);
+        if (!model_hash_eq(hashes[i], p->view.hash))
+            continue;
+        if (!ew_ttl_fits(p->w, &ttl, want, now)) {
+            p->misfit = ew_ttl_text(p->w, &ttl, want, now);
+            continue;
         }
+        if (memcmp(want, &ttl, sizeof ttl) != 0)
+            ew_reach(p->w, REACHED_TTL_EXPIRED_IMAGE);
+        *found = i;
+        return keep_ttl(p, &ttl, now);
+    }
     return false;
 }
 
 static bool wrong_state(struct probe *p, size_t low, size_t high, const char *when) {
     struct world *w = p->w;
     bool top = p->image->depth == 0;
+    if (p->misfit && !ew_failed(w))
+        ew_fail(w, "ttl", "%s: %s", when, p->misfit);
     if (!ew_failed(w))
         ew_report_state(w, p->db, w->model, top ? low : w->base, top ? high : w->base, when);
     return false;
@@ -217,7 +244,8 @@ static void note_recovery(struct probe *p, size_t found, const struct listing *b
                   {STEP_INGEST, REACHED_CRASH_IN_INGEST},
                   {STEP_CHECKPOINT, REACHED_CRASH_IN_CHECKPOINT},
                   {STEP_BACKUP, REACHED_CRASH_IN_BACKUP},
-                  {STEP_RESTORE, REACHED_CRASH_IN_RESTORE}};
+                  {STEP_RESTORE, REACHED_CRASH_IN_RESTORE},
+                  {STEP_TTL, REACHED_CRASH_IN_TTL}};
     for (size_t n = 0; n < sizeof inside / sizeof inside[0]; n++)
         if (i->place == IN_STEP && i->event > 0 && i->depth == 0 && i->step == inside[n].step)
             ew_reach(w, inside[n].what);

@@ -29,25 +29,31 @@ static bool exists(struct look *l, const char *path) {
     return kind != LAM_PATH_NONE;
 }
 
-static bool check_whole(struct look *l, const char *path, struct model_hash want) {
+static bool check_whole(struct look *l, const char *path, const struct copy *want) {
     struct lam_options o = {.env = simfs_env(l->fs),
                             .must_exist = true,
                             .manual_background = true,
                             .memory_budget = 4u << 20,
                             .read_only = choose(l->c, 2)};
     struct model_view view;
+    struct ttl_rows ttl;
     lam_db *db = NULL;
     enum lam_code rc = lam_db_open(path, &o, &db, &l->err);
     if (rc != LAM_OK)
         return ew_fail(l->w, "copy-open", "%s: %s: %s", path, lam_code_name(rc), l->err.message);
     model_view_init(&view, false);
     rc = ew_scan_database(db, &view, &l->err);
-    bool same = model_hash_eq(view.hash, want);
+    bool same = model_hash_eq(view.hash, want->hash);
+    if (rc == LAM_OK)
+        rc = ew_ttl_read(l->w, db, &ttl, &l->err);
     if (rc == LAM_OK && !same)
         ew_report_state(l->w, db, l->w->model, 0, model_commits(l->w->model), path);
     model_view_fini(&view);
     if (rc != LAM_OK)
         ew_fail(l->w, "copy-scan", "%s: %s: %s", path, lam_code_name(rc), l->err.message);
+    else if (same && ew_ttl_check_copy(l->w, &ttl, &want->ttl, simfs_now_us(l->fs), path) &&
+             ttl.exists[0])
+        ew_reach(l->w, REACHED_TTL_COPIED);
     rc = lam_db_close(db, &l->err);
     if (rc == LAM_OK && choose_one_in(l->c, 4))
         rc = lam_check(path, simfs_env(l->fs), NULL, NULL, &l->err);
@@ -62,7 +68,7 @@ static bool check_copy(struct look *l, const struct copy *c, const char *path) {
     if (exists(l, path)) {
         if (c->state == COPY_MAYBE)
             ew_reach(l->w, REACHED_COPY_EARLY);
-        return check_whole(l, path, c->hash);
+        return check_whole(l, path, c);
     }
     return c->state == COPY_MAYBE || ew_fail(l->w, "copy-lost", "%s is not there", path);
 }
@@ -113,7 +119,7 @@ static bool check_backup(struct look *l, const struct copies *k, uint64_t id) {
     if (rc != LAM_OK)
         return ew_fail(l->w, "backup", "backup %llu: %s: %s", (unsigned long long)id,
                        lam_code_name(rc), l->err.message);
-    return same > 1 || check_whole(l, PROBE, last->copy.hash);
+    return same > 1 || check_whole(l, PROBE, &last->copy);
 }
 
 static bool check_backups(struct look *l, const struct copies *k) {
@@ -233,6 +239,11 @@ static bool make_room(struct world *w, struct copy *c, const char *path) {
     return !w->armed && !w->quota_on && remove_copy(w, c, path);
 }
 
+/* Of the present state, not acknowledged yet. */
+static struct copy copy_of(const struct world *w) {
+    return (struct copy){COPY_MAYBE, model_hash_at(w->model, w->live), *ew_ttl_rows(w, w->live)};
+}
+
 static bool can_copy(const struct world *w) {
     return !w->read_only && !w->unknown;
 }
@@ -245,7 +256,7 @@ bool ew_copy_checkpoint(struct world *w) {
         return true;
     if (peek_exists(w, WORLD_CHECKPOINT ".unfinished"))
         ew_reach(w, REACHED_CHECKPOINT_OVER);
-    *c = (struct copy){COPY_MAYBE, model_hash_at(w->model, w->live)};
+    *c = copy_of(w);
     ew_say(w, "  checkpoint");
     ew_call_begin(w, IN_STEP, STEP_CHECKPOINT);
     enum lam_code rc = lam_db_checkpoint(w->db, WORLD_CHECKPOINT, &w->err);
@@ -281,13 +292,13 @@ static bool make_backup(struct world *w, bool cancel) {
         return false;
     uint64_t id = 0, want = ids.count ? ids.list[ids.count - 1] + 1 : 1;
     unsigned patience = cancel ? choose(w->choice, 6) : UINT32_MAX;
-    k->backups[k->backup_count++] =
-        (struct backup_copy){want, {COPY_MAYBE, model_hash_at(w->model, w->live)}};
+    k->backups[k->backup_count++] = (struct backup_copy){want, copy_of(w)};
     ew_say(w, "  backup %llu%s", (unsigned long long)want, cancel ? ", ended early" : "");
     ew_call_begin(w, IN_STEP, STEP_BACKUP);
     enum lam_code rc = lam_db_backup(w->db, WORLD_BACKUPS, ew_patience, &patience, &id, &w->err);
     if (rc == LAM_OK) {
-        struct copy made = {COPY_THERE, k->backups[k->backup_count - 1].copy.hash};
+        struct copy made = k->backups[k->backup_count - 1].copy;
+        made.state = COPY_THERE;
         if (id != want)
             return ew_fail(w, "backup", "it has number %llu, expected %llu", (unsigned long long)id,
                            (unsigned long long)want);
@@ -362,7 +373,8 @@ bool ew_copy_restore(struct world *w) {
     unsigned same = 0;
     for (unsigned i = 0; i < k->backup_count; i++)
         if (k->backups[i].id == id) {
-            k->restored = (struct copy){COPY_MAYBE, k->backups[i].copy.hash};
+            k->restored = k->backups[i].copy;
+            k->restored.state = COPY_MAYBE;
             same++;
         }
     if (same != 1) {

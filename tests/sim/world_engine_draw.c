@@ -9,11 +9,11 @@
 #include "tests/sim/world_engine_impl.h"
 
 static const char *const step_names[STEP_KINDS] = {
-    "get",           "put",      "delete",   "delete_range", "batch",     "sync",
-    "scan",          "snapshot", "iterator", "verify",       "dump",      "compact",
-    "create",        "drop",     "reopen",   "read_only",    "crash",     "check",
-    "clock",         "fault",    "quota",    "tasks",        "multi_get", "create_many",
-    "compact_range", "txn",      "ingest",   "checkpoint",   "backup",    "restore",
+    "get",      "put",       "delete",      "delete_range",  "batch",   "sync",   "scan",
+    "snapshot", "iterator",  "verify",      "dump",          "compact", "create", "drop",
+    "reopen",   "read_only", "crash",       "check",         "clock",   "fault",  "quota",
+    "tasks",    "multi_get", "create_many", "compact_range", "txn",     "ingest", "checkpoint",
+    "backup",   "restore",   "ttl",
 };
 
 const char *ew_step_name(enum step_kind kind) {
@@ -90,14 +90,14 @@ void ew_draw_open(struct choice *c, const struct config *config, struct lam_opti
 
 static void draw_weights(struct choice *c, struct config *f) {
     static const uint8_t usual[STEP_KINDS] = {
-        [STEP_GET] = 6,           [STEP_PUT] = 14,   [STEP_DELETE] = 4,    [STEP_DELETE_RANGE] = 3,
-        [STEP_BATCH] = 10,        [STEP_SYNC] = 2,   [STEP_SCAN] = 4,      [STEP_SNAPSHOT] = 3,
-        [STEP_ITERATOR] = 4,      [STEP_VERIFY] = 2, [STEP_DUMP] = 3,      [STEP_COMPACT] = 2,
-        [STEP_CREATE] = 2,        [STEP_DROP] = 1,   [STEP_REOPEN] = 3,    [STEP_READ_ONLY] = 1,
-        [STEP_CRASH] = 2,         [STEP_CHECK] = 1,  [STEP_CLOCK] = 1,     [STEP_FAULT] = 9,
-        [STEP_QUOTA] = 4,         [STEP_TASKS] = 4,  [STEP_MULTI_GET] = 2, [STEP_CREATE_MANY] = 1,
-        [STEP_COMPACT_RANGE] = 1, [STEP_TXN] = 10,   [STEP_INGEST] = 5,    [STEP_CHECKPOINT] = 1,
-        [STEP_BACKUP] = 2,        [STEP_RESTORE] = 1};
+        [STEP_GET] = 6,           [STEP_PUT] = 14,    [STEP_DELETE] = 4,    [STEP_DELETE_RANGE] = 3,
+        [STEP_BATCH] = 10,        [STEP_SYNC] = 2,    [STEP_SCAN] = 4,      [STEP_SNAPSHOT] = 3,
+        [STEP_ITERATOR] = 4,      [STEP_VERIFY] = 2,  [STEP_DUMP] = 3,      [STEP_COMPACT] = 2,
+        [STEP_CREATE] = 2,        [STEP_DROP] = 1,    [STEP_REOPEN] = 3,    [STEP_READ_ONLY] = 1,
+        [STEP_CRASH] = 2,         [STEP_CHECK] = 1,   [STEP_CLOCK] = 1,     [STEP_FAULT] = 9,
+        [STEP_QUOTA] = 4,         [STEP_TASKS] = 4,   [STEP_MULTI_GET] = 2, [STEP_CREATE_MANY] = 1,
+        [STEP_COMPACT_RANGE] = 1, [STEP_TXN] = 10,    [STEP_INGEST] = 5,    [STEP_CHECKPOINT] = 1,
+        [STEP_BACKUP] = 2,        [STEP_RESTORE] = 1, [STEP_TTL] = 10};
     for (int i = 0; i < STEP_KINDS; i++) {
         unsigned how = choose(c, 4); /* usual, usual, absent, often */
         f->weights[i] = how == 2 ? 0 : how == 3 ? usual[i] * 3u : usual[i];
@@ -115,6 +115,8 @@ static void draw_weights(struct choice *c, struct config *f) {
         f->weights[STEP_QUOTA] = 0;
     if (f->background != BACKGROUND_QUEUED)
         f->weights[STEP_TASKS] = 0;
+    if (!f->ttl)
+        f->weights[STEP_TTL] = 0;
     f->weight_sum = 0;
     for (int i = 0; i < STEP_KINDS; i++)
         f->weight_sum += f->weights[i];
@@ -144,6 +146,7 @@ static void draw_swarm(struct choice *c, struct config *f) {
     f->faults = choose(c, 5) > 1 && f->background != BACKGROUND_QUEUED;
     f->quota = choose(c, 6) > 4 && f->background != BACKGROUND_QUEUED;
     f->many_faults = f->faults && choose(c, 3) > 0;
+    f->ttl = choose_one_in(c, 4);
     draw_fs(c, &f->fs);
     f->vary = true;
     ew_draw_open(c, f, &f->options, &f->tuning);
@@ -173,6 +176,7 @@ static void canonical_config(struct choice *c, struct config *f) {
                                    .manifest_rewrite_bytes = 1024};
     f->options.block_bytes = 512;
     f->nested_one_in = 60;
+    f->ttl = true;
     (void)c;
     draw_weights(c, f);
     for (int i = 0; i < STEP_KINDS; i++)

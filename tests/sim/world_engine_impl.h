@@ -55,6 +55,7 @@ enum step_kind {
     STEP_CHECKPOINT, /* makes a copy */
     STEP_BACKUP,     /* makes, removes or verifies one */
     STEP_RESTORE,
+    STEP_TTL, /* changes or reads rows with a TTL, or moves the clock */
     STEP_KINDS
 };
 
@@ -102,6 +103,37 @@ struct config {
     bool faults;
     bool many_faults;
     bool quota;
+    bool ttl; /* partitions with a TTL beside the others */
+};
+
+/* --- rows with a TTL ------------------------------------------------------------------------- */
+
+#define TTL_PARTS 2u
+#define TTL_KEYS  8u
+
+/* Which rows there are; 0: none under that key. */
+struct ttl_rows {
+    bool exists[TTL_PARTS];
+    uint32_t ids[TTL_PARTS][TTL_KEYS];
+};
+struct ttl_row {
+    int64_t low;  /* of the wall clock, since it was written */
+    int64_t rise; /* most by which the clock was above what it was before, since then */
+    bool gone;    /* seen to be */
+};
+struct ttl {
+    struct ttl_rows *states; /* by prefix, the last one for all that follow; owned */
+    size_t count, capacity;
+    struct ttl_row *ids; /* by number; owned */
+    uint32_t id_count, id_capacity;
+    lam_partition *handles[TTL_PARTS];
+    unsigned incarnations[TTL_PARTS]; /* drops so far */
+};
+/* What a snapshot has shown. */
+struct ttl_seen {
+    bool known;
+    struct ttl_rows rows;
+    unsigned incarnations[TTL_PARTS];
 };
 
 /* --- copies ---------------------------------------------------------------------------------- */
@@ -116,6 +148,7 @@ enum copy_state { COPY_NONE, COPY_MAYBE, COPY_THERE };
 struct copy {
     enum copy_state state;
     struct model_hash hash; /* what it holds */
+    struct ttl_rows ttl;    /* and may hold of these */
 };
 struct backup_copy {
     uint64_t id;
@@ -195,6 +228,7 @@ struct held_snapshot {
     lam_snapshot *snapshot;
     size_t prefix;
     uint64_t compactions; /* stats when it was made */
+    struct ttl_seen ttl;
 };
 struct held_iterator {
     lam_iter *iter;
@@ -232,6 +266,7 @@ struct world {
     struct held_ingest *ingest;              /* owned; NULL: none */
     unsigned incarnations[MODEL_PARTITIONS]; /* drops of each so far */
     struct copies copies;
+    struct ttl ttl;
 
     /* Prefixes of the model. */
     size_t acked;       /* everything acknowledged */
@@ -405,11 +440,45 @@ void ew_txn_touch(struct world *w, unsigned partition, struct lam_slice from,
                   const struct lam_slice *to);
 void ew_txn_free_held(struct world *w);
 
+/* --- _ttl ------------------------------------------------------------------------------------ */
+
+bool ew_ttl_step(struct world *w, const struct step *s);
+bool ew_ttl_is_name(const char *name);
+/* Of a prefix of the model; until the next commit. */
+const struct ttl_rows *ew_ttl_rows(const struct world *w, size_t prefix);
+void ew_ttl_truncate(struct world *w, size_t commits);
+/* Before and after the clock of w->fs is moved, and when w->fs is another. */
+void ew_ttl_note_clock(struct world *w);
+/* Reads all of them, through handles of its own. */
+enum lam_code ew_ttl_read(const struct world *w, lam_db *db, struct ttl_rows *out,
+                          struct lam_error *err);
+/* At that time there may be just these where those were written. */
+bool ew_ttl_fits(const struct world *w, const struct ttl_rows *found, const struct ttl_rows *want,
+                 int64_t now);
+bool ew_ttl_check_copy(struct world *w, const struct ttl_rows *found, const struct ttl_rows *want,
+                       int64_t now, const char *path);
+/* The newest prefix in [low, high] that is what was found, these rows included. */
+bool ew_ttl_find(struct world *w, const struct model_view *view, const struct ttl_rows *found,
+                 size_t low, size_t high, size_t *prefix_out);
+/* What is wrong with them; static storage. */
+const char *ew_ttl_text(const struct world *w, const struct ttl_rows *found,
+                        const struct ttl_rows *want, int64_t now);
+/* The database holds them from now on. */
+void ew_ttl_settle(struct world *w, const struct ttl_rows *found, size_t prefix);
+bool ew_ttl_snapshot(struct world *w, const lam_snapshot *snapshot, struct ttl_seen *seen);
+bool ew_ttl_snapshot_again(struct world *w, const lam_snapshot *snapshot,
+                           const struct ttl_seen *seen);
+bool ew_ttl_open(struct world *w);
+void ew_ttl_release(struct world *w);
+void ew_ttl_free(struct world *w);
+
 /* --- _bulk ----------------------------------------------------------------------------------- */
 
 bool ew_bulk_ingest(struct world *w, const struct step *s);
 bool ew_bulk_create(struct world *w, const struct step *s);
 void ew_bulk_free_held(struct world *w);
+/* Where the database is after an ingest's end, which gave `sequence`. */
+bool ew_bulk_note_sequence(struct world *w, enum lam_code rc, uint64_t sequence);
 
 /* --- _copy ----------------------------------------------------------------------------------- */
 

@@ -135,6 +135,7 @@ static void adopt(struct world *w) {
                         .exhaustive = w->options->mode == WORLD_SCRIPT,
                         .limit = UINT64_MAX};
     simfs_observe(w->fs, ew_taker_observe, t);
+    ew_ttl_note_clock(w);
     w->armed = w->quota_on = false;
     w->fired_before = w->call_fired_before = 0;
 }
@@ -197,7 +198,7 @@ static bool open_handles(struct world *w) {
         if (rc != LAM_OK)
             return ew_fail(w, "partition-open", "%s: %s", lam_code_name(rc), w->err.message);
     }
-    return true;
+    return ew_ttl_open(w);
 }
 
 static void note_recovery(struct world *w, size_t prefix) {
@@ -212,12 +213,15 @@ static void note_recovery(struct world *w, size_t prefix) {
 }
 
 /* What is there must be a state between `low` and all that was tried. */
-static bool find_state(struct world *w, size_t low, bool was_clean, size_t *prefix) {
+static bool find_state(struct world *w, size_t low, bool was_clean, size_t *prefix,
+                       struct ttl_rows *ttl) {
     struct model_view view;
     size_t high = model_commits(w->model);
     model_view_init(&view, false);
     enum lam_code rc = ew_scan_database(w->db, &view, &w->err);
-    bool found = rc == LAM_OK && model_find(w->model, &view, low, high, prefix);
+    if (rc == LAM_OK)
+        rc = ew_ttl_read(w, w->db, ttl, &w->err);
+    bool found = rc == LAM_OK && ew_ttl_find(w, &view, ttl, low, high, prefix);
     if (rc == LAM_OK && !found)
         ew_report_state(w, w->db, w->model, low, high, "after an open");
     model_view_fini(&view);
@@ -240,7 +244,7 @@ static bool find_state(struct world *w, size_t low, bool was_clean, size_t *pref
 }
 
 /* It is the state from now on. */
-static bool settle(struct world *w, size_t low, size_t prefix) {
+static bool settle(struct world *w, size_t low, size_t prefix, const struct ttl_rows *ttl) {
     struct lam_stats s;
     lam_db_stats(w->db, &s);
     note_recovery(w, prefix);
@@ -248,6 +252,8 @@ static bool settle(struct world *w, size_t low, size_t prefix) {
         if (model_hash_eq(model_hash_at(w->model, other), model_hash_at(w->model, prefix)))
             w->safe_upto = s.sequence;
     model_truncate(w->model, prefix);
+    ew_ttl_truncate(w, prefix);
+    ew_ttl_settle(w, ttl, prefix);
     w->sequence = s.sequence;
     w->acked = w->live = w->live2 = prefix;
     w->synced = w->read_only && w->synced < prefix ? w->synced : prefix;
@@ -287,8 +293,9 @@ static bool open_and_settle(struct world *w, size_t low, bool read_only, bool wa
     /* Reads may fail by a fault; what is there is asked in peace. */
     if (armed)
         ew_faults_off(w);
+    struct ttl_rows ttl;
     size_t prefix;
-    if (!find_state(w, low, was_clean && !fired, &prefix))
+    if (!find_state(w, low, was_clean && !fired, &prefix, &ttl))
         return false;
     if (all_durable && !fired)
         narrow(w, prefix);
@@ -297,7 +304,7 @@ static bool open_and_settle(struct world *w, size_t low, bool read_only, bool wa
     w->litter = fired || (read_only && w->litter);
     if (!ew_drain(w))
         return false;
-    return w->chosen || settle(w, low, prefix);
+    return w->chosen || settle(w, low, prefix, &ttl);
 }
 
 bool ew_life_start(struct world *w) {
@@ -316,6 +323,7 @@ static void release_handles(struct world *w) {
         lam_partition_release(w->handles[p]);
         w->handles[p] = NULL;
     }
+    ew_ttl_release(w);
 }
 
 bool ew_life_close(struct world *w) {
@@ -404,6 +412,7 @@ bool ew_life_crash(struct world *w) {
     simfs_set_choice(w->fs, &w->fs_choice);
     size_t low = i->low;
     model_truncate(w->model, i->high);
+    ew_ttl_truncate(w, i->high);
     w->acked = w->synced = low;
     w->sequence = w->given = i->sequence;
     w->exists = i->exists;
@@ -426,6 +435,7 @@ void ew_life_end(struct world *w) {
     bury(w);
     ew_image_free(w->chosen);
     model_free(w->model);
+    ew_ttl_free(w);
     choice_fini(&w->fs_choice);
     for (unsigned i = 0; i < WORLD_KEYS; i++)
         free(w->key_bytes[i]);

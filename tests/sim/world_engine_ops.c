@@ -83,6 +83,7 @@ bool ew_conclude(struct world *w, enum lam_code rc, bool durable, const char *wh
     if (w->chosen)
         return true;
     model_truncate(w->model, n - 1);
+    ew_ttl_truncate(w, n - 1);
     w->taker.high = n - 1; /* files also go when a reader is let go between calls */
     w->clean_failure = true;
     w->out_of_space = w->out_of_space || rc == LAM_NO_SPACE;
@@ -418,7 +419,9 @@ bool ew_ops_write(struct world *w) {
 static bool clock_step(struct world *w, const struct step *s) {
     static const int64_t years[] = {0, 10, -10, 1, -1, 100, -60};
     int64_t us = years[s->what % 7] * INT64_C(31557600000000) + s->slot * INT64_C(1000003);
+    ew_ttl_note_clock(w);
     simfs_advance_us(w->fs, s->what % 2 ? us : -us);
+    ew_ttl_note_clock(w);
     return true;
 }
 
@@ -606,6 +609,8 @@ static bool do_step(struct world *w, const struct step *s) {
         return ew_copy_backup(w, s);
     case STEP_RESTORE:
         return ew_copy_restore(w);
+    case STEP_TTL:
+        return ew_ttl_step(w, s);
     case STEP_KINDS:
         break;
     }

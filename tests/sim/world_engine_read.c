@@ -297,7 +297,7 @@ bool ew_read_snapshot(struct world *w, const struct step *s) {
             return ew_fail(w, "snapshot", "its sequence is %llu, the newest is %llu",
                            (unsigned long long)lam_snapshot_sequence(h->snapshot),
                            (unsigned long long)w->sequence);
-        return true;
+        return ew_ttl_snapshot(w, h->snapshot, &h->ttl);
     }
     if (s->what % 3 == 0) {
         ew_say(w, "  snapshot %u freed", s->slot);
@@ -318,7 +318,7 @@ bool ew_read_snapshot(struct world *w, const struct step *s) {
         if (!run_scan(w, &all, all.prefix))
             return false;
     }
-    return true;
+    return ew_ttl_snapshot_again(w, h->snapshot, &h->ttl);
 }
 
 static bool make_iterator(struct world *w, struct held_iterator *h, const struct step *s) {
@@ -409,6 +409,8 @@ struct names {
 static bool note_name(void *arg, const char *name) {
     struct names *n = arg;
     unsigned p = ew_partition_number(name);
+    if (ew_ttl_is_name(name))
+        return true;
     if (p == MODEL_PARTITIONS || n->count == MODEL_PARTITIONS) {
         n->unknown = true;
         return false;
@@ -475,6 +477,11 @@ void ew_report_state(struct world *w, lam_db *db, const struct model *m, size_t 
         size_t nearest = model_nearest(m, &view, low, high);
         fprintf(out, "the nearest is %zu:\n", nearest);
         model_diff(m, nearest, &view, out);
+        struct ttl_rows ttl;
+        rc = ew_ttl_read(w, db, &ttl, &err);
+        fprintf(out, "  %s\n",
+                rc == LAM_OK ? ew_ttl_text(w, &ttl, ew_ttl_rows(w, nearest), simfs_now_us(w->fs))
+                             : err.message);
         size_t all = model_nearest(m, &view, 0, model_commits(m));
         if (model_diff(m, all, &view, NULL) == 0)
             fprintf(out, "  (it is state %zu)\n", all);
@@ -487,6 +494,7 @@ void ew_report_state(struct world *w, lam_db *db, const struct model *m, size_t 
 
 bool ew_read_verify(struct world *w) {
     struct model_view view;
+    struct ttl_rows ttl;
     size_t prefix;
     ew_say(w, "  verify");
     if (w->armed || w->quota_on)
@@ -494,7 +502,9 @@ bool ew_read_verify(struct world *w) {
     model_view_init(&view, false);
     ew_call_begin(w, IN_STEP, STEP_VERIFY);
     enum lam_code rc = ew_scan_database(w->db, &view, &w->err);
-    bool found = rc == LAM_OK && model_find(w->model, &view, w->live, w->live2, &prefix);
+    if (rc == LAM_OK)
+        rc = ew_ttl_read(w, w->db, &ttl, &w->err);
+    bool found = rc == LAM_OK && ew_ttl_find(w, &view, &ttl, w->live, w->live2, &prefix);
     model_view_fini(&view);
     w->report->operations++;
     if (rc != LAM_OK)
@@ -505,6 +515,7 @@ bool ew_read_verify(struct world *w) {
     }
     if (!w->unknown)
         prefix = w->live;
+    ew_ttl_settle(w, &ttl, prefix);
     w->live = w->live2 = prefix;
     return ew_call_end(w, LAM_OK, "verify");
 }

@@ -154,6 +154,7 @@ static void draw_session(struct world *w) {
     w->with_reader = choose(c, 4) > 0;
     w->with_holder = choose(c, 3) > 0;
     w->with_upkeep = choose(c, 4) > 0;
+    w->with_guest = choose(c, 3) > 0 && w->with_upkeep;
     w->with_lanes = choose(c, 6) > 0;
     w->image_gap = gaps[choose(c, 4)];
     w->next_image = w->image_gap ? 1 + choose(c, w->image_gap) : 0;
@@ -233,6 +234,7 @@ static void adopt(struct world *w, const struct vector *v) {
     }
     w->synced_sequence = w->acked_sequence;
     w->issued = w->acked = w->synced = w->floor = *v;
+    wt_queue_adopt(w, v);
     for (uint32_t i = 0; i < w->temp_count; i++) {
         struct temp *t = &w->temps[i];
         bool there = v->temps[i] != ABSENT;

@@ -19,7 +19,10 @@
  * seen; one of unknown outcome whole or not at all. T7  A partition whose making or end was
  * acknowledged is there or not there in every image. T8  Transactions
  * lose no update, serialisable ones do not skew, an ingest is there as a whole, and durable when it
- * returned (world_threads_shared.c). T9  A checkpoint is such a vector, too. */
+ * returned (world_threads_shared.c). T9  A checkpoint is such a vector, too, and a backup; one that
+ * was acknowledged is in every image. T10  A range delete up to a snapshot's sequence hides what
+ * the snapshot showed and nothing else (world_threads_queue.c). T11  A write into a partition that
+ * is being dropped is done or refused, whoever made it (world_threads_guest.c). */
 #ifndef LAMINA_TESTS_SIM_WORLD_THREADS_H
 #define LAMINA_TESTS_SIM_WORLD_THREADS_H
 
@@ -48,7 +51,11 @@
     X(TXN_NO_SKEW, "a serialisable transaction met a conflict by what it read")                    \
     X(TXN_BATCH, "a writer's batch was a transaction")                                             \
     X(INGEST, "an ingest was published among writers")                                             \
+    X(QUEUE_CUT, "a range delete up to a snapshot left what came after it")                        \
     X(CHECKPOINT, "a checkpoint was made among writers")                                           \
+    X(BACKUP, "a backup was made among writers")                                                   \
+    X(GUEST, "a partition that comes and goes was written to by another thread")                   \
+    X(GUEST_LATE, "a write came too late for a partition that was being dropped")                  \
     X(CRASHED, "the process died among running threads and went on from the image")
 
 enum threads_reached {

@@ -39,6 +39,9 @@ static struct reach reach_of(const struct world *w, const struct vector *v,
     for (uint32_t i = 0; i < w->temp_count; i++)
         for (uint32_t put = 0; v->temps[i] != ABSENT && put < w->temps[i].issued; put++)
             reach(&r, w->temps[i].sequences[put], put < v->temps[i]);
+    for (uint32_t i = 0; i < TRANSACTORS_MAX; i++)
+        for (uint32_t n = 1; n <= w->issued.queued[i]; n++)
+            reach(&r, w->queue_sequences[i][n], n <= v->queued[i]);
     return r;
 }
 
@@ -324,6 +327,8 @@ static void check_image(struct world *w, struct simfs *fs, enum bound bound, uin
     wt_must(w, lam_db_close(db, &err), &err, "closing an image");
     if (choose_one_in(&w->choice, 8))
         verify_files(w, fs);
+    if (choose_one_in(&w->choice, 3))
+        wt_check_backup(w, fs);
     if (simfs_open_handles(fs) != 0)
         wt_fail(w, "%zu files of an image were left open", simfs_open_handles(fs));
     if (simfs_violation(fs))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Inside of the concurrent world: world_threads.c (sessions), world_threads_work.c (what each
- * thread does), world_threads_content.c (what there must be), world_threads_check.c (vectors and
- * images). */
+ * thread does), world_threads_guest.c (writers into partitions that come and go),
+ * world_threads_content.c (what there must be), world_threads_check.c (vectors and images),
+ * world_threads_shared.c, _queue.c and _copy.c (what several threads share). */
 #ifndef LAMINA_TESTS_SIM_WORLD_THREADS_IMPL_H
 #define LAMINA_TESTS_SIM_WORLD_THREADS_IMPL_H
 
@@ -20,6 +21,10 @@
 #define VALUE_MAX   4096u
 #define STEPS_MAX   16u
 #define COPY_NAMES  1024u
+#define QUEUE_MAX   64u /* rows of one queue */
+#define CUTS_MAX    24u /* range deletes over the queues in a session */
+
+#define TRANSACTORS_MAX 2u
 
 /* One operation of a batch. */
 enum step_kind { STEP_PUT, STEP_DELETE, STEP_RANGE };
@@ -46,9 +51,12 @@ struct commit {
 #define ABSENT UINT32_MAX
 struct vector {
     uint32_t n[WRITERS_MAX];
-    uint32_t temps[TEMPS_MAX]; /* ABSENT: not there, or not looked at */
-    uint64_t raises;           /* of counters, by transactions */
-    uint32_t generation;       /* ingests of the bulk rows */
+    uint32_t temps[TEMPS_MAX];        /* ABSENT: not there, or not looked at */
+    uint64_t raises;                  /* of counters, by transactions */
+    uint32_t generation;              /* ingests of the bulk rows */
+    uint32_t queued[TRANSACTORS_MAX]; /* rows that each queue has been given */
+    uint32_t hidden[TRANSACTORS_MAX]; /* of what was read: as many of them are deleted */
+    uint32_t cuts;                    /* of what was done: range deletes over the queues */
 };
 
 /* Entries read from the shared partitions; memory is kept between uses. */
@@ -68,6 +76,7 @@ struct content {
 enum temp_state { TEMP_NONE, TEMP_MAKING, TEMP_THERE, TEMP_ENDING, TEMP_GONE };
 struct temp {
     enum temp_state state;
+    bool busy;                        /* one is under way */
     uint32_t issued;                  /* puts of keys 0, 1, ... */
     uint32_t acked, synced;           /* of these */
     bool full;                        /* a put failed: no more are made */
@@ -105,7 +114,12 @@ struct world {
     struct vector floor;                 /* there when the session began */
     uint64_t acked_sequence;             /* highest acknowledged */
     uint64_t synced_sequence;            /* highest that a power loss must leave */
-    struct shot *shots;                  /* owned */
+    uint64_t queue_sequences[TRANSACTORS_MAX]
+                            [QUEUE_MAX + 1];        /* of each row's batch; 0: not known */
+    uint32_t queue_cuts[CUTS_MAX][TRANSACTORS_MAX]; /* what each range delete hides, and those
+                                                       before; the first: what was hidden already */
+    uint64_t backup;                                /* the newest acknowledged; 0: none */
+    struct shot *shots;                             /* owned */
     size_t shot_count, shot_capacity;
 
     /* --- this session --- */
@@ -114,10 +128,11 @@ struct world {
     uint32_t rounds;            /* of the others */
     bool slow_syncs;
     uint32_t transactors;
-    char copy_names[COPY_NAMES][64]; /* files of a checkpoint that is removed */
+    bool queue_full[TRANSACTORS_MAX], cuts_full; /* no more in this session */
+    char copy_names[COPY_NAMES][64];             /* files of a checkpoint that is removed */
     uint32_t copy_name_count;
-    bool copy_failed; /* no more checkpoints in this session */
-    bool with_reader, with_holder, with_upkeep, with_lanes;
+    bool copy_failed; /* no more copies in this session */
+    bool with_reader, with_holder, with_upkeep, with_guest, with_lanes;
     bool live;    /* events count and images are made */
     bool crashed; /* it ended by a crash */
     enum end end;
@@ -175,7 +190,6 @@ uint32_t wt_read_temp(struct world *w, lam_iter *iter, uint32_t temp);
 
 /* --- what transactions share ------------------------------------------------------------------ */
 
-#define TRANSACTORS_MAX 2u
 struct transactor {
     struct world *w;
     uint32_t number;
@@ -186,8 +200,27 @@ void wt_shared_read(struct world *w, lam_db *db, lam_partition *p, const lam_sna
                     struct vector *v);
 void wt_shared_check(struct world *w, const struct vector *v, const struct vector *least,
                      const struct vector *most, const char *what);
-/* Makes a checkpoint, compares and removes it. */
+/* What was met of the queues, in the order of keys. */
+struct queue_view {
+    uint32_t header[TRANSACTORS_MAX];
+    uint32_t first[TRANSACTORS_MAX], last[TRANSACTORS_MAX]; /* rows; 0: none */
+};
+void wt_queue_append(struct world *w, uint32_t queue);
+void wt_queue_cut(struct world *w);
+/* Takes note of a row; false: it is none of a queue. */
+bool wt_queue_row(struct world *w, struct lam_slice key, struct lam_slice value,
+                  struct queue_view *q);
+void wt_queue_end(struct world *w, const struct queue_view *q, struct vector *v);
+void wt_queue_check(struct world *w, const struct vector *v, const struct vector *least,
+                    const struct vector *most, const char *what);
+void wt_queue_check_snapshot(struct world *w, const struct vector *v, uint64_t sequence);
+/* A session begins with these. */
+void wt_queue_adopt(struct world *w, const struct vector *v);
+/* Makes a checkpoint, compares and removes it; a backup, which is restored at times. */
 void wt_checkpoint(struct world *w);
+void wt_backup(struct world *w);
+/* The newest backup that was acknowledged is there, and whole. */
+void wt_check_backup(struct world *w, struct simfs *fs);
 /* A commit of that sequence was acknowledged. */
 void wt_note_sequence(struct world *w, uint64_t sequence, bool synced);
 
@@ -207,6 +240,10 @@ struct lam_options wt_options(struct world *w, struct simfs *fs);
 
 /* --- threads --------------------------------------------------------------------------------- */
 
+/* Puts the next row into the newest temporary partition, if it is there; `p` may be NULL: through
+ * a handle of its own. */
+void wt_put_temp(struct world *w, lam_partition *p);
+void wt_run_guest(void *arg);
 /* Starts the session's threads and waits for their end. */
 void wt_work(struct world *w);
 

@@ -7,20 +7,19 @@
  *   raises: one less is a lost update.
  *   A pair of flags, each cleared by a serialisable transaction that has seen both set: both clear
  *   is write skew.
- *   Bulk rows, all replaced by each ingest: they are of one generation. */
+ *   Bulk rows, all replaced by each ingest: they are of one generation.
+ *   Queues (world_threads_queue.c). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "lamina/backup.h"
 #include "lamina/txn.h"
 #include "tests/sim/world_threads_impl.h"
 
 #define COUNTERS 3u
 #define BULK     12u
-#define COPY     "/copy"
 
 static uint32_t pick(struct world *w, uint32_t n) {
     return choose(&w->choice, n);
@@ -181,9 +180,11 @@ static void ingest(struct world *w) {
 /* --- what there is --------------------------------------------------------------------------- */
 
 static void add_row(struct world *w, lam_iter *it, uint64_t *clear, uint32_t *bulk,
-                    struct vector *v) {
+                    struct queue_view *queues, struct vector *v) {
     struct lam_slice key = lam_iter_key(it), value = lam_iter_value(it);
     char kind = (char)key.data[0];
+    if (wt_queue_row(w, key, value, queues))
+        return;
     if (kind == 'c') {
         v->raises += get_le64(value.data);
     } else if (kind == 'f') {
@@ -204,17 +205,19 @@ void wt_shared_read(struct world *w, lam_db *db, lam_partition *p, const lam_sna
     struct lam_error err = {0};
     uint64_t clear = 0;
     uint32_t bulk = 0;
+    struct queue_view queues = {0};
     lam_iter *it = NULL;
     v->raises = v->generation = 0;
     wt_must(w, lam_iter_new(db, &o, p, &it, &err), &err, "lam_iter_new");
     for (lam_iter_seek_first(it); lam_iter_valid(it); lam_iter_next(it))
-        add_row(w, it, &clear, &bulk, v);
+        add_row(w, it, &clear, &bulk, &queues, v);
     wt_must(w, lam_iter_status(it, &err), &err, "reading the transactions' partition");
     lam_iter_free(it);
     if (clear > 1)
         wt_fail(w, "write skew: both flags are clear");
     if (bulk != 0 && bulk != BULK)
         wt_fail(w, "%u of %u rows of ingest %u are there", bulk, BULK, v->generation);
+    wt_queue_end(w, &queues, v);
 }
 
 static void check_range(struct world *w, const char *what, const char *of, uint64_t n,
@@ -228,18 +231,21 @@ void wt_shared_check(struct world *w, const struct vector *v, const struct vecto
                      const struct vector *most, const char *what) {
     check_range(w, what, "raises of counters", v->raises, least->raises, most->raises);
     check_range(w, what, "ingests", v->generation, least->generation, most->generation);
+    wt_queue_check(w, v, least, most, what);
 }
 
 static void look(struct world *w) {
-    struct vector acked = w->acked, first, again;
+    struct vector acked = w->acked, first = {0}, again = {0};
     struct lam_error err = {0};
     lam_snapshot *s = NULL;
     wt_must(w, lam_snapshot_new(w->db, &s, &err), &err, "lam_snapshot_new");
     wt_shared_read(w, w->db, w->shared, s, &first);
     wt_shared_check(w, &first, &acked, &w->issued, "a snapshot");
+    wt_queue_check_snapshot(w, &first, lam_snapshot_sequence(s));
     thread_yield();
     wt_shared_read(w, w->db, w->shared, s, &again);
-    wt_shared_check(w, &again, &first, &first, "the same snapshot again");
+    if (memcmp(&again, &first, sizeof first) != 0)
+        wt_fail(w, "T3: a snapshot of sequence %" PRIu64 " has changed", lam_snapshot_sequence(s));
     lam_snapshot_free(s);
 }
 
@@ -247,8 +253,12 @@ void wt_run_transactor(void *arg) {
     struct transactor *me = arg;
     struct world *w = me->w;
     for (uint32_t i = 0; i < 4 * w->rounds; i++) {
-        uint32_t what = pick(w, 12);
-        if (what < 6)
+        uint32_t what = pick(w, 18);
+        if (what >= 16 && me->number == 0)
+            wt_queue_cut(w);
+        else if (what >= 12)
+            wt_queue_append(w, me->number);
+        else if (what < 6)
             raise_counter(w);
         else if (what < 9)
             turn_flag(w);
@@ -260,59 +270,4 @@ void wt_run_transactor(void *arg) {
             look(w);
         thread_yield();
     }
-}
-
-/* --- copies ---------------------------------------------------------------------------------- */
-
-static bool remove_name(void *arg, const char *name) {
-    struct world *w = arg;
-    LAM_ASSERT(w->copy_name_count < COPY_NAMES);
-    snprintf(w->copy_names[w->copy_name_count++], sizeof w->copy_names[0], COPY "/%s", name);
-    return true;
-}
-
-static void remove_copy(struct world *w) {
-    lam_env *env = simfs_env(w->fs);
-    struct lam_error err = {0};
-    w->copy_name_count = 0;
-    enum lam_code rc = env->ops->dir_list(env, COPY, remove_name, w, &err);
-    for (uint32_t i = 0; rc == LAM_OK && i < w->copy_name_count; i++)
-        rc = env->ops->file_remove(env, w->copy_names[i], &err);
-    if (rc == LAM_OK)
-        rc = env->ops->dir_remove(env, COPY, &err);
-    w->copy_failed = !wt_went_well(w, rc, &err, "removing a checkpoint");
-}
-
-/* It holds all that was acknowledged before, nothing that is not issued, no half of a commit. */
-void wt_checkpoint(struct world *w) {
-    struct lam_error err = {0};
-    struct vector acked = w->acked;
-    enum lam_path_kind kind = LAM_PATH_NONE;
-    lam_env *env = simfs_env(w->fs);
-    if (w->copy_failed || env->ops->path_kind(env, COPY, &kind, &err) != LAM_OK ||
-        kind != LAM_PATH_NONE)
-        return;
-    enum lam_code rc = lam_db_checkpoint(w->db, COPY, &err);
-    if (!wt_went_well(w, rc, &err, "lam_db_checkpoint")) {
-        w->copy_failed = true;
-        return;
-    }
-    struct vector issued = w->issued;
-    struct lam_options options = wt_options(w, w->fs);
-    lam_partition *parts[PARTS_MAX];
-    lam_db *db = NULL;
-    options.must_exist = options.read_only = true;
-    wt_must(w, lam_db_open(COPY, &options, &db, &err), &err, "opening a checkpoint");
-    struct vector v = wt_read_all(w, db, &w->copy_content, parts);
-    for (uint32_t i = 0; i < w->writers; i++)
-        if (v.n[i] < acked.n[i] || v.n[i] > issued.n[i])
-            wt_fail(w, "a checkpoint has %u batches of writer %u, of %u to %u", v.n[i], i,
-                    acked.n[i], issued.n[i]);
-    wt_shared_check(w, &v, &acked, &issued, "a checkpoint");
-    wt_note_shot(w, 0, &v);
-    for (uint32_t p = 0; p < w->part_count; p++)
-        lam_partition_release(parts[p]);
-    wt_must(w, lam_db_close(db, &err), &err, "closing a checkpoint");
-    wt_reached(w, THREADS_CHECKPOINT);
-    remove_copy(w);
 }

@@ -12,6 +12,7 @@
 
 #define ATTEMPTS      3
 #define SNAPSHOTS_MAX 6
+#define JOBS_MAX      (WRITERS_MAX + TRANSACTORS_MAX + 4)
 
 static uint32_t pick(struct world *w, uint32_t n) {
     return choose(&w->choice, n);
@@ -426,44 +427,6 @@ static void make_temp(struct world *w) {
         t->state = TEMP_THERE;
 }
 
-static void put_temp(struct world *w) {
-    if (w->temp_count == 0)
-        return;
-    uint32_t i = w->temp_count - 1;
-    struct temp *t = &w->temps[i];
-    if (t->state != TEMP_THERE || t->issued == PUTS_MAX || t->issued != t->acked || t->full ||
-        !t->partition)
-        return;
-    struct lam_write_options options = {wt_draw_durability(w)};
-    bool sync = options.durability == LAM_DURABILITY_SYNC;
-    struct lam_error err = {0};
-    char key[24];
-    uint8_t value[VALUE_MAX];
-    uint32_t put = t->issued;
-    uint64_t before = w->acked_sequence, sequence = 0;
-    lam_batch *b = NULL;
-    wt_must(w, lam_batch_new(w->db, &b, &err), &err, "lam_batch_new");
-    wt_must(w,
-            lam_batch_put(b, t->partition, wt_temp_key(put, key), wt_temp_value(w, i, put, value),
-                          &err),
-            &err, "lam_batch_put");
-    t->issued++;
-    enum lam_code rc = lam_write(w->db, &options, b, &sequence, &err);
-    t->sequences[put] = sequence;
-    if (wt_went_well(w, rc, &err, "lam_write")) {
-        if (sequence <= before)
-            wt_fail(w, "T1: a put got sequence %" PRIu64 " after %" PRIu64, sequence, before);
-        t->acked = t->issued;
-        t->synced = sync ? t->issued : t->synced;
-        wt_note_sequence(w, sequence, sync);
-    } else if (rc != LAM_UNKNOWN_OUTCOME) {
-        t->issued--;
-        t->full = true;
-    }
-    lam_batch_free(b);
-    w->report->operations++;
-}
-
 static void end_temp(struct world *w) {
     for (uint32_t i = 0; i < w->temp_count; i++) {
         struct temp *t = &w->temps[i];
@@ -537,11 +500,14 @@ static void run_upkeep(void *arg) {
         case 8:
         case 9:
         case 10:
-            put_temp(w);
+            if (w->temp_count > 0 && w->temps[w->temp_count - 1].partition)
+                wt_put_temp(w, w->temps[w->temp_count - 1].partition);
             break;
         case 14:
             if (pick(w, 2))
                 wt_checkpoint(w);
+            else if (pick(w, 2))
+                wt_backup(w);
             break;
         default:
             end_temp(w);
@@ -563,7 +529,7 @@ struct job {
 
 /* Where no thread can be had, one after another. */
 static void run_jobs(struct world *w, const struct job *jobs, size_t count) {
-    struct thread threads[WRITERS_MAX + TRANSACTORS_MAX + 3];
+    struct thread threads[JOBS_MAX];
     size_t started = 0;
     for (size_t i = 0; i < count; i++) {
         if (thread_start(&threads[started], jobs[i].fn, jobs[i].arg, NULL) == LAM_OK) {
@@ -580,7 +546,7 @@ static void run_jobs(struct world *w, const struct job *jobs, size_t count) {
 void wt_work(struct world *w) {
     struct writer writers[WRITERS_MAX];
     struct transactor transactors[TRANSACTORS_MAX];
-    struct job jobs[WRITERS_MAX + TRANSACTORS_MAX + 3];
+    struct job jobs[JOBS_MAX];
     size_t count = 0;
     if (w->with_upkeep)
         jobs[count++] = (struct job){run_upkeep, w};
@@ -596,5 +562,7 @@ void wt_work(struct world *w) {
         jobs[count++] = (struct job){run_reader, w};
     if (w->with_holder)
         jobs[count++] = (struct job){run_holder, w};
+    if (w->with_guest)
+        jobs[count++] = (struct job){wt_run_guest, w};
     run_jobs(w, jobs, count);
 }
