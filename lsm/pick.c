@@ -150,19 +150,18 @@ static bool is_expired(const struct pick_input *in, const struct file_meta *f) {
 }
 
 /* Whether everything older that the file overlaps goes in the same job: what stayed would show
- * again. */
-static bool all_older_go(const struct pick_input *in, const struct pick_job *job,
-                         const struct file_meta *f, uint32_t level) {
+ * again. Level 0 stands newest first, whatever the numbers: an ingested file is older by its number
+ * than what was dumped to make room for it. */
+static bool all_older_go(const struct pick_input *in, const struct pick_job *job, uint32_t level,
+                         size_t at) {
+    const struct file_meta *f = in->version->levels[level].files[at];
     for (uint32_t below = level; below < VERSION_LEVELS; below++) {
         if (below == level && level > 0)
             continue;
         const struct version_level *l = &in->version->levels[below];
-        for (size_t i = 0; i < l->count; i++) {
-            const struct file_meta *g = l->files[i];
-            bool older = below > level || g->number < f->number;
-            if (older && overlaps_file(g, f) && !in_job(job, g))
+        for (size_t i = below == level ? at + 1 : 0; i < l->count; i++)
+            if (overlaps_file(l->files[i], f) && !in_job(job, l->files[i]))
                 return false;
-        }
     }
     return true;
 }
@@ -176,7 +175,7 @@ static enum lam_code drop_expired(const struct pick_input *in, struct pick_job *
     for (uint32_t level = VERSION_LEVELS; level-- > 0;) {
         const struct version_level *l = &in->version->levels[level];
         for (size_t i = l->count; i-- > 0;)
-            if (is_expired(in, l->files[i]) && all_older_go(in, job, l->files[i], level))
+            if (is_expired(in, l->files[i]) && all_older_go(in, job, level, i))
                 TRY(add_drop(job, l->files[i], level, err));
     }
     return LAM_OK;

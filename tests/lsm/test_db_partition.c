@@ -339,17 +339,13 @@ static int64_t test_now(lam_env *env) {
     return clock_us;
 }
 
-static void start_with_clock(void) {
+START_TEST(expired_files_go_whole_and_unread) {
     start();
     ck_ok(lam_db_close(db, &err), &err);
     clock_ops = *mem->ops;
     clock_ops.now_us = test_now;
     mem->ops = &clock_ops;
     ck_ok(lam_db_open("/db", &opts, &db, &err), &err);
-}
-
-START_TEST(expired_files_go_whole_and_unread) {
-    start_with_clock();
     lam_partition *ttl, *plain;
     struct lam_partition_options o = {.ttl_seconds = 100};
     ck_ok(lam_partition_create(db, "ttl", &o, &ttl, &err), &err);
@@ -376,33 +372,9 @@ START_TEST(expired_files_go_whole_and_unread) {
 }
 END_TEST
 
-/* An ingest may be under way for long. */
-START_TEST(ingested_rows_expire_by_when_they_were_put) {
-    start_with_clock();
-    lam_partition *ttl;
-    lam_ingest *g;
-    struct lam_partition_options o = {.ttl_seconds = 100};
-    struct lam_value v = {0};
-    ck_ok(lam_partition_create(db, "ttl", &o, &ttl, &err), &err);
-    ck_ok(lam_ingest_new(db, ttl, &g, &err), &err);
-    clock_us += 200 * 1000000ll;
-    ck_ok(lam_ingest_put(g, S("late"), S("1"), &err), &err);
-    ck_ok(lam_ingest_finish(g, NULL, &err), &err);
-    clock_us += 99 * 1000000ll;
-    ck_ok(lam_db_compact(db, ttl, &err), &err);
-    ck_ok(lam_get(db, NULL, ttl, S("late"), &v, &err), &err);
-    lam_value_release(&v);
-    clock_us += 2 * 1000000ll;
-    ck_ok(lam_db_compact(db, ttl, &err), &err);
-    ck_code(lam_get(db, NULL, ttl, S("late"), &v, &err), LAM_NOT_FOUND);
-    lam_partition_release(ttl);
-    stop();
-}
-END_TEST
-
 TEST_MAIN("lsm/db_partition", names_are_checked, list_goes_by_name_until_told_to_stop,
           drop_is_seen_at_once_and_iterators_read_on,
           many_partitions_survive_reopening_and_cost_no_file, many_are_made_at_once_or_none,
           many_are_made_whole_when_memory_runs_out,
           memory_and_files_of_a_dropped_partition_go_with_its_last_reader,
-          expired_files_go_whole_and_unread, ingested_rows_expire_by_when_they_were_put)
+          expired_files_go_whole_and_unread)

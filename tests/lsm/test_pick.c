@@ -278,6 +278,24 @@ START_TEST(expired_files_wait_for_older_ones_they_overlap) {
 }
 END_TEST
 
+/* What an ingest replaces is dumped in its course: later by the clock and by its number. */
+START_TEST(expired_ingested_files_wait_for_what_they_replaced) {
+    in.ttl_seconds = 10;
+    in.now_us = 100 * 1000000ll;
+    struct file_meta *ingested = file(0, 3, "b", "c"), *replaced = file(0, 40, "a", "c");
+    ingested->properties.sequence_max = replaced->properties.sequence_max + 1;
+    ingested->properties.written_us = in.now_us - 10 * 1000000ll - 1;
+    replaced->properties.written_us = ingested->properties.written_us + 1;
+    choose();
+    ck_assert_int_eq(job.kind, PICK_NONE);
+    in.now_us++;
+    choose();
+    ck_assert_int_eq(job.kind, PICK_DROP);
+    ck_assert_uint_eq(job.inputs[0].count, 2);
+    done();
+}
+END_TEST
+
 /* `held` may not go because of `fresh`, which `top` does not overlap; without `top`, what `top`
  * deleted would show again in `held`. */
 START_TEST(expired_files_wait_for_older_ones_that_are_held_back) {
@@ -477,6 +495,7 @@ TEST_MAIN("lsm/pick", nothing_is_due_in_a_small_tree,
           level_0_does_not_pass_older_files_above_the_base,
           wholly_hidden_files_are_dropped_unless_a_snapshot_sees_them,
           expired_files_wait_for_older_ones_they_overlap,
+          expired_ingested_files_wait_for_what_they_replaced,
           expired_files_wait_for_older_ones_that_are_held_back,
           dense_tombstones_are_due_when_no_snapshot_holds_them,
           a_file_that_iterators_step_through_goes_once_that_has_cost_more,

@@ -131,6 +131,26 @@ START_TEST(compacted_files_live_as_long_as_the_newest_of_their_inputs) {
 }
 END_TEST
 
+/* An ingest may be under way for long. */
+START_TEST(ingested_rows_live_from_their_put_on) {
+    lam_ingest *g;
+    start();
+    ck_ok(lam_ingest_new(db, part, &g, &err), &err);
+    clock_wall_us += 2 * TTL * SECOND;
+    ck_ok(lam_ingest_put(g, S("a"), S("value"), &err), &err);
+    clock_wall_us += 2 * TTL * SECOND;
+    ck_ok(lam_ingest_put(g, S("b"), S("value"), &err), &err);
+    ck_ok(lam_ingest_finish(g, NULL, &err), &err);
+    clock_wall_us += TTL * SECOND;
+    dump();
+    ck_assert(has("b", NULL));
+    clock_wall_us += 1;
+    dump();
+    ck_assert(!has("a", NULL) && !has("b", NULL));
+    stop();
+}
+END_TEST
+
 START_TEST(what_is_in_memory_stays) {
     start();
     put(part, "a");
@@ -357,7 +377,8 @@ START_TEST(each_level_is_compressed_as_its_partition_says) {
 END_TEST
 
 TEST_MAIN("lsm/ttl", files_go_whole_and_unread_once_their_newest_write_is_older,
-          compacted_files_live_as_long_as_the_newest_of_their_inputs, what_is_in_memory_stays,
+          compacted_files_live_as_long_as_the_newest_of_their_inputs,
+          ingested_rows_live_from_their_put_on, what_is_in_memory_stays,
           clock_set_back_makes_nothing_go_early,
           an_open_snapshot_holds_files_back_until_it_is_freed,
           range_tombstones_go_with_what_they_hide_or_after_it,

@@ -19,14 +19,16 @@ struct within {
 static void observe_within(void *arg, const struct simfs_event *event) {
     struct within *n = arg;
     if (event->phase == 0)
-        wsql_offer(n->w, &n->images, 1, n->fs, choose(n->w->choice, 3) ? SIMFS_POWER : SIMFS_KILL,
-                   &n->form);
+        wsql_offer(n->w, &n->images, 1, n->fs,
+                   choose(n->w->choice, 3) ? WSQL_POWER_LOSS : WSQL_KILL, &n->form);
 }
 
 static struct wsql_image form_within(const struct wsql_image *image) {
     struct wsql_image form = *image;
     form.fs = NULL;
-    form.killed = false;
+    form.killed = form.pending = false;
+    /* What only the dead process knew may go with the power, or it was shown already. */
+    form.from = 0;
     snprintf(form.what, sizeof form.what, "%.120s, crash in recovery", image->what);
     return form;
 }
@@ -57,7 +59,7 @@ static void crash_again(struct wsql_view *v, struct msql_state *state, unsigned 
     struct wsql_image form = {.may = &state, .count = 1};
     struct wsql_images images = {0};
     snprintf(form.what, sizeof form.what, "%.110s, crash after %s", v->what, after);
-    wsql_offer(w, &images, 1, v->fs, choose(w->choice, 3) ? SIMFS_POWER : SIMFS_KILL, &form);
+    wsql_offer(w, &images, 1, v->fs, choose(w->choice, 3) ? WSQL_POWER_LOSS : WSQL_KILL, &form);
     for (size_t i = 0; i < images.count && !w->failed; i++) {
         w->stats->nested++;
         wsql_check_image(w, &images.items[i], depth - 1);
@@ -277,6 +279,7 @@ void wsql_check_image(struct wsql *w, struct wsql_image *image, unsigned depth) 
     enum lam_code rc = wsql_view_open(&v, &err);
     simfs_observe(image->fs, NULL, NULL);
     w->stats->images++;
+    w->stats->deaths += image->pending;
     if (rc != LAM_OK)
         wsql_fail(w, "%s: open: %s: %s", v.what, lam_code_name(rc), err.message);
     else
@@ -290,6 +293,7 @@ void wsql_check_image(struct wsql *w, struct wsql_image *image, unsigned depth) 
     }
     for (size_t i = 0; i < within.images.count && !w->failed; i++) {
         w->stats->nested++;
+        w->stats->deaths_power += image->pending;
         wsql_check_image(w, &within.images.items[i], depth - 1);
     }
     wsql_images_fini(&within.images);

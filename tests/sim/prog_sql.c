@@ -236,9 +236,11 @@ static bool run_faults(const struct args *a, uint64_t number, struct wsql_stats 
 static void print_kinds(const struct wsql_stats *stats) {
     printf("%" PRIu64 " images (%" PRIu64 " nested, %" PRIu64 " equal ones left out), %" PRIu64
            " cold files, %" PRIu64 " faults (%" PRIu64 " survived, %" PRIu64
-           " of unknown outcome), %" PRIu64 " index scans\n",
+           " of unknown outcome), %" PRIu64 " index scans, %" PRIu64 " deaths (%" PRIu64
+           " with a power loss in the next opening)\n",
            stats->images, stats->nested, stats->same, stats->cold_files, stats->faults,
-           stats->faults_survived, stats->unknown, stats->index_paths);
+           stats->faults_survived, stats->unknown, stats->index_paths, stats->deaths,
+           stats->deaths_power);
     for (unsigned k = 0; k < WSQL_KIND_COUNT; k++)
         printf("  %-20s %8" PRIu64 " done %8" PRIu64 " refused\n", wsql_kind_name(k),
                stats->done[k], stats->refused[k]);
@@ -284,6 +286,10 @@ static bool report_gates(const struct args *a, const struct wsql_stats *stats, u
     if (wanted >= FAST_IMAGES / 2 || rounds || sweeps)
         good &= gate_report("sql: kinds of statements done", WSQL_KIND_COUNT, kinds_done(stats),
                             all_failed, a->seed);
+    if (many || rounds)
+        good &= gate_report("sql: power losses before a dead process's successor had opened",
+                            share / 200 + rounds * 100, stats->deaths_power, failed + canon_failed,
+                            a->seed);
     if (many)
         good &= gate_report("sql: random statements with a fault", share / 500,
                             stats->faults - swept, failed, a->seed);

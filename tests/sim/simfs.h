@@ -143,6 +143,10 @@ enum simfs_crash { SIMFS_KILL, SIMFS_POWER };
  * faults, no locks, the choice given (which an odometer does not serve: it then answers 0), and
  * everything in it is durable. Owned. */
 struct simfs *simfs_crash(struct simfs *fs, enum simfs_crash kind, struct choice *choice);
+/* What the next process finds when this one has died: all that was issued, with a prefix of the
+ * write under way, and what was pending is still pending, so that a power loss may take it yet.
+ * Clock, faults, locks and choice as of simfs_crash. Owned. */
+struct simfs *simfs_die(struct simfs *fs, struct choice *choice);
 /* Images that an odometer makes of a power loss now; UINT64_MAX: very many. Costs as much as an
  * image for each combination of names. */
 uint64_t simfs_crash_width(const struct simfs *fs);

@@ -511,6 +511,24 @@ struct simfs *simfs_crash_old(struct simfs *fs) {
     return c.image;
 }
 
+struct simfs *simfs_die(struct simfs *fs, struct choice *choice) {
+    struct crash c = {.fs = fs, .kind = SIMFS_KILL, .choice = choice};
+    struct simfs *next = simfs_clone(fs);
+    uint64_t end;
+    next->choice = choice;
+    next->wall_us += 1000000;
+    next->mono_ns += 1000000000;
+    next->random_count += 1000;
+    if (fs->inflight.ino == NO_INO ||
+        __builtin_add_overflow(fs->inflight.offset, fs->inflight.size, &end) ||
+        end > FILE_BYTES_MAX)
+        return next;
+    size_t kept = draw_prefix(&c, fs->inflight.size);
+    if (kept > 0)
+        file_write_at(next, fs->inflight.ino, fs->inflight.offset, fs->inflight.data, kept);
+    return next;
+}
+
 /* --- how many there are ---------------------------------------------------------------------- */
 
 #define NAMES_WIDTH_MAX 16384

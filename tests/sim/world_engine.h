@@ -84,6 +84,8 @@
     X(CRASH_IN_BACKUP, "an image from a call on backups")                                          \
     X(RESTORED, "a backup was restored")                                                           \
     X(CRASH_IN_RESTORE, "an image from a restore")                                                 \
+    X(DEATH_THEN_POWER, "a power loss in the opening of what a dead process left")                 \
+    X(DEATH_THEN_LOSS, "and it took what was pending")                                             \
     X(TTL_EXPIRED, "rows with a TTL were gone")                                                    \
     X(TTL_EXPIRED_IMAGE, "rows with a TTL were gone in an image")                                  \
     X(TTL_HELD, "a snapshot showed rows that had expired")                                         \

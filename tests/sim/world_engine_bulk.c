@@ -193,6 +193,9 @@ bool ew_bulk_ingest(struct world *w, const struct step *s) {
         return !ew_failed(w);
     if (!held && !w->armed && s->what % 3 == 0)
         return ew_drain(w);
+    if (choose_one_in(w->choice, 16) &&
+        (!ew_ops_drop(w, w->ingest->partition) || w->chosen || w->unknown))
+        return !ew_failed(w);
     return choose_one_in(w->choice, 6) ? give_up(w) : finish(w);
 }
 

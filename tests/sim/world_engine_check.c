@@ -19,6 +19,7 @@ struct probe {
     struct lam_error err;
     struct taker taker;
     struct queue nested;
+    bool top;               /* its states are the model's */
     struct model_view view; /* what the open showed */
     struct ttl_rows ttl;    /* the same, rows with a TTL */
     bool has_ttl;
@@ -166,10 +167,10 @@ static bool find_state(struct probe *p, const struct model_hash *hashes, size_t 
         rc = ew_ttl_read(p->w, p->db, &ttl, &p->err);
     if (rc != LAM_OK)
         return ew_fail(p->w, "scan", "%s: %s", lam_code_name(rc), p->err.message);
-    bool top = hashes == model_hashes(p->w->model);
     int64_t now = simfs_now_us(p->fs);
     for (size_t i = high + 1; i-- > low;) {
-        const struct ttl_rows *want = ew_ttl_rows(p->w, top ? i : p->w->base);
+        const struct ttl_rows *want =
+            ew_ttl_rows(p->w, hashes == model_hashes(p->w->model) ? i : p->w->base);
         if (!model_hash_eq(hashes[i], p->view.hash))
             continue;
         if (!ew_ttl_fits(p->w, &ttl, want, now)) {
@@ -186,7 +187,7 @@ static bool find_state(struct probe *p, const struct model_hash *hashes, size_t 
 
 static bool wrong_state(struct probe *p, size_t low, size_t high, const char *when) {
     struct world *w = p->w;
-    bool top = p->image->depth == 0;
+    bool top = p->top;
     if (p->misfit && !ew_failed(w))
         ew_fail(w, "ttl", "%s: %s", when, p->misfit);
     if (!ew_failed(w))
@@ -251,6 +252,8 @@ static void note_recovery(struct probe *p, size_t found, const struct listing *b
             ew_reach(w, inside[n].what);
     if (i->ingesting)
         ew_reach(w, REACHED_CRASH_OVER_INGEST);
+    if (i->below)
+        ew_reach(w, found < i->high ? REACHED_DEATH_THEN_LOSS : REACHED_DEATH_THEN_POWER);
     if (i->faulted)
         ew_reach(w, REACHED_CRASH_AFTER_FAULT);
 }
@@ -264,7 +267,9 @@ static bool open_and_compare(struct probe *p, const struct model_hash *hashes, s
     ew_listing_take(&before, p->fs);
     observe(p);
     set_bounds(p, IN_OPEN);
+    p->taker.below = i->how == HOW_DEATH;
     enum lam_code rc = open_probe(p, false);
+    p->taker.below = false;
     if (rc != LAM_OK)
         return ew_fail(p->w, "open", "%s: %s", lam_code_name(rc), p->err.message);
     if (!find_state(p, hashes, i->low, i->high, &found))
@@ -452,6 +457,7 @@ static bool is_repeated(struct world *w, const struct image *i, const struct mod
     uint64_t hash = simfs_hash(i->fs);
     hash = (hash ^ hashes[i->low].low) * UINT64_C(0x9E3779B97F4A7C15);
     hash = (hash ^ hashes[i->high].high) * UINT64_C(0x9E3779B97F4A7C15) + i->depth + 1;
+    hash += i->how == HOW_DEATH ? 4 * WORLD_DEPTH : 0;
     hash += 8u * i->copies.checkpoint.state + 32u * i->copies.restored.state;
     for (unsigned b = 0; b < i->copies.backup_count; b++)
         hash = hash * 5 + i->copies.backups[b].copy.state;
@@ -463,7 +469,8 @@ static bool is_repeated(struct world *w, const struct image *i, const struct mod
 
 const char *ew_image_text(const struct image *i) {
     static const char *const places[] = {"a step", "an open", "a close", "a recovered image"};
-    static const char *const hows[] = {"kill", "power loss, nothing unsynced kept", "power loss"};
+    static const char *const hows[] = {"kill", "power loss, nothing unsynced kept", "power loss",
+                                       "death of the process"};
     static char text[300];
     snprintf(text, sizeof text,
              "%s in %s (%s), at call %llu (kind %d, %s), seed 0x%llx, depth %u, states %zu to %zu",
@@ -488,7 +495,11 @@ bool ew_check_image(struct world *w, struct image *image, const struct model_has
         return true;
     }
     struct simfs *copy = w->options->verbose ? simfs_clone(image->fs) : NULL;
-    struct probe p = {.w = w, .image = image, .fs = image->fs, .c = &image->choice};
+    struct probe p = {.w = w,
+                      .image = image,
+                      .fs = image->fs,
+                      .c = &image->choice,
+                      .top = hashes == model_hashes(w->model)};
     p.taker.exists = image->exists;
     if (w->options->permanent)
         simfs_arm(p.fs, 3, w->options->permanent);
@@ -497,8 +508,9 @@ bool ew_check_image(struct world *w, struct image *image, const struct model_has
         ew_copies_any(&image->copies) && (ew_is_copy_step(image->step) || choose_one_in(p.c, 4));
     bool ok = !copies || ew_copy_check(w, image->fs, &image->copies, p.c);
     ok = ok && open_and_compare(&p, hashes, &found);
-    if (ok && image->depth == 0)
+    if (ok && p.top)
         w->base = found;
+    size_t base = w->base;
     ok = ok && live_on(&p);
     if (ok && simfs_violation(p.fs))
         ok = ew_fail(w, "protocol", "an image: %s", simfs_violation(p.fs));
@@ -511,8 +523,15 @@ bool ew_check_image(struct world *w, struct image *image, const struct model_has
     }
     ew_trace(w, simfs_trace(p.fs));
     count(w, image);
-    for (size_t i = 0; i < p.nested.count && ok; i++)
-        ok = ew_check_image(w, p.nested.list[i], p.hashes, NULL);
+    for (size_t i = 0; i < p.nested.count && ok; i++) {
+        struct image *n = p.nested.list[i];
+        if (n->below) {
+            n->low = image->power_low;
+            n->high = found;
+        }
+        ok = ew_check_image(w, n, n->below ? hashes : p.hashes, NULL);
+        w->base = base;
+    }
     ew_queue_clear(&p.nested);
     model_view_fini(&p.view);
     if (!ok)

@@ -47,6 +47,8 @@ static struct image *image_new(const struct taker *t, const struct simfs_event *
     bool lossy = t->depth == 0 && ew_lossy(w);
     i->low = kind == SIMFS_KILL && !lossy ? t->kill_low : t->power_low;
     i->high = t->high;
+    i->power_low = t->power_low;
+    i->below = t->below && kind == SIMFS_POWER;
     i->acked = t->kill_low;
     i->sequence = t->sequence;
     i->exists = t->exists;
@@ -72,11 +74,21 @@ static void finish(struct taker *t, struct image *i) {
         t->limit--;
 }
 
-static void take(struct taker *t, const struct simfs_event *e, unsigned how, uint64_t seed) {
-    struct image *i = image_new(t, e, how == 0 ? SIMFS_KILL : SIMFS_POWER, seed);
+static void take(struct taker *t, const struct simfs_event *e, enum how how, uint64_t seed) {
+    /* One that dies in the opening of what a dead one left is enough. */
+    how = how == HOW_DEATH && t->below ? HOW_KILL : how;
+    bool kill = how == HOW_KILL || how == HOW_DEATH;
+    struct image *i = image_new(t, e, kill ? SIMFS_KILL : SIMFS_POWER, seed);
     i->how = how;
-    i->fs = how == 1 ? simfs_crash_old(t->fs) : simfs_crash(t->fs, i->kind, &i->choice);
+    i->fs = how == HOW_OLD     ? simfs_crash_old(t->fs)
+            : how == HOW_DEATH ? simfs_die(t->fs, &i->choice)
+                               : simfs_crash(t->fs, i->kind, &i->choice);
     finish(t, i);
+}
+
+/* Of many at one moment the nth. */
+static enum how how_of(unsigned n, unsigned kill_at) {
+    return n % 4 != kill_at ? HOW_POWER : n % 8 == kill_at ? HOW_KILL : HOW_DEATH;
 }
 
 /* All images of a power loss at this moment, unless there are too many. */
@@ -88,7 +100,7 @@ static bool take_all(struct taker *t, const struct simfs_event *e) {
     choice_odometer(&odometer);
     do {
         struct image *i = image_new(t, e, SIMFS_POWER, n);
-        i->how = 2;
+        i->how = HOW_POWER;
         i->fs = simfs_crash(t->fs, SIMFS_POWER, &odometer);
         finish(t, i);
     } while (++n < 4 * (uint64_t)t->every && choice_next(&odometer));
@@ -101,14 +113,16 @@ static void take_some(struct taker *t, const struct simfs_event *e) {
         return;
     if (t->exhaustive) {
         bool all = take_all(t, e);
-        take(t, e, 0, 1);
+        take(t, e, HOW_KILL, 1);
+        take(t, e, HOW_DEATH, 2);
         for (unsigned i = 0; !all && i < t->every; i++)
-            take(t, e, i == 0 ? 1 : i % 4 == 3 ? 0 : 2, i);
+            take(t, e, i == 0 ? HOW_OLD : how_of(i, 3), i);
         return;
     }
     if (t->every > 0) {
         for (unsigned i = 0; i < t->every; i++)
-            take(t, e, i < 2 ? i : i % 4 == 2 ? 0 : 2, (uint64_t)i * 1000003 + (e ? e->number : 0));
+            take(t, e, i < 2 ? (enum how)i : how_of(i, 2),
+                 (uint64_t)i * 1000003 + (e ? e->number : 0));
         return;
     }
     /* How many: the tame choice is none. One is likelier after a fault, most in the same call. */
@@ -123,8 +137,9 @@ static void take_some(struct taker *t, const struct simfs_event *e) {
         return;
     unsigned n = 1 + choose(t->choice, 3);
     for (unsigned i = 0; i < n; i++) {
-        static const unsigned hows[] = {1, 0, 2, 2, 2, 0};
-        unsigned how = hows[choose(t->choice, 6)];
+        static const enum how hows[] = {HOW_OLD,   HOW_KILL,  HOW_POWER,
+                                        HOW_POWER, HOW_POWER, HOW_DEATH};
+        enum how how = hows[choose(t->choice, 6)];
         take(t, e, how, choose(t->choice, UINT32_MAX));
     }
 }
@@ -134,8 +149,8 @@ void ew_taker_take_now(struct taker *t) {
 }
 
 void ew_taker_take_each(struct taker *t) {
-    for (unsigned how = 0; t->queue && how < 3; how++)
-        take(t, NULL, how, choose(t->choice, UINT32_MAX));
+    for (unsigned how = 0; t->queue && how <= HOW_DEATH; how++)
+        take(t, NULL, (enum how)how, choose(t->choice, UINT32_MAX));
 }
 
 /* --- what goes by ---------------------------------------------------------------------------- */

@@ -166,11 +166,14 @@ struct copies {
 /* Where an image comes from, for messages. */
 enum place { IN_STEP, IN_OPEN, IN_CLOSE, IN_PROBE };
 
+/* Of a DEATH what was pending stays so. */
+enum how { HOW_KILL, HOW_OLD, HOW_POWER, HOW_DEATH };
+
 struct image {
     struct simfs *fs;
     struct choice choice; /* of the image's own life */
     enum simfs_crash kind;
-    unsigned how;     /* 0 old, 1 any */
+    enum how how;
     uint64_t seed;    /* of choice */
     uint64_t event;   /* number of the call in its file system; 0: between calls */
     enum simfs_op op; /* of that call */
@@ -179,6 +182,8 @@ struct image {
     enum step_kind step;
     unsigned depth;
     size_t low, high;  /* it shows a prefix of these */
+    size_t power_low;  /* DEATH: until it has been opened a power loss leaves this at least */
+    bool below;        /* a power loss in the opening of a DEATH: it may show what that one may */
     size_t acked;      /* newest acknowledged at all */
     uint64_t sequence; /* a recovered database is not behind this */
     bool exists;       /* the making of the database was acknowledged */
@@ -207,6 +212,7 @@ struct taker {
     unsigned every;        /* or this many each time */
     bool exhaustive;       /* or all, up to `every` */
     unsigned depth;
+    bool below; /* in the opening of a DEATH */
     enum place place;
     enum step_kind step;
     /* Bounds of what an image may show. */
@@ -380,6 +386,7 @@ bool ew_ops_step(struct world *w, const struct step *s);
 /* Goes on upon the chosen image, if there is one. */
 bool ew_ops_crash(struct world *w);
 bool ew_ops_create(struct world *w, unsigned partition);
+bool ew_ops_drop(struct world *w, unsigned partition);
 /* A writer must not wait for a task that nobody runs: runs them when it is time. */
 bool ew_ops_make_room(struct world *w);
 /* A lam_progress_fn: true as many times as the unsigned `arg` says; UINT32_MAX: always. */

@@ -411,9 +411,11 @@ bool ew_life_crash(struct world *w) {
     memset(&i->choice, 0, sizeof i->choice);
     simfs_set_choice(w->fs, &w->fs_choice);
     size_t low = i->low;
+    bool durable = i->how != HOW_DEATH;
     model_truncate(w->model, i->high);
     ew_ttl_truncate(w, i->high);
-    w->acked = w->synced = low;
+    w->acked = low;
+    w->synced = durable ? low : i->power_low;
     w->sequence = w->given = i->sequence;
     w->exists = i->exists;
     w->unknown = w->fired = w->sticky = w->lossy = false;
@@ -428,7 +430,7 @@ bool ew_life_crash(struct world *w) {
         return false;
     if (w->config.faults && choose_one_in(w->choice, w->config.many_faults ? 2 : 4))
         ew_faults_arm(w);
-    return open_and_settle(w, low, false, false, true);
+    return open_and_settle(w, low, false, false, durable);
 }
 
 void ew_life_end(struct world *w) {

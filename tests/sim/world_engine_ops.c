@@ -245,7 +245,7 @@ bool ew_ops_create(struct world *w, unsigned partition) {
     return ew_conclude(w, rc, true, "create");
 }
 
-static bool drop(struct world *w, unsigned partition) {
+bool ew_ops_drop(struct world *w, unsigned partition) {
     if (w->read_only || w->unknown || !ew_is_writable(w, partition))
         return true;
     ew_say(w, "  drop %u", partition);
@@ -577,7 +577,7 @@ static bool do_step(struct world *w, const struct step *s) {
     case STEP_CREATE:
         return ew_ops_create(w, s->partition);
     case STEP_DROP:
-        return drop(w, s->partition);
+        return ew_ops_drop(w, s->partition);
     case STEP_REOPEN:
     case STEP_READ_ONLY:
         return reopen_step(w, s);

@@ -71,7 +71,7 @@ static void restart_history(struct wsql *w, struct msql_state *state) {
 }
 
 struct msql_state *wsql_match(const struct wsql_image *image, const struct msql_state *found) {
-    for (size_t i = 0; i < image->count; i++) {
+    for (size_t i = image->from; i < image->count; i++) {
         struct msql_state *s = image->may[i];
         /* Flushes change nothing else: some of those that follow may be there. */
         uint64_t most =
@@ -130,8 +130,19 @@ static bool is_known(struct wsql *w, uint64_t hash) {
     return false;
 }
 
+static struct simfs *crash_of(struct simfs *fs, enum wsql_crash kind, struct choice *c) {
+    return kind == WSQL_DEATH ? simfs_die(fs, c)
+                              : simfs_crash(fs, kind == WSQL_KILL ? SIMFS_KILL : SIMFS_POWER, c);
+}
+
+static enum wsql_crash draw_crash(struct choice *c) {
+    static const enum wsql_crash kinds[] = {WSQL_KILL, WSQL_DEATH, WSQL_POWER_LOSS,
+                                            WSQL_POWER_LOSS};
+    return kinds[choose(c, 4)];
+}
+
 void wsql_offer(struct wsql *w, struct wsql_images *images, unsigned most, struct simfs *fs,
-                enum simfs_crash kind, const struct wsql_image *form) {
+                enum wsql_crash kind, const struct wsql_image *form) {
     size_t at = images->count;
     images->offered++;
     if (at >= most) {
@@ -139,9 +150,10 @@ void wsql_offer(struct wsql *w, struct wsql_images *images, unsigned most, struc
         if (at >= most)
             return;
     }
-    struct simfs *image = simfs_crash(fs, kind, w->image_choice);
+    struct simfs *image = crash_of(fs, kind, w->image_choice);
     simfs_set_quota(image, 0);
     uint64_t key = simfs_hash(image) * 31 + form->may[0]->plain.low * 7 + form->count;
+    key += kind == WSQL_DEATH;
     if (is_known(w, key)) {
         w->stats->same++;
         simfs_free(image);
@@ -161,10 +173,15 @@ void wsql_offer(struct wsql *w, struct wsql_images *images, unsigned most, struc
 }
 
 /* What may be there if the world ends now. The states are borrowed, the array is the caller's. */
-static struct wsql_image form_now(const struct wsql *w, enum simfs_crash kind) {
+static struct wsql_image form_now(const struct wsql *w, enum wsql_crash kind) {
     const struct wsql_step *step = w->step;
-    size_t low = kind == SIMFS_KILL ? w->kill_floor : w->floor, skip = low - w->first;
-    struct wsql_image form = {.count = w->count - skip, .killed = kind == SIMFS_KILL};
+    size_t low = kind == WSQL_POWER_LOSS || (kind == WSQL_DEATH && w->floor < w->kill_floor)
+                     ? w->floor
+                     : w->kill_floor;
+    size_t skip = low - w->first;
+    struct wsql_image form = {
+        .count = w->count - skip, .killed = kind != WSQL_POWER_LOSS, .pending = kind == WSQL_DEATH};
+    form.from = form.killed ? w->kill_floor - low : 0;
     form.may = calloc(form.count + 1, sizeof(struct msql_state *));
     if (!form.may)
         abort();
@@ -179,13 +196,13 @@ static struct wsql_image form_now(const struct wsql *w, enum simfs_crash kind) {
     return form;
 }
 
-static void offer_now(struct wsql *w, enum simfs_crash kind, const char *where) {
+static void offer_now(struct wsql *w, enum wsql_crash kind, const char *where) {
     struct wsql_image form = form_now(w, kind);
     unsigned most = w->options.every ? UINT32_MAX : w->options.images;
+    static const char *const kinds[] = {"power loss", "kill", "death"};
     const char *text = w->step && w->step->sql.data ? w->step->sql.data : "at rest";
-    snprintf(form.what, sizeof form.what, "%s of statement %llu (%.60s), %s %llu",
-             kind == SIMFS_KILL ? "kill" : "power loss", (unsigned long long)w->number, text, where,
-             (unsigned long long)w->step_ops);
+    snprintf(form.what, sizeof form.what, "%s of statement %llu (%.60s), %s %llu", kinds[kind],
+             (unsigned long long)w->number, text, where, (unsigned long long)w->step_ops);
     wsql_offer(w, &w->images, most, w->live.fs, kind, &form);
     free(form.may);
 }
@@ -201,9 +218,13 @@ static void observe(void *arg, const struct simfs_event *event) {
     w->step_ops++;
     if (w->options.every) {
         for (unsigned i = 0; i < w->options.every; i++)
-            offer_now(w, i % 4 == 3 ? SIMFS_KILL : SIMFS_POWER, "before operation");
+            offer_now(w,
+                      i % 4 != 3   ? WSQL_POWER_LOSS
+                      : i % 8 == 3 ? WSQL_KILL
+                                   : WSQL_DEATH,
+                      "before operation");
     } else if (w->options.images) {
-        offer_now(w, choose(w->image_choice, 3) ? SIMFS_POWER : SIMFS_KILL, "before operation");
+        offer_now(w, draw_crash(w->image_choice), "before operation");
     }
     if (w->options.every || w->options.images) {
         w->stats->points++;
@@ -238,7 +259,7 @@ static void disarm(struct wsql *w) {
 /* --- opening and closing --------------------------------------------------------------------- */
 
 /* Compares what is there with the states that may be, which leaves one. */
-static void settle(struct wsql *w, enum simfs_crash kind) {
+static void settle(struct wsql *w, enum wsql_crash kind) {
     struct msql_state *found = wsql_read(&w->live, w->has_things);
     if (!found)
         return;
@@ -263,7 +284,7 @@ static void settle(struct wsql *w, enum simfs_crash kind) {
     msql_state_unref(found);
 }
 
-static void open_live(struct wsql *w, enum simfs_crash kind, bool may_fail) {
+static void open_live(struct wsql *w, enum wsql_crash kind, bool may_fail) {
     struct lam_error err = {0};
     enum lam_code rc = wsql_view_open(&w->live, &err);
     if (rc != LAM_OK && may_fail) {
@@ -289,13 +310,13 @@ static void do_reopen(struct wsql *w, bool faulty) {
     else if (!broken && !faulty)
         wsql_fail(w, "close: %s: %s", lam_code_name(rc), err.message);
     if (!w->failed)
-        open_live(w, SIMFS_KILL, faulty);
+        open_live(w, WSQL_KILL, faulty);
 }
 
 static void do_crash(struct wsql *w) {
-    enum simfs_crash kind = choose_one_in(w->choice, 3) ? SIMFS_KILL : SIMFS_POWER;
+    enum wsql_crash kind = draw_crash(w->choice);
     struct simfs *old = w->live.fs;
-    struct simfs *image = simfs_crash(old, kind, w->choice);
+    struct simfs *image = crash_of(old, kind, w->choice);
     simfs_observe(old, NULL, NULL);
     simfs_freeze(old);
     wsql_view_close(&w->live, NULL);
@@ -303,7 +324,7 @@ static void do_crash(struct wsql *w) {
     w->live.fs = image;
     disarm(w);
     simfs_observe(image, observe, w);
-    if (kind == SIMFS_POWER)
+    if (kind == WSQL_POWER_LOSS)
         set_floors(w, w->floor, w->floor);
     open_live(w, kind, false);
 }
@@ -399,7 +420,7 @@ static void compare_live(struct wsql *w) {
     struct msql_state *found = wsql_read(&w->live, w->has_things);
     if (!found)
         return;
-    struct wsql_image form = form_now(w, SIMFS_KILL);
+    struct wsql_image form = form_now(w, WSQL_KILL);
     form.flushes_more = w->broken ? 1000 : 0;
     struct msql_state *state = wsql_match(&form, found);
     free(form.may);
@@ -580,8 +601,8 @@ void wsql_do(struct wsql *w, struct wsql_step *step) {
     if (!w->failed && !quiet)
         compare_live(w);
     if (!w->failed && (w->options.images || w->options.every)) {
-        offer_now(w, SIMFS_KILL, "after operation");
-        offer_now(w, SIMFS_POWER, "after operation");
+        offer_now(w, choose(w->image_choice, 2) ? WSQL_DEATH : WSQL_KILL, "after operation");
+        offer_now(w, WSQL_POWER_LOSS, "after operation");
     }
     check_images(w);
     const char *violation = simfs_violation(w->live.fs);
@@ -644,7 +665,7 @@ struct wsql *wsql_new(struct choice *choice, struct choice *image_choice,
     struct wsql_step step = {.kind = WSQL_REOPEN, .who = -1};
     wsql_put(&step.sql, "first open");
     w->step = &step;
-    open_live(w, SIMFS_KILL, false);
+    open_live(w, WSQL_KILL, false);
     w->step = NULL;
     check_images(w);
     w->made = true;

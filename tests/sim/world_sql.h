@@ -7,9 +7,9 @@
  * of all users, users, storages, entity records, jobs, files. Indexes must agree with their tables.
  *
  * A history is a list of states. After a power loss any state from `floor` on may be there, `floor`
- * being the last that was acknowledged as durable; after a kill, the newest one. A statement under
- * way may be there wholly or not at all. One that failed is not there, unless its error said
- * UNKNOWN_OUTCOME. */
+ * being the last that was acknowledged as durable; after a kill, the newest one, and until the next
+ * process has shown it a power loss may still take it. A statement under way may be there wholly or
+ * not at all. One that failed is not there, unless its error said UNKNOWN_OUTCOME. */
 #ifndef LAMINA_TESTS_SIM_WORLD_SQL_H
 #define LAMINA_TESTS_SIM_WORLD_SQL_H
 
@@ -104,6 +104,8 @@ struct wsql_stats {
     uint64_t user_rows;       /* rows read in a user's session, each with his canary */
     uint64_t leaks;           /* rows of another */
     uint64_t cold_files;      /* Parquet files looked through for foreign canaries */
+    uint64_t deaths;          /* of those, of a process only: what is pending stays so */
+    uint64_t deaths_power;    /* and the power went in the next one's opening */
     uint64_t faults;          /* failing operations */
     uint64_t faults_survived; /* of those, the statement succeeded */
     uint64_t unknown;         /* statements with UNKNOWN_OUTCOME */
@@ -111,6 +113,9 @@ struct wsql_stats {
     uint64_t done[WSQL_KIND_COUNT];
     uint64_t refused[WSQL_KIND_COUNT];
 };
+
+/* KILL: all that was written is durable. DEATH: what was pending stays so. */
+enum wsql_crash { WSQL_POWER_LOSS, WSQL_KILL, WSQL_DEATH };
 
 struct wsql;
 
@@ -131,7 +136,10 @@ struct wsql_image {
     char what[160];
     struct msql_state **may; /* states that may be there, in order; references; owned array */
     size_t count;
-    bool killed;           /* everything that was written is there */
+    size_t from;  /* of these, the first that may be there now */
+    bool killed;  /* everything that was written is there */
+    bool pending; /* but until the next process has opened it, a power loss may take what is
+                     not durable: then `may` from 0 on */
     uint64_t flushes_more; /* completed jobs that may be there beyond those of the last */
     uint64_t flushes_lost; /* and beyond those of any: jobs of statements that failed */
 };
@@ -252,7 +260,7 @@ struct msql_state *wsql_match(const struct wsql_image *image, const struct msql_
 /* Offers a moment: maybe takes an image of `fs`, at most `most` of them in all. `form` says what
  * may be there; its states are borrowed. */
 void wsql_offer(struct wsql *w, struct wsql_images *images, unsigned most, struct simfs *fs,
-                enum simfs_crash kind, const struct wsql_image *form);
+                enum wsql_crash kind, const struct wsql_image *form);
 void wsql_images_fini(struct wsql_images *images);
 /* Opens an image and compares; `depth` more crashes may follow. */
 void wsql_check_image(struct wsql *w, struct wsql_image *image, unsigned depth);
