@@ -9,7 +9,17 @@
 #include "tests/sim/world_sql.h"
 
 /* Kinds, with a word on what is wanted of the statement. */
-enum wish { ANY, USER_TABLE, OUTSIDE_TABLE, SHARED_TABLE, STREAM_TABLE, UNIQUE, INSIDE, OUTSIDE };
+enum wish {
+    ANY,
+    USER_TABLE,
+    OUTSIDE_TABLE,
+    SHARED_TABLE,
+    STREAM_TABLE,
+    STREAM_ROWS,
+    UNIQUE,
+    INSIDE,
+    OUTSIDE
+};
 struct line {
     enum wsql_kind kind;
     enum wish wish;
@@ -53,6 +63,12 @@ static const struct line lines[] = {
     {WSQL_INSERT, ANY, 3},
     {WSQL_CREATE_INDEX, ANY, 2},
     {WSQL_DELETE, ANY, 3},
+    {WSQL_INSERT, STREAM_ROWS, 2},
+    {WSQL_DUMP, ANY, 1},
+    {WSQL_INSERT, STREAM_ROWS, 1},
+    {WSQL_EXPIRE, ANY, 1},
+    {WSQL_INSERT, STREAM_ROWS, 1},
+    {WSQL_COMPACT, ANY, 1},
     {WSQL_REOPEN, ANY, 1},
     {WSQL_INSERT, ANY, 4},
     {WSQL_UPDATE, ANY, 2},
@@ -119,6 +135,8 @@ static bool is_wished(const struct wsql *w, const struct wsql_step *step, enum w
         return has_word(step, "CREATE SHARED TABLE");
     case STREAM_TABLE:
         return has_word(step, "CREATE STREAM TABLE");
+    case STREAM_ROWS:
+        return msql_state_stream_rows(step->after) > msql_state_stream_rows(wsql_now(w));
     case UNIQUE:
         return has_word(step, "CREATE UNIQUE INDEX");
     case INSIDE:

@@ -188,9 +188,34 @@ static void go_on(struct wsql_view *v, struct msql_state *state, unsigned depth)
     msql_state_unref(now);
 }
 
+/* The rows of STREAM tables go, and only they; then what has expired may go from the files. */
+static void expire(struct wsql_view *v, struct msql_state *state, unsigned depth) {
+    struct wsql *w = v->w;
+    struct lam_error err = {0};
+    if (msql_state_stream_rows(state) == 0)
+        return;
+    w->stats->expired++;
+    simfs_advance_us(v->fs, WSQL_EXPIRY_US);
+    struct msql_state *after = msql_state_expired(state);
+    bool good = is_same(v, after);
+    enum lam_code rc = good && choose(w->choice, 2) ? lam_db_compact(v->db, NULL, &err) : LAM_OK;
+    if (rc != LAM_OK)
+        wsql_fail(w, "%s: compaction: %s: %s", v->what, lam_code_name(rc), err.message);
+    if (!w->failed && is_same(v, after))
+        wsql_check_indexes(v, after, true);
+    if (!w->failed && choose_one_in(w->choice, 2))
+        close_and_reopen(v, after);
+    if (!w->failed && depth > 0)
+        crash_again(v, after, depth, "expiry");
+    msql_state_unref(after);
+}
+
 /* `state`: what the image holds. */
 static void follow(struct wsql_view *v, struct msql_state *state, unsigned depth) {
     switch (choose(v->w->choice, 10)) {
+    case 5:
+        expire(v, state, depth);
+        break;
     case 6:
         crash_again(v, state, depth, "recovery");
         break;

@@ -44,16 +44,33 @@ static enum lam_code wanted_entry(struct entries *e, struct lam_slice row_key, s
                       row_key.size - cursor_offset(&c), err);
 }
 
+/* Of a STREAM table files go one by one, so entries of expired rows may be there without them, and
+ * they without entries. Rows are old enough or far from it. */
+static bool is_expired(const struct entries *e, const struct row_header *header) {
+    return e->p->kind == TABLE_STREAM &&
+           simfs_now_us(e->view->fs) - seq_time_us(header->seq) > WSQL_TTL_SECONDS * 1000000;
+}
+
 static enum lam_code follow_entry(struct entries *e, struct lam_slice entry, bool *good_out,
                                   struct lam_error *err) {
     struct lam_value row = {0};
+    struct row_header header = {0};
     bool live = false;
+    *good_out = true;
     buf_reset(&e->key);
     TRY(index_entry_row_key(e->p, e->index, entry, SLICE_EMPTY, &e->key, err));
     enum lam_code rc = lam_get(e->view->db, NULL, e->p->hot, buf_slice(&e->key), &row, err);
+    int64_t went_by = simfs_now_us(e->view->fs) - e->view->w->begun_us;
+    if (rc == LAM_NOT_FOUND && e->p->kind == TABLE_STREAM && went_by > WSQL_TTL_SECONDS * 1000000)
+        return LAM_OK;
     if (rc == LAM_OK)
         rc = wanted_entry(e, buf_slice(&e->key), row.bytes, &live, err);
-    *good_out = rc == LAM_OK && live && slice_eq(buf_slice(&e->wanted), entry);
+    if (rc == LAM_OK)
+        rc = row_header_decode(row.bytes, &header, err);
+    if (rc == LAM_OK && !is_expired(e, &header)) {
+        e->entries++;
+        *good_out = live && slice_eq(buf_slice(&e->wanted), entry);
+    }
     lam_value_release(&row);
     return rc;
 }
@@ -65,10 +82,8 @@ static enum lam_code walk_entries(struct entries *e, bool *good_out, struct lam_
     TRY(lam_iter_new(e->view->db, NULL, e->index->partition, &it, err));
     enum lam_code rc = LAM_OK;
     for (lam_iter_seek_first(it); *good_out && rc == LAM_OK && lam_iter_valid(it);
-         lam_iter_next(it)) {
-        e->entries++;
+         lam_iter_next(it))
         rc = follow_entry(e, lam_iter_key(it), good_out, err);
-    }
     if (rc == LAM_OK && *good_out)
         rc = lam_iter_status(it, err);
     lam_iter_free(it);
@@ -82,7 +97,7 @@ static enum lam_code count_rows(struct entries *e, struct lam_error *err) {
     for (lam_iter_seek_first(it); rc == LAM_OK && lam_iter_valid(it); lam_iter_next(it)) {
         struct row_header header;
         rc = row_header_decode(lam_iter_value(it), &header, err);
-        e->rows += rc == LAM_OK && !header.deleted;
+        e->rows += rc == LAM_OK && !header.deleted && !is_expired(e, &header);
     }
     if (rc == LAM_OK)
         rc = lam_iter_status(it, err);

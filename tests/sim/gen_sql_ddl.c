@@ -7,6 +7,9 @@
 
 #include "tests/sim/gen_sql.h"
 
+/* Ids have room for some decades. */
+#define EXPIRIES_MAX 3u
+
 /* The state after a schema change, which is durable once acknowledged. */
 static struct msql_state *change(struct wsql *w, struct wsql_step *step) {
     step->synced = true;
@@ -205,7 +208,7 @@ static void put_options(struct wsql *w, struct wsql_text *sql, const struct msql
     if (t->kind == MSQL_SHARED)
         wsql_put(sql, " WITH (access_level = 'public', storage = '%s'", wsql_storages[t->storage]);
     else if (t->kind == MSQL_STREAM)
-        wsql_put(sql, " WITH (ttl_seconds = 1000000000");
+        wsql_put(sql, " WITH (ttl_seconds = %lld", (long long)WSQL_TTL_SECONDS);
     else
         wsql_put(sql, " WITH (storage = '%s'", wsql_storages[t->storage]);
     if (t->kind != MSQL_STREAM && choose_one_in(w->choice, 6))
@@ -602,6 +605,9 @@ static bool generate(struct wsql *w, enum wsql_kind kind, struct wsql_step *step
         return gen_thing_delete(w, step);
     case WSQL_THING_DROP:
         return gen_thing_drop(w, step);
+    case WSQL_EXPIRE:
+        wsql_put(&step->sql, "(%s)", wsql_kind_name(kind));
+        return w->expiries < EXPIRIES_MAX && msql_state_stream_rows(wsql_now(w)) > 0;
     default:
         wsql_put(&step->sql, "(%s)", wsql_kind_name(kind));
         if (kind == WSQL_TICK)

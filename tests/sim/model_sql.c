@@ -210,6 +210,24 @@ struct msql_state *msql_state_copy(const struct msql_state *from) {
     return s;
 }
 
+struct msql_state *msql_state_expired(const struct msql_state *from) {
+    struct msql_state *s = msql_state_copy(from);
+    for (unsigned i = 0; i < MSQL_TABLES; i++)
+        for (unsigned o = 0; s->tables[i] && o < MSQL_OWNERS; o++)
+            if (s->tables[i]->kind == MSQL_STREAM)
+                msql_rows_fini(&s->tables[i]->rows[o]);
+    msql_state_seal(s);
+    return s;
+}
+
+size_t msql_state_stream_rows(const struct msql_state *s) {
+    size_t count = 0;
+    for (unsigned i = 0; i < MSQL_TABLES; i++)
+        if (s->tables[i] && s->tables[i]->kind == MSQL_STREAM)
+            count += msql_table_rows(s->tables[i]);
+    return count;
+}
+
 struct msql_state *msql_state_ref(struct msql_state *s) {
     s->refs++;
     return s;

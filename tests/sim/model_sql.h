@@ -118,6 +118,10 @@ struct msql_state {
 };
 struct msql_state *msql_state_new(void);
 struct msql_state *msql_state_copy(const struct msql_state *s);
+/* Without the rows of STREAM tables; sealed. */
+struct msql_state *msql_state_expired(const struct msql_state *s);
+/* Rows of STREAM tables. */
+size_t msql_state_stream_rows(const struct msql_state *s);
 struct msql_state *msql_state_ref(struct msql_state *s);
 void msql_state_unref(struct msql_state *s);
 /* Works out the sums; again whenever versions have become known. */

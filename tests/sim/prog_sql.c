@@ -209,7 +209,8 @@ static uint64_t swept;
 static unsigned stride;
 
 static void sweep_step(struct wsql *w, struct wsql_step *step) {
-    if (step->kind != WSQL_CRASH && step->kind != WSQL_CLOCK && step->kind != WSQL_TICK)
+    if (step->kind != WSQL_CRASH && step->kind != WSQL_CLOCK && step->kind != WSQL_TICK &&
+        step->kind != WSQL_EXPIRE)
         swept += wsql_sweep(w, step, form, stride);
 }
 
@@ -237,10 +238,10 @@ static void print_kinds(const struct wsql_stats *stats) {
     printf("%" PRIu64 " images (%" PRIu64 " nested, %" PRIu64 " equal ones left out), %" PRIu64
            " cold files, %" PRIu64 " faults (%" PRIu64 " survived, %" PRIu64
            " of unknown outcome), %" PRIu64 " index scans, %" PRIu64 " deaths (%" PRIu64
-           " with a power loss in the next opening)\n",
+           " with a power loss in the next opening), %" PRIu64 " expiries in images\n",
            stats->images, stats->nested, stats->same, stats->cold_files, stats->faults,
            stats->faults_survived, stats->unknown, stats->index_paths, stats->deaths,
-           stats->deaths_power);
+           stats->deaths_power, stats->expired);
     for (unsigned k = 0; k < WSQL_KIND_COUNT; k++)
         printf("  %-20s %8" PRIu64 " done %8" PRIu64 " refused\n", wsql_kind_name(k),
                stats->done[k], stats->refused[k]);
@@ -286,6 +287,9 @@ static bool report_gates(const struct args *a, const struct wsql_stats *stats, u
     if (wanted >= FAST_IMAGES / 2 || rounds || sweeps)
         good &= gate_report("sql: kinds of statements done", WSQL_KIND_COUNT, kinds_done(stats),
                             all_failed, a->seed);
+    if (many || rounds)
+        good &= gate_report("sql: images in which rows expired", share / 1000 + rounds * 20,
+                            stats->expired, failed + canon_failed, a->seed);
     if (many || rounds)
         good &= gate_report("sql: power losses before a dead process's successor had opened",
                             share / 200 + rounds * 100, stats->deaths_power, failed + canon_failed,

@@ -97,7 +97,7 @@ static void draw_weights(struct choice *c, struct config *f) {
         [STEP_CRASH] = 2,         [STEP_CHECK] = 1,   [STEP_CLOCK] = 1,     [STEP_FAULT] = 9,
         [STEP_QUOTA] = 4,         [STEP_TASKS] = 4,   [STEP_MULTI_GET] = 2, [STEP_CREATE_MANY] = 1,
         [STEP_COMPACT_RANGE] = 1, [STEP_TXN] = 10,    [STEP_INGEST] = 5,    [STEP_CHECKPOINT] = 1,
-        [STEP_BACKUP] = 2,        [STEP_RESTORE] = 1, [STEP_TTL] = 10};
+        [STEP_BACKUP] = 2,        [STEP_RESTORE] = 1, [STEP_TTL] = 8};
     for (int i = 0; i < STEP_KINDS; i++) {
         unsigned how = choose(c, 4); /* usual, usual, absent, often */
         f->weights[i] = how == 2 ? 0 : how == 3 ? usual[i] * 3u : usual[i];

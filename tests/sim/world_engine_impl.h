@@ -387,6 +387,8 @@ bool ew_ops_step(struct world *w, const struct step *s);
 bool ew_ops_crash(struct world *w);
 bool ew_ops_create(struct world *w, unsigned partition);
 bool ew_ops_drop(struct world *w, unsigned partition);
+/* A dump, or a compaction of all. */
+bool ew_ops_upkeep(struct world *w, enum step_kind kind);
 /* A writer must not wait for a task that nobody runs: runs them when it is time. */
 bool ew_ops_make_room(struct world *w);
 /* A lam_progress_fn: true as many times as the unsigned `arg` says; UINT32_MAX: always. */

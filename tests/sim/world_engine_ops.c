@@ -331,6 +331,10 @@ static bool upkeep(struct world *w, enum step_kind kind, unsigned partition) {
     return ew_drain(w);
 }
 
+bool ew_ops_upkeep(struct world *w, enum step_kind kind) {
+    return upkeep(w, kind, MODEL_PARTITIONS);
+}
+
 bool ew_patience(void *arg, const struct lam_progress *progress) {
     unsigned *left = arg;
     (void)progress;

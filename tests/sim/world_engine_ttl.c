@@ -409,16 +409,19 @@ static bool write(struct world *w, unsigned part, unsigned beside) {
     return ew_conclude(w, rc, sync, "ttl batch");
 }
 
-static void step_clock(struct world *w, unsigned part) {
-    static const int64_t quarters[] = {1, 2, 5, 5, 12, -1, -2, -5};
-    int64_t quarter = (int64_t)ttl_seconds[part] * 250000;
-    int64_t us = quarters[choose(w->choice, 8)] * quarter;
+static void move_clock(struct world *w, unsigned part, int64_t quarters) {
+    int64_t us = quarters * (int64_t)ttl_seconds[part] * 250000;
     ew_say(w, "  the clock steps by %lld us", (long long)us);
     ew_ttl_note_clock(w);
     simfs_advance_us(w->fs, us);
     ew_ttl_note_clock(w);
     if (us < 0 && w->ttl.id_count > 0)
         ew_reach(w, REACHED_TTL_CLOCK_BACK);
+}
+
+static void step_clock(struct world *w, unsigned part) {
+    static const int64_t quarters[] = {1, 2, 5, 5, 12, -1, -2, -5};
+    move_clock(w, part, quarters[choose(w->choice, 8)]);
 }
 
 static bool ingest(struct world *w, unsigned part) {
@@ -457,6 +460,26 @@ static bool ingest(struct world *w, unsigned part) {
     return ew_bulk_note_sequence(w, rc, sequence) && ew_conclude(w, rc, true, "ttl ingest");
 }
 
+/* Files of many ages, merged with each other, each going when its time has come. */
+static bool age(struct world *w, unsigned part, unsigned beside) {
+    unsigned n = 4 + choose(w->choice, 12);
+    bool ok = true;
+    for (unsigned i = 0; i < n && ok && !w->chosen && !w->unknown; i++) {
+        unsigned what = choose(w->choice, 8);
+        if (what < 2)
+            ok = write(w, part, beside) && (w->chosen || ew_ops_make_room(w));
+        else if (what < 4)
+            ok = ew_ops_upkeep(w, STEP_DUMP);
+        else if (what < 5)
+            ok = ew_ops_upkeep(w, STEP_COMPACT);
+        else if (what < 7)
+            move_clock(w, part, 1 + choose(w->choice, 2));
+        else
+            ok = look(w);
+    }
+    return ok;
+}
+
 bool ew_ttl_open(struct world *w) {
     for (unsigned i = 0; i < TTL_PARTS; i++) {
         if (!rows_at(w, w->live)->exists[i])
@@ -481,10 +504,12 @@ bool ew_ttl_step(struct world *w, const struct step *s) {
         return look(w);
     if (!w->ttl.handles[part])
         return create(w, part);
-    if (what < 6)
+    if (what < 5)
         return write(w, part, s->partition);
-    if (what < 8)
+    if (what < 7)
         return ingest(w, part);
+    if (what < 9)
+        return age(w, part, s->partition);
     if (what == 11 && s->key == 0)
         return drop(w, part);
     step_clock(w, part);

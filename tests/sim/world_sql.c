@@ -86,6 +86,16 @@ struct msql_state *wsql_match(const struct wsql_image *image, const struct msql_
     return NULL;
 }
 
+void wsql_expire(struct wsql *w) {
+    simfs_advance_us(w->live.fs, WSQL_EXPIRY_US);
+    w->expiries++;
+    for (size_t i = 0; i < w->count; i++) {
+        struct msql_state *s = msql_state_expired(w->states[i]);
+        msql_state_unref(w->states[i]);
+        w->states[i] = s;
+    }
+}
+
 /* --- images ---------------------------------------------------------------------------------- */
 
 static void image_fini(struct wsql_image *image) {
@@ -384,6 +394,9 @@ enum lam_code wsql_run(struct wsql_view *v, const struct wsql_step *step, uint64
     case WSQL_TICK:
         simfs_run_tasks(v->fs, true);
         return LAM_OK;
+    case WSQL_EXPIRE:
+        wsql_expire(w);
+        return LAM_OK;
     case WSQL_CLOCK:
         simfs_advance_us(v->fs, ((int64_t)choose(w->choice, 2000) - 1000) * 3600000000);
         return LAM_OK;
@@ -585,7 +598,7 @@ static void run_step(struct wsql *w, struct wsql_step *step, bool fault_wanted) 
 }
 
 static bool may_fault(enum wsql_kind k) {
-    return k != WSQL_CRASH && k != WSQL_TICK && k != WSQL_CLOCK;
+    return k != WSQL_CRASH && k != WSQL_TICK && k != WSQL_CLOCK && k != WSQL_EXPIRE;
 }
 
 void wsql_do(struct wsql *w, struct wsql_step *step) {
@@ -658,6 +671,7 @@ struct wsql *wsql_new(struct choice *choice, struct choice *image_choice,
     sim_flush_tuning_draw(choice, &flush_tuning);
     sim_flush_tuning_set(options->plain ? NULL : &flush_tuning);
     w->live = (struct wsql_view){.w = w, .fs = simfs_new(&fs, choice), .what = "live"};
+    w->begun_us = simfs_now_us(w->live.fs);
     disarm(w);
     simfs_observe(w->live.fs, observe, w);
     struct msql_state *empty = msql_state_new();
@@ -705,7 +719,7 @@ void wsql_draw(struct wsql *w, struct wsql_step *step) {
         [WSQL_CREATE_STORAGE] = 2,   [WSQL_DROP_STORAGE] = 1,   [WSQL_THING_PUT] = 3,
         [WSQL_THING_DELETE] = 1,     [WSQL_THING_DROP] = 1,     [WSQL_DUMP] = 2,
         [WSQL_COMPACT] = 1,          [WSQL_TICK] = 2,           [WSQL_CLOCK] = 1,
-        [WSQL_REOPEN] = 2,           [WSQL_CRASH] = 2,
+        [WSQL_EXPIRE] = 3,           [WSQL_REOPEN] = 2,         [WSQL_CRASH] = 2,
     };
     unsigned sum = 0;
     for (unsigned k = 0; k < WSQL_KIND_COUNT; k++)

@@ -51,6 +51,7 @@
     X(COMPACT, "compact")                                                                          \
     X(TICK, "background tasks")                                                                    \
     X(CLOCK, "clock")                                                                              \
+    X(EXPIRE, "expiry of STREAM rows")                                                             \
     X(REOPEN, "reopen")                                                                            \
     X(CRASH, "crash")
 
@@ -106,6 +107,7 @@ struct wsql_stats {
     uint64_t cold_files;      /* Parquet files looked through for foreign canaries */
     uint64_t deaths;          /* of those, of a process only: what is pending stays so */
     uint64_t deaths_power;    /* and the power went in the next one's opening */
+    uint64_t expired;         /* images in which STREAM rows expired */
     uint64_t faults;          /* failing operations */
     uint64_t faults_survived; /* of those, the statement succeeded */
     uint64_t unknown;         /* statements with UNKNOWN_OUTCOME */
@@ -168,6 +170,8 @@ struct wsql {
     size_t kill_floor;             /* and a kill this one: the newest, unless that is not certain */
     const struct msql_state *base; /* what statements are made for; NULL: the newest state */
     uint64_t number;               /* statements so far: stamps of rows */
+    unsigned expiries;             /* jumps of the clock */
+    int64_t begun_us;              /* the clock at first */
     bool broken;                   /* a failure may have made the database read-only */
     bool flush_failed;             /* one that flushes: some of its jobs may have completed */
 
@@ -215,6 +219,12 @@ void wsql_put_value(struct wsql_text *t, const struct msql_type *type, const str
 void wsql_put_quoted(struct wsql_text *t, const char *text, size_t size, char quote);
 /* namespace.table */
 void wsql_put_table(struct wsql_text *t, const struct msql_table *table);
+/* Rows of STREAM tables live for two years. Clocks are set back and forth, by one year at each
+ * crash at most; when rows are to expire the clock jumps further than all of that. */
+#define WSQL_TTL_SECONDS INT64_C(63072000)
+#define WSQL_EXPIRY_US   (3 * WSQL_TTL_SECONDS * 1000000)
+/* From now on rows of STREAM tables that are there are not, whatever happens. */
+void wsql_expire(struct wsql *w);
 extern const char *const wsql_spaces[MSQL_NAMESPACES];
 extern const char *const wsql_storages[MSQL_STORAGES];
 /* What every row of an owner holds in its column `own`. */
