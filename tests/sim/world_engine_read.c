@@ -383,6 +383,8 @@ bool ew_read_iterator(struct world *w, const struct step *s) {
         h->iter = NULL;
         return true;
     }
+    if (s->what % 16 == 6 && (!ew_ops_drop(w, h->partition) || w->chosen))
+        return !ew_failed(w);
     return move_iterator(w, h, s);
 }
 

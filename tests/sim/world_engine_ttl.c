@@ -252,22 +252,6 @@ static enum lam_code read_held(struct world *w, const lam_snapshot *snapshot, bo
     return rc;
 }
 
-static bool look(struct world *w) {
-    struct ttl_rows found;
-    ew_call_begin(w, IN_STEP, STEP_TTL);
-    enum lam_code rc = read_held(w, NULL, choose(w->choice, 2), &found);
-    w->report->operations++;
-    if (rc != LAM_OK)
-        return ew_read_failed(w, rc, "rows with a TTL");
-    int64_t now = simfs_now_us(w->fs);
-    bool other = ew_ttl_fits(w, &found, rows_at(w, w->live2), now);
-    if (!ew_ttl_fits(w, &found, rows_at(w, w->live), now) && !other)
-        return ew_fail(w, "ttl", "%s", ew_ttl_text(w, &found, rows_at(w, w->live), now));
-    if (!w->unknown)
-        ew_ttl_settle(w, &found, w->live);
-    return ew_call_end(w, LAM_OK, "rows with a TTL");
-}
-
 /* --- snapshots ------------------------------------------------------------------------------- */
 
 bool ew_ttl_snapshot(struct world *w, const lam_snapshot *snapshot, struct ttl_seen *seen) {
@@ -307,6 +291,24 @@ bool ew_ttl_snapshot_again(struct world *w, const lam_snapshot *snapshot,
         }
     }
     return ew_call_end(w, LAM_OK, "ttl snapshot");
+}
+
+static bool look(struct world *w) {
+    struct ttl_rows found;
+    ew_call_begin(w, IN_STEP, STEP_TTL);
+    enum lam_code rc = read_held(w, NULL, choose(w->choice, 2), &found);
+    w->report->operations++;
+    if (rc != LAM_OK)
+        return ew_read_failed(w, rc, "rows with a TTL");
+    int64_t now = simfs_now_us(w->fs);
+    bool other = ew_ttl_fits(w, &found, rows_at(w, w->live2), now);
+    if (!ew_ttl_fits(w, &found, rows_at(w, w->live), now) && !other)
+        return ew_fail(w, "ttl", "%s", ew_ttl_text(w, &found, rows_at(w, w->live), now));
+    if (!w->unknown)
+        ew_ttl_settle(w, &found, w->live);
+    const struct held_snapshot *h = &w->snapshots[choose(w->choice, WORLD_HELD)];
+    return ew_call_end(w, LAM_OK, "rows with a TTL") &&
+           (!h->snapshot || ew_ttl_snapshot_again(w, h->snapshot, &h->ttl));
 }
 
 /* --- changing -------------------------------------------------------------------------------- */

@@ -363,7 +363,8 @@ static bool act(struct world *w, struct held_txn *t) {
     case 8:
         return mark(w, t);
     case 9:
-        return rewind_to_mark(w, t);
+        return t->savepoint_count > 0 || choose_one_in(w->choice, 4) ? rewind_to_mark(w, t)
+                                                                     : mark(w, t);
     default:
         return write(w, t);
     }
