@@ -819,6 +819,41 @@ START_TEST(a_width_past_counting_is_said_to_be_endless) {
 }
 END_TEST
 
+/* --- the process alone ----------------------------------------------------------------------- */
+
+static struct simfs *dead;
+static void die_in_write(void *arg, const struct simfs_event *event) {
+    (void)arg;
+    if (event->op == SIMFS_WRITE && event->phase == 0 && !dead)
+        dead = simfs_die(fs, &choice);
+}
+
+/* The next process finds all that was issued, and a power loss takes it yet. */
+START_TEST(what_a_dead_process_left_pending_stays_so) {
+    make_fs(SIMFS_PREFIX, true);
+    put_durable("d/f", A16);
+    put("d/named", B16);
+    lam_file *f = create("d/f");
+    write_at(f, 0, B16);
+    simfs_observe(fs, die_in_write, NULL);
+    write_at(f, 16, C16);
+    simfs_observe(fs, NULL, NULL);
+    ck_assert_ptr_nonnull(dead);
+    ck_assert_int_eq(memcmp(text_in(dead, "/d/f"), B16 C16, 16), 0);
+    ck_assert_str_eq(text_in(dead, "/d/named"), B16);
+    ck_assert_uint_eq(simfs_open_handles(dead), 0);
+    struct simfs *old = simfs_crash_old(dead);
+    ck_assert_str_eq(files_in(old), "/d/f=" A16);
+    simfs_free(old);
+    old = simfs_crash_old(fs);
+    ck_assert_str_eq(files_in(old), "/d/f=" A16);
+    simfs_free(old);
+    simfs_free(dead);
+    close_file(f);
+    free_fs();
+}
+END_TEST
+
 TEST_MAIN(
     "sim/simfs_crash", synced_content_and_name_survive_everything, each_unsynced_unit_is_old_or_new,
     bytes_beside_the_written_ones_are_untouched, a_unit_may_be_torn_at_any_byte_from_either_end,
@@ -846,4 +881,4 @@ TEST_MAIN(
     equal_states_have_equal_hashes_whatever_their_past, every_difference_changes_the_hash,
     images_are_drawn_by_the_choice_alone, simple_images_are_half_of_those_drawn,
     one_directory_or_file_apart_from_the_others_is_drawn_often,
-    a_width_past_counting_is_said_to_be_endless)
+    a_width_past_counting_is_said_to_be_endless, what_a_dead_process_left_pending_stays_so)
