@@ -229,9 +229,10 @@ static void observe(void *arg, const struct simfs_event *event) {
     if (w->options.every) {
         for (unsigned i = 0; i < w->options.every; i++)
             offer_now(w,
-                      i % 4 != 3   ? WSQL_POWER_LOSS
-                      : i % 8 == 3 ? WSQL_KILL
-                                   : WSQL_DEATH,
+                      i % 4 != 3             ? WSQL_POWER_LOSS
+                      : i % 8 == 3           ? WSQL_KILL
+                      : w->step_ops % 4 == 0 ? WSQL_DEATH
+                                             : WSQL_POWER_LOSS,
                       "before operation");
     } else if (w->options.images) {
         offer_now(w, draw_crash(w->image_choice), "before operation");
