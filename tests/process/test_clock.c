@@ -3,6 +3,7 @@
  * A wall clock that stands, jumps, goes back, or is of 1970, 2106 or before Christ, between and in
  * the middle of sessions: ids stay unique and rise, order and durability do not depend on it, what
  * has expired stays so. */
+#include "lamina/check.h"
 #include "tests/process/process.h"
 
 /* The system's environment with a wall clock of our own. Its operations use no other part of it. */
@@ -181,6 +182,27 @@ static void assert_rows(lam_session *s, const char *expected) {
     ck_assert_str_eq(rows(s, "SELECT n FROM app.events ORDER BY n"), expected);
 }
 
+/* Also once the clock is back at a time when they were not. */
+START_TEST(expired_rows_older_than_a_not_null_column_are_no_damage) {
+    struct lam_error e = {0};
+    atomic_store(&clock_us, Y2025);
+    lam_db *db = open_at(at("db"));
+    exec_as(db, "root", LAM_ROLE_SYSTEM,
+            "CREATE NAMESPACE app;"
+            "CREATE STREAM TABLE app.events (n INT PRIMARY KEY) WITH (ttl_seconds = 60)");
+    exec_as(db, "ann", LAM_ROLE_USER, "INSERT INTO app.events VALUES (1)");
+    atomic_store(&clock_us, Y2025 + 61 * SECOND);
+    exec_as(db, "root", LAM_ROLE_SYSTEM, "ALTER TABLE app.events ADD COLUMN m INT NOT NULL");
+    exec_as(db, "ann", LAM_ROLE_USER, "INSERT INTO app.events VALUES (2, 2)");
+    close_db(db);
+    for (int back = 0; back < 2; back++) {
+        atomic_store(&clock_us, Y2025 + (back ? 1 : 62) * SECOND);
+        struct lam_check_options o = {.env = clock_env()};
+        ck_ok(lam_check_full(at("db"), &o, &e), &e);
+    }
+}
+END_TEST
+
 START_TEST(expired_rows_stay_expired_beside_later_ones) {
     int64_t now = Y2025;
     atomic_store(&clock_us, now);
@@ -222,4 +244,5 @@ END_TEST
 
 TEST_MAIN("process/clock", ids_and_order_do_not_depend_on_the_clock,
           ids_rise_over_deaths_of_the_process, a_clock_beyond_the_ids_does_not_take_them_along,
+          expired_rows_older_than_a_not_null_column_are_no_damage,
           expired_rows_stay_expired_beside_later_ones)
