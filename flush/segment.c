@@ -5,6 +5,7 @@
 #include "flush/segment.h"
 
 #include "base/assert.h"
+#include "base/coder.h"
 
 #define ENTRY_VERSION 1
 #define DEAD_VERSION  1
@@ -21,49 +22,6 @@ enum column_flag {
     COLUMN_FLAGS = 15,
 };
 
-static enum lam_code column_encode(const struct segment_column *c, struct buf *out,
-                                   struct lam_error *err) {
-    uint8_t flags = (uint8_t)((c->has_bounds ? COLUMN_BOUNDS : 0) |
-                              (c->has_bounds && c->min_exact ? COLUMN_MIN_EXACT : 0) |
-                              (c->has_bounds && c->max_exact ? COLUMN_MAX_EXACT : 0) |
-                              (c->has_null_count ? COLUMN_NULL_COUNT : 0));
-    TRY(buf_append_varint(out, c->column_id, err));
-    TRY(buf_append_u8(out, (uint8_t)c->type.type, err));
-    TRY(buf_append_u8(out, c->type.precision, err));
-    TRY(buf_append_u8(out, c->type.scale, err));
-    TRY(buf_append_u8(out, flags, err));
-    if (c->has_null_count)
-        TRY(buf_append_varint(out, c->null_count, err));
-    if (!c->has_bounds)
-        return LAM_OK;
-    TRY(buf_append_prefixed(out, c->min, err));
-    return buf_append_prefixed(out, c->max, err);
-}
-
-enum lam_code segment_encode(const struct segment *s, struct buf *out, struct lam_error *err) {
-    LAM_ASSERT(s->rows > 0 && s->rows <= SEGMENT_ROWS_MAX && s->deleted_rows <= s->rows);
-    LAM_ASSERT(slice_cmp(s->first_key, s->last_key) <= 0);
-    TRY(buf_append_u8(out, ENTRY_VERSION, err));
-    TRY(buf_append_varint(out, s->number, err));
-    TRY(buf_append_prefixed(out, s->path, err));
-    TRY(buf_append_prefixed(out, s->storage, err));
-    TRY(buf_append_prefixed(out, s->user, err));
-    TRY(buf_append_varint(out, s->rows, err));
-    TRY(buf_append_varint(out, s->deleted_rows, err));
-    TRY(buf_append_varint(out, s->bytes, err));
-    TRY(buf_append_le64(out, s->footer_hash, err));
-    TRY(buf_append_varint(out, s->schema_version, err));
-    TRY(buf_append_varint(out, zigzag_encode(s->min_seq), err));
-    TRY(buf_append_varint(out, zigzag_encode(s->max_seq), err));
-    TRY(buf_append_varint(out, zigzag_encode(s->created_us), err));
-    TRY(buf_append_prefixed(out, s->first_key, err));
-    TRY(buf_append_prefixed(out, s->last_key, err));
-    TRY(buf_append_varint(out, s->column_count, err));
-    for (uint32_t i = 0; i < s->column_count; i++)
-        TRY(column_encode(&s->columns[i], out, err));
-    return LAM_OK;
-}
-
 static bool type_is_known(struct coltype t) {
     if (t.type < LAM_TYPE_BOOLEAN || t.type > LAM_TYPE_JSON)
         return false;
@@ -72,70 +30,96 @@ static bool type_is_known(struct coltype t) {
     return t.precision == 0 && t.scale == 0;
 }
 
-/* False if the bytes are none of ours. */
-static bool column_decode(struct cursor *c, struct segment_column *out) {
-    out->column_id = cursor_varint32(c);
-    out->type.type = (enum lam_type)cursor_u8(c);
-    out->type.precision = cursor_u8(c);
-    out->type.scale = cursor_u8(c);
-    uint8_t flags = cursor_u8(c);
-    out->has_bounds = flags & COLUMN_BOUNDS;
-    out->min_exact = flags & COLUMN_MIN_EXACT;
-    out->max_exact = flags & COLUMN_MAX_EXACT;
-    out->has_null_count = flags & COLUMN_NULL_COUNT;
-    if (out->has_null_count)
-        out->null_count = cursor_varint(c);
-    if (out->has_bounds) {
-        out->min = cursor_prefixed(c);
-        out->max = cursor_prefixed(c);
+static void code_column(struct coder *k, struct segment_column *c) {
+    uint8_t type = (uint8_t)c->type.type;
+    uint8_t flags = (uint8_t)((c->has_bounds ? COLUMN_BOUNDS : 0) |
+                              (c->has_bounds && c->min_exact ? COLUMN_MIN_EXACT : 0) |
+                              (c->has_bounds && c->max_exact ? COLUMN_MAX_EXACT : 0) |
+                              (c->has_null_count ? COLUMN_NULL_COUNT : 0));
+    code_varint32(k, &c->column_id);
+    code_u8(k, &type);
+    code_u8(k, &c->type.precision);
+    code_u8(k, &c->type.scale);
+    code_u8(k, &flags);
+    k->in.failed |= flags & ~COLUMN_FLAGS;
+    c->type.type = (enum lam_type)type;
+    c->has_bounds = flags & COLUMN_BOUNDS;
+    c->min_exact = flags & COLUMN_MIN_EXACT;
+    c->max_exact = flags & COLUMN_MAX_EXACT;
+    c->has_null_count = flags & COLUMN_NULL_COUNT;
+    if (c->has_null_count)
+        code_varint(k, &c->null_count);
+    if (c->has_bounds) {
+        code_prefixed(k, &c->min);
+        code_prefixed(k, &c->max);
     }
-    return !c->failed && type_is_known(out->type) && !(flags & ~COLUMN_FLAGS) &&
-           slice_cmp(out->min, out->max) <= 0;
 }
 
-static bool head_decode(struct cursor *c, struct segment *out) {
-    out->number = cursor_varint(c);
-    out->path = cursor_prefixed(c);
-    out->storage = cursor_prefixed(c);
-    out->user = cursor_prefixed(c);
-    out->rows = cursor_varint(c);
-    out->deleted_rows = cursor_varint(c);
-    out->bytes = cursor_varint(c);
-    out->footer_hash = cursor_le64(c);
-    out->schema_version = cursor_varint32(c);
-    out->min_seq = zigzag_decode(cursor_varint(c));
-    out->max_seq = zigzag_decode(cursor_varint(c));
-    out->created_us = zigzag_decode(cursor_varint(c));
-    out->first_key = cursor_prefixed(c);
-    out->last_key = cursor_prefixed(c);
-    out->column_count = cursor_varint32(c);
-    return !c->failed && out->rows > 0 && out->rows <= SEGMENT_ROWS_MAX &&
-           out->deleted_rows <= out->rows && out->min_seq <= out->max_seq && out->path.size > 0 &&
-           !memchr(out->path.data, 0, out->path.size) && out->path.data[0] != '/' &&
-           slice_cmp(out->first_key, out->last_key) <= 0;
+/* All but the columns. */
+static void code_head(struct coder *k, struct segment *s) {
+    code_varint(k, &s->number);
+    code_prefixed(k, &s->path);
+    code_prefixed(k, &s->storage);
+    code_prefixed(k, &s->user);
+    code_varint(k, &s->rows);
+    code_varint(k, &s->deleted_rows);
+    code_varint(k, &s->bytes);
+    code_le64(k, &s->footer_hash);
+    code_varint32(k, &s->schema_version);
+    code_zigzag(k, &s->min_seq);
+    code_zigzag(k, &s->max_seq);
+    code_zigzag(k, &s->created_us);
+    code_prefixed(k, &s->first_key);
+    code_prefixed(k, &s->last_key);
+    code_varint32(k, &s->column_count);
+}
+
+enum lam_code segment_encode(const struct segment *s, struct buf *out, struct lam_error *err) {
+    LAM_ASSERT(s->rows > 0 && s->rows <= SEGMENT_ROWS_MAX && s->deleted_rows <= s->rows);
+    LAM_ASSERT(slice_cmp(s->first_key, s->last_key) <= 0);
+    struct coder k = coder_to(out, err);
+    struct segment head = *s;
+    uint8_t version = ENTRY_VERSION;
+    code_u8(&k, &version);
+    code_head(&k, &head);
+    for (uint32_t i = 0; i < s->column_count; i++) {
+        struct segment_column column = s->columns[i];
+        code_column(&k, &column);
+    }
+    return k.code;
+}
+
+static bool head_is_sound(const struct segment *s) {
+    return s->rows > 0 && s->rows <= SEGMENT_ROWS_MAX && s->deleted_rows <= s->rows &&
+           s->min_seq <= s->max_seq && s->path.size > 0 && !memchr(s->path.data, 0, s->path.size) &&
+           s->path.data[0] != '/' && slice_cmp(s->first_key, s->last_key) <= 0;
 }
 
 enum lam_code segment_decode(struct lam_slice bytes, const char *where, struct arena *arena,
                              struct segment *out, struct lam_error *err) {
-    struct cursor c = cursor_of(bytes);
+    struct coder k = coder_from(bytes);
     memset(out, 0, sizeof *out);
-    uint8_t version = cursor_u8(&c);
+    uint8_t version = cursor_u8(&k.in);
     if (version != ENTRY_VERSION)
         return ERR(err, LAM_CORRUPT, "%s: segment entry of version %u, expected %u", where, version,
                    ENTRY_VERSION);
+    code_head(&k, out);
     /* Each column takes at least five bytes: a claim beyond that is not worth memory. */
-    if (!head_decode(&c, out) || out->column_count > cursor_left(&c) / 5)
+    if (k.in.failed || !head_is_sound(out) || out->column_count > cursor_left(&k.in) / 5)
         return ERR(err, LAM_CORRUPT, "%s: malformed segment entry of %zu bytes", where, bytes.size);
     out->columns = arena_calloc(arena, out->column_count + 1u, sizeof *out->columns);
     if (!out->columns)
         return mem_fail(err, (out->column_count + 1u) * sizeof *out->columns);
     for (uint32_t i = 0; i < out->column_count; i++) {
-        if (!column_decode(&c, &out->columns[i]))
+        struct segment_column *c = &out->columns[i];
+        code_column(&k, c);
+        if (k.in.failed || !type_is_known(c->type) || slice_cmp(c->min, c->max) > 0)
             return ERR(err, LAM_CORRUPT, "%s: malformed column %u in segment entry at byte %zu",
-                       where, i, cursor_offset(&c));
+                       where, i, cursor_offset(&k.in));
     }
-    if (cursor_left(&c) != 0)
-        return ERR(err, LAM_CORRUPT, "%s: %zu bytes after a segment entry", where, cursor_left(&c));
+    if (cursor_left(&k.in) != 0)
+        return ERR(err, LAM_CORRUPT, "%s: %zu bytes after a segment entry", where,
+                   cursor_left(&k.in));
     return LAM_OK;
 }
 
