@@ -93,17 +93,11 @@ MUST_CHECK enum lam_code manifest_load(lam_env *env, const char *dir,
                                        struct manifest_root *root_out, manifest_edit_fn fn,
                                        void *arg, struct lam_error *err);
 /* Starts a fresh manifest file `number` (above the current one's) that holds `snapshot` (the whole
- * state as one edit) and makes the superblock name it, unsealed: what an open for writing, or a
- * manifest grown too long, does. Of `root` only the database id is used: the superblock is read
- * again. The old file is the caller's to remove, after this returned. Returns owned, open for
- * appending. */
-MUST_CHECK enum lam_code manifest_rewrite(lam_env *env, const char *dir,
-                                          const struct manifest_root *root, uint64_t number,
-                                          const struct manifest_edit *snapshot,
-                                          struct manifest **manifest_out, struct lam_error *err);
-/* The same in two steps. What fails in the first has changed nothing; from the second on the
- * superblock may name either file, whatever it returned: close the manifest then and append to
- * neither. */
+ * state as one edit), and makes the superblock name it, unsealed: what an open for writing, or a
+ * manifest grown too long, does. What fails in the first step has changed nothing; from the second
+ * on the superblock may name either file, whatever it returned: close the manifest then and append
+ * to neither. Of `root` only the database id is used: the superblock is read again. The old file is
+ * the caller's to remove, after both returned. Owned, open for appending. */
 MUST_CHECK enum lam_code manifest_prepare(lam_env *env, const char *dir,
                                           const struct manifest_root *root, uint64_t number,
                                           const struct manifest_edit *snapshot,

@@ -202,20 +202,6 @@ enum lam_code manifest_make_current(struct manifest *m, struct lam_error *err) {
     return LAM_OK;
 }
 
-enum lam_code manifest_rewrite(lam_env *env, const char *dir, const struct manifest_root *root,
-                               uint64_t number, const struct manifest_edit *snapshot,
-                               struct manifest **manifest_out, struct lam_error *err) {
-    struct manifest *m;
-    TRY(manifest_prepare(env, dir, root, number, snapshot, &m, err));
-    enum lam_code rc = manifest_make_current(m, err);
-    if (rc != LAM_OK) {
-        manifest_close(m);
-        return rc;
-    }
-    *manifest_out = m;
-    return LAM_OK;
-}
-
 /* --- reading ------------------------------------------------------------------------------- */
 
 struct loader {

@@ -10,6 +10,7 @@
 #include "lsm/lsm.h"
 #include "lsm/manifest.h"
 #include "lsm/recover_state.h"
+#include "tests/lsm/manifests.h"
 #include "tests/support/env_fault.h"
 #include "tests/support/test.h"
 

@@ -9,6 +9,7 @@
 #include "lsm/recover_state.h"
 #include "lsm/version.h"
 #include "tests/lsm/files.h"
+#include "tests/lsm/manifests.h"
 #include "tests/support/env_fault.h"
 #include "tests/support/oom.h"
 

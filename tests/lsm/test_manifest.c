@@ -6,6 +6,7 @@
 #include "lsm/log_format.h"
 #include "lsm/superblock.h"
 #include "tests/lsm/files.h"
+#include "tests/lsm/manifests.h"
 #include "tests/support/env_fault.h"
 
 #define ROOT_FILE DIR "/ROOT"
