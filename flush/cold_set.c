@@ -22,9 +22,7 @@ static void slots_free(struct user_state *slots, size_t count) {
 static void free_unlocked(struct table_cold *t) NO_THREAD_SAFETY {
     struct table_cold_guarded *g = table_cold_state(t);
     slots_free(g->slots, g->slot_count);
-    for (size_t i = 0; i < g->pending_count; i++)
-        mem_free(g->pending[i]);
-    mem_free(g->pending);
+    env_names_fini(&g->pending);
     mutex_fini(&t->mu);
     mem_free(t);
 }

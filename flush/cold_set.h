@@ -48,8 +48,7 @@ struct table_cold {
         uint64_t next_number;     /* of a segment */
         uint64_t reserved_number; /* numbers below are noted as taken in the partition */
 
-        char **pending; /* files of the running flush, as DROP TABLE wants them named; owned */
-        size_t pending_count, pending_capacity;
+        struct env_names pending; /* files of the running flush, as DROP TABLE wants them named */
 
         bool rows_due;             /* some user has reached the policy's rows */
         bool interval_armed;       /* interval_from_us is set */

@@ -13,10 +13,10 @@ static enum lam_code take_pending(struct table_cold *t, struct env_names *out,
                                   struct lam_error *err) {
     enum lam_code rc = LAM_OK;
     mutex_lock(&t->mu);
-    const struct table_cold_guarded *g = table_cold_state(t);
+    const struct env_names *pending = &table_cold_state(t)->pending;
     atomic_store(&t->doomed, true);
-    for (size_t i = 0; rc == LAM_OK && i < g->pending_count; i++)
-        rc = env_names_add(out, g->pending[i], err);
+    for (size_t i = 0; rc == LAM_OK && i < pending->count; i++)
+        rc = env_names_add(out, pending->items[i], err);
     mutex_unlock(&t->mu);
     return rc;
 }

@@ -98,10 +98,7 @@ static void forget_counts(struct flush_job *job) {
 
 static void clear_pending(struct table_cold *t) {
     mutex_lock(&t->mu);
-    struct table_cold_guarded *g = table_cold_state(t);
-    for (size_t i = 0; i < g->pending_count; i++)
-        mem_free(g->pending[i]);
-    g->pending_count = 0;
+    env_names_fini(&table_cold_state(t)->pending);
     mutex_unlock(&t->mu);
 }
 

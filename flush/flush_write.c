@@ -128,21 +128,10 @@ static enum lam_code take_number(struct flush_job *job, uint64_t *number_out,
 /* Names a file to DROP TABLE before it exists. */
 static enum lam_code announce(struct flush_job *job, const char *path, struct lam_error *err) {
     struct table_cold *t = job->table;
-    char *copy = mem_strdup(path);
-    if (!copy)
-        return mem_fail(err, strlen(path));
     mutex_lock(&t->mu);
-    struct table_cold_guarded *g = table_cold_state(t);
     bool doomed = atomic_load(&t->doomed);
-    enum lam_code rc = LAM_OK;
-    if (!doomed)
-        rc = MEM_GROW(&g->pending, &g->pending_capacity, g->pending_count + 1, err);
-    if (!doomed && rc == LAM_OK) {
-        g->pending[g->pending_count++] = copy;
-        copy = NULL;
-    }
+    enum lam_code rc = doomed ? LAM_OK : env_names_add(&table_cold_state(t)->pending, path, err);
     mutex_unlock(&t->mu);
-    mem_free(copy);
     if (doomed)
         return ERR_SQL(err, "42P01", 0, "table %s.%s was dropped", job->provider->namespace_name,
                        job->provider->name);
