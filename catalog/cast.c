@@ -55,13 +55,11 @@ bool cast_allowed(enum lam_type from, enum lam_type to, enum cast_kind kind) {
 static enum lam_code fail_range(struct lam_error *err, const struct value *v, struct coltype to) {
     char name[32];
     coltype_name(to, name);
-    struct buf text = {0};
+    OWNED(buf_fini) struct buf text = {0};
     const char *shown = "value";
     if (value_format(v, &text, NULL) == LAM_OK)
         IGNORE(buf_cstr(&text, &shown, NULL), "only the message is poorer");
-    enum lam_code rc = ERR_SQL(err, "22003", 0, "%s is out of range for type %s", shown, name);
-    buf_fini(&text);
-    return rc;
+    return ERR_SQL(err, "22003", 0, "%s is out of range for type %s", shown, name);
 }
 
 static enum lam_code fail_cast(struct lam_error *err, enum lam_type from, struct coltype to,
@@ -154,19 +152,17 @@ static bool to_float(const struct value *v, struct value *out) {
 static enum lam_code to_text(const struct value *v, enum cast_kind kind, struct arena *arena,
                              struct value *out, struct lam_error *err) {
     struct lam_slice text = v->as.bytes;
-    struct buf formatted = {0};
+    OWNED(buf_fini) struct buf formatted = {0};
     enum lam_code rc = LAM_OK;
     if (v->type.type != LAM_TYPE_TEXT && v->type.type != LAM_TYPE_JSON) {
-        TRY_GOTO(value_format(v, &formatted, err));
+        TRY(value_format(v, &formatted, err));
         text = buf_slice(&formatted);
     }
     uint32_t most = out->type.length;
     size_t length = most ? utf8_length(text) : 0;
-    if (length > most && kind != CAST_EXPLICIT) {
-        rc = ERR_SQL(err, "22001", 0, "value of %zu characters is too long for type VARCHAR(%u)",
-                     length, most);
-        goto out;
-    }
+    if (length > most && kind != CAST_EXPLICIT)
+        return ERR_SQL(err, "22001", 0, "value of %zu characters is too long for type VARCHAR(%u)",
+                       length, most);
     if (length > most)
         text.size = utf8_offset(text, most);
     if (formatted.data) {
@@ -176,8 +172,6 @@ static enum lam_code to_text(const struct value *v, enum cast_kind kind, struct 
         text.data = copy;
     }
     out->as.bytes = text;
-out:
-    buf_fini(&formatted);
     return rc;
 }
 

@@ -62,7 +62,7 @@ enum lam_code namespace_record_put(struct catalog *c, lam_batch *batch, struct l
                                    int delta, struct lam_error *err) {
     struct value record[ENTITY_FIELDS_MAX];
     struct value key = value_slice(name);
-    struct arena arena = {0};
+    OWNED(arena_fini) struct arena arena = {0};
     struct entity_store *store = c->stores[ENTITY_NAMESPACES];
     enum lam_code rc = entity_get(store, NULL, &key, &arena, record, err);
     if (rc == LAM_OK) {
@@ -74,7 +74,6 @@ enum lam_code namespace_record_put(struct catalog *c, lam_batch *batch, struct l
         else
             rc = entity_batch_put(store, batch, record, err);
     }
-    arena_fini(&arena);
     return rc;
 }
 

@@ -6,23 +6,18 @@
 
 enum lam_code catalog_each_doomed(struct catalog *c, doomed_fn fn, void *arg,
                                   struct lam_error *err) {
-    struct buf path = {0};
-    lam_iter *it = NULL;
+    OWNED(buf_fini) struct buf path = {0};
+    OWNED(lam_iter_free_at) lam_iter *it = NULL;
     const char *text = NULL;
-    enum lam_code rc = LAM_OK;
     struct lam_read_options options = {.keys_only = true};
-    TRY_GOTO(lam_iter_new(c->db, &options, c->doomed, &it, err));
+    TRY(lam_iter_new(c->db, &options, c->doomed, &it, err));
     for (lam_iter_seek_first(it); lam_iter_valid(it); lam_iter_next(it)) {
         buf_reset(&path);
-        TRY_GOTO(buf_append_slice(&path, lam_iter_key(it), err));
-        TRY_GOTO(buf_cstr(&path, &text, err));
-        TRY_GOTO(fn(arg, text, err));
+        TRY(buf_append_slice(&path, lam_iter_key(it), err));
+        TRY(buf_cstr(&path, &text, err));
+        TRY(fn(arg, text, err));
     }
-    rc = lam_iter_status(it, err);
-out:
-    lam_iter_free(it);
-    buf_fini(&path);
-    return rc;
+    return lam_iter_status(it, err);
 }
 
 enum lam_code catalog_forget_doomed(struct catalog *c, const char *path, struct lam_error *err) {

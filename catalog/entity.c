@@ -145,27 +145,22 @@ static enum lam_code change(struct entity_store *s, enum change_kind kind, struc
                             const struct value *record, enum lam_durability durability,
                             struct lam_error *err) {
     struct lam_write_options options = {.durability = durability};
-    lam_batch *batch = NULL;
+    OWNED(lam_batch_free_at) lam_batch *batch = NULL;
     TRY(lam_batch_new(s->db, &batch, err));
     mutex_lock(&s->mu);
     enum lam_code rc = add_change(s, batch, kind, key, record, err);
     if (rc == LAM_OK)
         rc = lam_write(s->db, &options, batch, NULL, err);
     mutex_unlock(&s->mu);
-    lam_batch_free(batch);
     return rc;
 }
 
 static enum lam_code change_record(struct entity_store *s, enum change_kind kind,
                                    const struct value *record, enum lam_durability durability,
                                    struct lam_error *err) {
-    struct buf key = {0};
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(record_key(s->def, record, &key, err));
-    rc = change(s, kind, buf_slice(&key), record, durability, err);
-out:
-    buf_fini(&key);
-    return rc;
+    OWNED(buf_fini) struct buf key = {0};
+    TRY(record_key(s->def, record, &key, err));
+    return change(s, kind, buf_slice(&key), record, durability, err);
 }
 
 enum lam_code entity_insert(struct entity_store *s, const struct value *record,
@@ -185,75 +180,53 @@ enum lam_code entity_put(struct entity_store *s, const struct value *record,
 
 enum lam_code entity_delete(struct entity_store *s, const struct value *key,
                             enum lam_durability durability, struct lam_error *err) {
-    struct buf bytes = {0};
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(record_key_prefix(s->def, key, record_key_count(s->def), &bytes, err));
-    rc = change(s, CHANGE_DELETE, buf_slice(&bytes), NULL, durability, err);
-out:
-    buf_fini(&bytes);
-    return rc;
+    OWNED(buf_fini) struct buf bytes = {0};
+    TRY(record_key_prefix(s->def, key, record_key_count(s->def), &bytes, err));
+    return change(s, CHANGE_DELETE, buf_slice(&bytes), NULL, durability, err);
 }
 
 enum lam_code entity_batch_put(struct entity_store *s, lam_batch *batch, const struct value *record,
                                struct lam_error *err) {
-    struct buf key = {0};
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(record_key(s->def, record, &key, err));
-    rc = add_change(s, batch, CHANGE_PUT, buf_slice(&key), record, err);
-out:
-    buf_fini(&key);
-    return rc;
+    OWNED(buf_fini) struct buf key = {0};
+    TRY(record_key(s->def, record, &key, err));
+    return add_change(s, batch, CHANGE_PUT, buf_slice(&key), record, err);
 }
 
 enum lam_code entity_batch_delete(struct entity_store *s, lam_batch *batch, const struct value *key,
                                   struct lam_error *err) {
-    struct buf bytes = {0};
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(record_key_prefix(s->def, key, record_key_count(s->def), &bytes, err));
-    rc = add_change(s, batch, CHANGE_DELETE, buf_slice(&bytes), NULL, err);
-out:
-    buf_fini(&bytes);
-    return rc;
+    OWNED(buf_fini) struct buf bytes = {0};
+    TRY(record_key_prefix(s->def, key, record_key_count(s->def), &bytes, err));
+    return add_change(s, batch, CHANGE_DELETE, buf_slice(&bytes), NULL, err);
 }
 
 enum lam_code entity_get(struct entity_store *s, const lam_snapshot *snapshot,
                          const struct value *key, struct arena *arena, struct value *record_out,
                          struct lam_error *err) {
-    struct buf bytes = {0};
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(record_key_prefix(s->def, key, record_key_count(s->def), &bytes, err));
-    rc = get_record(s, snapshot, buf_slice(&bytes), arena, record_out, err);
-out:
-    buf_fini(&bytes);
-    return rc;
+    OWNED(buf_fini) struct buf bytes = {0};
+    TRY(record_key_prefix(s->def, key, record_key_count(s->def), &bytes, err));
+    return get_record(s, snapshot, buf_slice(&bytes), arena, record_out, err);
 }
 
 enum lam_code entity_scan(struct entity_store *s, const lam_snapshot *snapshot,
                           const struct value *key_prefix, uint32_t prefix_count, entity_fn fn,
                           void *arg, struct lam_error *err) {
-    struct buf prefix = {0};
-    struct arena arena = {0}, keys = {0};
-    lam_iter *it = NULL;
-    enum lam_code rc = LAM_OK;
+    OWNED(buf_fini) struct buf prefix = {0};
+    OWNED(arena_fini) struct arena arena = {0}, keys = {0};
+    OWNED(lam_iter_free_at) lam_iter *it = NULL;
     struct value *record = arena_calloc(&arena, s->def->field_count, sizeof *record);
     if (!record)
-        TRY_GOTO(mem_fail(err, s->def->field_count * sizeof *record));
-    TRY_GOTO(record_key_prefix(s->def, key_prefix, prefix_count, &prefix, err));
+        TRY(mem_fail(err, s->def->field_count * sizeof *record));
+    TRY(record_key_prefix(s->def, key_prefix, prefix_count, &prefix, err));
     struct lam_read_options options = {.snapshot = snapshot, .prefix = buf_slice(&prefix)};
-    TRY_GOTO(lam_iter_new(s->db, &options, s->partition, &it, err));
+    TRY(lam_iter_new(s->db, &options, s->partition, &it, err));
     bool more = true;
     for (lam_iter_seek_first(it); more && lam_iter_valid(it); lam_iter_next(it)) {
         arena_reset(&keys);
-        TRY_GOTO(record_decode(s->def, lam_partition_name(s->partition), lam_iter_key(it),
-                               lam_iter_value(it), &keys, record, err));
+        TRY(record_decode(s->def, lam_partition_name(s->partition), lam_iter_key(it),
+                          lam_iter_value(it), &keys, record, err));
         more = fn(arg, record);
     }
     if (more)
-        TRY_GOTO(lam_iter_status(it, err));
-out:
-    lam_iter_free(it);
-    arena_fini(&keys);
-    arena_fini(&arena);
-    buf_fini(&prefix);
-    return rc;
+        TRY(lam_iter_status(it, err));
+    return LAM_OK;
 }

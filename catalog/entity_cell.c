@@ -12,17 +12,15 @@
 static enum lam_code __attribute__((format(printf, 4, 5)))
 cell_error(const struct entity_def *def, const struct entity_field *field, struct lam_error *err,
            const char *format, ...) {
-    struct buf text = {0};
+    OWNED(buf_fini) struct buf text = {0};
     const char *what = "not a value of the field";
     va_list args;
     va_start(args, format);
     if (buf_append_vformat(&text, NULL, format, args) == LAM_OK)
         IGNORE(buf_cstr(&text, &what, NULL), "the message is shorter then");
     va_end(args);
-    enum lam_code rc = ERR(err, LAM_INVALID, "%s%s: field \"%s\": %s", entity_label(def), def->name,
-                           field->name, what);
-    buf_fini(&text);
-    return rc;
+    return ERR(err, LAM_INVALID, "%s%s: field \"%s\": %s", entity_label(def), def->name,
+               field->name, what);
 }
 
 static void range_of(enum lam_type type, int64_t *low, int64_t *high) {
@@ -134,16 +132,13 @@ enum lam_code cell_to_value(const struct entity_def *def, const struct entity_fi
 
 static enum lam_code decimal_text(const struct value *v, struct arena *arena, struct lam_slice *out,
                                   struct lam_error *err) {
-    struct buf text = {0};
-    enum lam_code rc = LAM_OK;
-    TRY_GOTO(value_format(v, &text, err));
+    OWNED(buf_fini) struct buf text = {0};
+    TRY(value_format(v, &text, err));
     uint8_t *copy = arena_dup(arena, text.data, text.size);
     if (!copy)
-        TRY_GOTO(mem_fail(err, text.size));
+        TRY(mem_fail(err, text.size));
     *out = lam_slice_of(copy, text.size);
-out:
-    buf_fini(&text);
-    return rc;
+    return LAM_OK;
 }
 
 enum lam_code cell_from_value(const struct value *v, struct arena *arena, struct lam_cell *out,

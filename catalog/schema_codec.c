@@ -255,12 +255,9 @@ static enum lam_code json_value(const char *key, const struct value *v, struct b
     TRY(buf_append_format(out, err, ",\"%s\":", key));
     if (v->is_null)
         return buf_append_str(out, "null", err);
-    struct buf text = {0};
-    enum lam_code rc = value_format(v, &text, err);
-    if (rc == LAM_OK)
-        rc = json_append_string(out, buf_slice(&text), err);
-    buf_fini(&text);
-    return rc;
+    OWNED(buf_fini) struct buf text = {0};
+    TRY(value_format(v, &text, err));
+    return json_append_string(out, buf_slice(&text), err);
 }
 
 static enum lam_code json_column(const struct schema_column *c, struct buf *out,

@@ -219,9 +219,7 @@ enum lam_code clock_save(struct catalog *c, struct lam_error *err) {
     if (db_is_read_only(c->db))
         return LAM_OK;
     struct stamping s = {.c = c};
-    lam_batch *batch = NULL;
+    OWNED(lam_batch_free_at) lam_batch *batch = NULL;
     TRY(lam_batch_new(c->db, &batch, err));
-    enum lam_code rc = db_write_stamped(c->db, NULL, batch, stamp_exact, &s, NULL, err);
-    lam_batch_free(batch);
-    return rc;
+    return db_write_stamped(c->db, NULL, batch, stamp_exact, &s, NULL, err);
 }

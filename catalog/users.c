@@ -233,7 +233,7 @@ static enum lam_code alter_locked(struct catalog *c, const struct actor *who,
                                   const char *password_hash, struct lam_error *err)
     REQUIRES(c->ddl) {
     struct value record[ENTITY_FIELDS_MAX];
-    struct arena arena = {0};
+    OWNED(arena_fini) struct arena arena = {0};
     enum lam_code rc = get_touchable(c, who, spec->name, &arena, record, err);
     if (rc == LAM_OK) {
         switch (change) {
@@ -251,7 +251,6 @@ static enum lam_code alter_locked(struct catalog *c, const struct actor *who,
         }
         rc = store_user(c, record, err);
     }
-    arena_fini(&arena);
     return rc;
 }
 
@@ -282,13 +281,12 @@ enum lam_code catalog_alter_user(struct catalog *c, const struct actor *who,
 static enum lam_code drop_locked(struct catalog *c, const struct actor *who, struct lam_slice name,
                                  struct lam_error *err) REQUIRES(c->ddl) {
     struct value record[ENTITY_FIELDS_MAX];
-    struct arena arena = {0};
+    OWNED(arena_fini) struct arena arena = {0};
     enum lam_code rc = get_touchable(c, who, name, &arena, record, err);
     if (rc == LAM_OK) {
         record[USERS_DELETED_AT] = value_timestamp(env_now_us(c->env));
         rc = store_user(c, record, err);
     }
-    arena_fini(&arena);
     return rc;
 }
 
@@ -313,7 +311,7 @@ enum lam_code catalog_drop_user(struct catalog *c, const struct actor *who, stru
 enum lam_code catalog_user_role(struct catalog *c, struct lam_slice name, enum lam_role *role_out,
                                 struct lam_error *err) {
     struct value record[ENTITY_FIELDS_MAX];
-    struct arena arena = {0};
+    OWNED(arena_fini) struct arena arena = {0};
     uint64_t version = 0;
     if (cache_find(&c->roles, name, role_out, &version))
         return LAM_OK;
@@ -324,7 +322,6 @@ enum lam_code catalog_user_role(struct catalog *c, struct lam_slice name, enum l
     } else if (rc == LAM_NOT_FOUND) {
         rc = ERR(err, LAM_NOT_FOUND, "user \"%.*s\" does not exist", shown(name), name.data);
     }
-    arena_fini(&arena);
     return rc;
 }
 

@@ -172,12 +172,9 @@ enum lam_code authorise_identity(lam_session *session, const struct stmt *ast, s
 
 enum lam_code authorise_statement(lam_session *session, const struct stmt *ast,
                                   struct lam_error *err) {
-    struct arena arena = {0};
+    OWNED(arena_fini) struct arena arena = {0};
     struct identity who;
     const struct stmt *inner;
-    enum lam_code rc = authorise_identity(session, ast, &arena, &who, &inner, err);
-    if (rc == LAM_OK)
-        rc = check_statement(session, &who, inner, err);
-    arena_fini(&arena);
-    return rc;
+    TRY(authorise_identity(session, ast, &arena, &who, &inner, err));
+    return check_statement(session, &who, inner, err);
 }

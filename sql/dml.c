@@ -174,7 +174,7 @@ enum lam_code dml_give_up_unique(struct dml *d, const struct value *values, stru
 enum lam_code dml_duplicate_key(const struct provider *p, const struct value *values,
                                 struct lam_error *err) {
     const struct schema *s = p->schema;
-    struct buf text = {0};
+    OWNED(buf_fini) struct buf text = {0};
     enum lam_code rc = LAM_OK;
     for (uint32_t i = 0; i < s->key_count && rc == LAM_OK; i++) {
         if (i > 0)
@@ -189,7 +189,6 @@ enum lam_code dml_duplicate_key(const struct provider *p, const struct value *va
             ERR_SQL(err, "23505", 0, "Primary key violation: a row with (%.*s) exists in \"%s.%s\"",
                     text.size > 200 ? 200 : (int)text.size, (const char *)text.data,
                     p->namespace_name, p->name);
-    buf_fini(&text);
     return rc;
 }
 

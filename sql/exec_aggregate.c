@@ -152,18 +152,13 @@ static enum lam_code update_chosen(struct aggregate_op *self, uint32_t a,
     const struct bound_aggregate *agg = self->plan->aggregates[a];
     if (chosen == total)
         return aggregate_update(agg, self->targets, argument, argument2, chosen, &self->arena, err);
-    struct column kept = {0}, kept2 = {0};
-    enum lam_code rc = LAM_OK;
+    OWNED(column_fini) struct column kept = {0}, kept2 = {0};
     if (argument)
-        TRY_GOTO(gather_argument(argument, self->rows, chosen, &kept, err));
+        TRY(gather_argument(argument, self->rows, chosen, &kept, err));
     if (argument2)
-        TRY_GOTO(gather_argument(argument2, self->rows, chosen, &kept2, err));
-    rc = aggregate_update(agg, self->targets, argument ? &kept : NULL, argument2 ? &kept2 : NULL,
-                          chosen, &self->arena, err);
-out:
-    column_fini(&kept);
-    column_fini(&kept2);
-    return rc;
+        TRY(gather_argument(argument2, self->rows, chosen, &kept2, err));
+    return aggregate_update(agg, self->targets, argument ? &kept : NULL, argument2 ? &kept2 : NULL,
+                            chosen, &self->arena, err);
 }
 
 static enum lam_code consume(struct aggregate_op *self, struct run_context *run,
@@ -261,21 +256,17 @@ static enum lam_code aggregate_open(struct aggregate_op *self, struct lam_error 
     self->filters = mem_calloc(n + 1, sizeof *self->filters);
     self->distinct = mem_calloc(n + 1, sizeof *self->distinct);
     self->state_offsets = mem_calloc(n + 1, sizeof *self->state_offsets);
-    struct coltype *types = mem_calloc(groups + n + 1, sizeof *types);
-    enum lam_code rc = LAM_OK;
+    OWNED(mem_free_at) struct coltype *types = mem_calloc(groups + n + 1, sizeof *types);
     if (!self->group_values || !self->group_columns || !self->values || !self->arguments ||
         !self->arguments2 || !self->filters || !self->distinct || !self->state_offsets || !types)
-        TRY_GOTO(mem_fail(err, (groups + n + 1) * sizeof *types));
+        TRY(mem_fail(err, (groups + n + 1) * sizeof *types));
     for (uint32_t g = 0; g < groups; g++) {
         types[g] = bound_type(plan->groups[g]);
         column_init(&self->group_columns[g], types[g]);
-        TRY_GOTO(evaluator_new(plan->groups[g], &self->group_values[g], err));
+        TRY(evaluator_new(plan->groups[g], &self->group_values[g], err));
     }
-    TRY_GOTO(init_aggregates(self, types, err));
-    rc = colbatch_init(&self->out, types, groups + n, err);
-out:
-    mem_free(types);
-    return rc;
+    TRY(init_aggregates(self, types, err));
+    return colbatch_init(&self->out, types, groups + n, err);
 }
 
 enum lam_code aggregate_operator(struct exec_operator *child, const struct select_plan *plan,

@@ -68,14 +68,12 @@ static enum lam_code gather_batch(struct sort_op *self, const struct rowset *in,
 
 static enum lam_code init_like(struct colbatch *b, const struct colbatch *like,
                                struct lam_error *err) {
-    struct coltype *types = mem_calloc(like->column_count + 1, sizeof *types);
+    OWNED(mem_free_at) struct coltype *types = mem_calloc(like->column_count + 1, sizeof *types);
     if (!types)
         return mem_fail(err, (like->column_count + 1) * sizeof *types);
     for (uint32_t i = 0; i < like->column_count; i++)
         types[i] = like->columns[i].type;
-    enum lam_code rc = colbatch_init(b, types, like->column_count, err);
-    mem_free(types);
-    return rc;
+    return colbatch_init(b, types, like->column_count, err);
 }
 
 static int compare_entries(const void *a, const void *b) {

@@ -275,7 +275,7 @@ static enum lam_code table_operator(const struct source_plan *plan, lam_stmt *st
 
 /* SELECT without FROM: one row of no columns. */
 static enum lam_code one_row(struct exec_operator **out, struct lam_error *err) {
-    struct rowlist rows = {0};
+    OWNED(rowlist_fini) struct rowlist rows = {0};
     struct colbatch *batch;
     enum lam_code rc = rowlist_init(&rows, NULL, 0, err);
     if (rc == LAM_OK)
@@ -284,18 +284,14 @@ static enum lam_code one_row(struct exec_operator **out, struct lam_error *err) 
         rowlist_added(batch);
         rc = rows_operator(&rows, out, err);
     }
-    rowlist_fini(&rows);
     return rc;
 }
 
 static enum lam_code ready_rows(const struct source_plan *plan, lam_stmt *stmt,
                                 struct exec_operator **out, struct lam_error *err) {
-    struct rowlist rows = {0};
-    enum lam_code rc = system_rows(&plan->ref, stmt, &rows, err);
-    if (rc == LAM_OK)
-        rc = rows_operator(&rows, out, err);
-    rowlist_fini(&rows);
-    return rc;
+    OWNED(rowlist_fini) struct rowlist rows = {0};
+    TRY(system_rows(&plan->ref, stmt, &rows, err));
+    return rows_operator(&rows, out, err);
 }
 
 enum lam_code source_operator(const struct source_plan *plan, lam_stmt *stmt,

@@ -82,7 +82,7 @@ enum lam_code column_default_text(const struct schema_column *c, struct arena *a
         *out = value_text(names[c->on_insert.kind]);
         return LAM_OK;
     }
-    struct buf text = {0};
+    OWNED(buf_fini) struct buf text = {0};
     enum lam_code rc = value_format(&c->on_insert.value, &text, err);
     if (rc == LAM_OK && !c->on_insert.value.is_null) {
         char *copy = arena_strdup_slice(arena, buf_slice(&text));
@@ -91,7 +91,6 @@ enum lam_code column_default_text(const struct schema_column *c, struct arena *a
         else
             rc = mem_fail(err, text.size);
     }
-    buf_fini(&text);
     return rc;
 }
 

@@ -181,11 +181,10 @@ static enum lam_code compile(struct compiler *c, struct lam_slice pattern, struc
 enum lam_code like_compile(struct lam_slice pattern, struct lam_slice escape, bool fold_case,
                            struct arena *arena, const struct like_pattern **out,
                            struct lam_error *err) {
-    struct buf folded = {0};
-    enum lam_code rc = LAM_OK;
+    OWNED(buf_fini) struct buf folded = {0};
     struct compiler c = {.out = arena_alloc(arena, sizeof *c.out)};
     if (fold_case) {
-        TRY_GOTO(text_lower(pattern, &folded, err));
+        TRY(text_lower(pattern, &folded, err));
         pattern = buf_slice(&folded);
     }
     c.chars = arena_calloc(arena, pattern.size + 1, sizeof *c.chars);
@@ -195,17 +194,13 @@ enum lam_code like_compile(struct lam_slice pattern, struct lam_slice escape, bo
         pieces += pattern.data[i] == '%';
     if (c.out)
         c.out->pieces = arena_calloc(arena, pieces, sizeof *c.out->pieces);
-    if (!c.out || !c.chars || !c.bytes || !c.out->pieces) {
-        rc = mem_fail(err, pattern.size * 5);
-        goto out;
-    }
+    if (!c.out || !c.chars || !c.bytes || !c.out->pieces)
+        return mem_fail(err, pattern.size * 5);
     c.out->fold = fold_case;
     c.now = (struct piece){.bytes = c.bytes, .chars = c.chars};
-    TRY_GOTO(compile(&c, pattern, escape, arena, err));
+    TRY(compile(&c, pattern, escape, arena, err));
     *out = c.out;
-out:
-    buf_fini(&folded);
-    return rc;
+    return LAM_OK;
 }
 
 /* --- matching --- */

@@ -272,7 +272,7 @@ static enum lam_code start_show(lam_stmt *s, const struct stmt *ast, struct lam_
 }
 
 static enum lam_code start_dml(lam_stmt *s, struct lam_error *err) {
-    struct rowlist returned = {0};
+    OWNED(rowlist_fini) struct rowlist returned = {0};
     /* Made before the commit: after it nothing may fail. */
     if (s->column_count > 0)
         TRY(rows_operator(&returned, &s->root, err));
@@ -281,7 +281,6 @@ static enum lam_code start_dml(lam_stmt *s, struct lam_error *err) {
                            : change_run(s, s->plan->change, &returned, err);
     if (rc == LAM_OK && s->root)
         rows_operator_fill(s->root, &returned);
-    rowlist_fini(&returned);
     return rc;
 }
 
@@ -524,7 +523,7 @@ enum lam_code lam_authorize(lam_session *session, const char *sql, size_t size,
     if (!session || (!sql && size > 0))
         return ERR(err, LAM_INVALID, "authorize: %s is NULL", session ? "sql" : "session");
     TRY(db_check_process(session->db, err));
-    struct arena arena = {0};
+    OWNED(arena_fini) struct arena arena = {0};
     enum lam_code rc = LAM_OK;
     size_t at = 0;
     while (rc == LAM_OK && at < size) {
@@ -541,7 +540,6 @@ enum lam_code lam_authorize(lam_session *session, const char *sql, size_t size,
         arena_reset(&arena);
         at += tail;
     }
-    arena_fini(&arena);
     return rc;
 }
 
