@@ -527,7 +527,7 @@ bool ew_check_image(struct world *w, struct image *image, const struct model_has
         struct image *n = p.nested.list[i];
         if (n->below) {
             n->low = image->power_low;
-            n->high = found;
+            n->high = image->high; /* what was wiped without a sync may come back, too */
         }
         ok = ew_check_image(w, n, n->below ? hashes : p.hashes, NULL);
         w->base = base;
