@@ -80,7 +80,8 @@ static bool make_ready(struct posix_map *m, uint64_t offset, uint64_t end) {
 }
 
 bool posix_map_write(struct posix_map *m, int fd, uint64_t offset, const void *data, size_t size) {
-    if (size > SMALL_BYTES || offset > m->limit || size > m->limit - offset)
+    /* Of a log that gets a header and nothing else no page is read ahead. */
+    if (offset == 0 || size > SMALL_BYTES || offset > m->limit || size > m->limit - offset)
         return false;
     uint64_t end = offset + size;
     bool mapped = m->window && offset >= m->start && end <= m->start + m->size;

@@ -12,9 +12,11 @@ void *mem_alloc(size_t size) __attribute__((malloc));
 /* `count * size` zero bytes, overflow-checked; NULL if there are none. Returns owned. */
 void *mem_calloc(size_t count, size_t size) __attribute__((malloc));
 /* What is read at random all over goes into huge pages, where the system has them and the heap is
- * the C library's: `size` bytes as of mem_alloc, aligned to MEM_HUGE_BYTES then. Returns owned. */
+ * the C library's: `size` bytes as of mem_alloc, aligned to MEM_HUGE_BYTES then. Returns owned; to
+ * be freed with mem_free_huge and the same size, and not grown. */
 #define MEM_HUGE_BYTES ((size_t)2 << 20)
 void *mem_alloc_huge(size_t size) __attribute__((malloc));
+void mem_free_huge(void *ptr, size_t size); /* NULL is allowed */
 /* Like realloc for a non-zero size: NULL leaves `ptr` as it was. */
 void *mem_realloc(void *ptr, size_t size);
 /* NULL is allowed. */
@@ -23,6 +25,9 @@ void mem_free(void *ptr);
 static inline void mem_free_at(void *at) {
     mem_free(*(void **)at);
 }
+/* Gives the system back what was freed, where the heap is the C library's. For who has just freed a
+ * lot that lay among what stays: it walks the heap. */
+void mem_trim(void);
 /* Copies of bytes and strings; NULL if there is no memory. Return owned. */
 void *mem_dup(const void *data, size_t size);
 char *mem_strdup(const char *text);

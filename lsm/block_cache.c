@@ -31,8 +31,10 @@ struct block_cache {
     struct epochs *epochs; /* borrowed */
     bool has_slabs;        /* it is so large that slabs which are not full do not matter */
     struct slabs slabs;
-    _Atomic size_t taken;   /* at most block_cache_most_taken; relaxed: stands for itself */
+    _Atomic size_t taken;   /* by open files; this and the others are relaxed: each for itself */
+    _Atomic size_t work;    /* by other work */
     _Atomic size_t waiting; /* bytes taken out that wait for readers */
+    _Atomic size_t loose;   /* bytes of blocks kept that are no pieces of slabs */
     struct shard shards[SHARDS_MAX];
 };
 typedef __typeof__(((struct shard *)0)->guarded_) shard_state;
@@ -42,12 +44,28 @@ static inline shard_state *state(struct shard *s) {
     return &s->guarded_;
 }
 
+/* Bytes that blocks may take. */
+static size_t room_of(struct block_cache *c) {
+    size_t capacity = c->shard_capacity * c->shard_count;
+    size_t taken = atomic_load_explicit(&c->taken, memory_order_relaxed) +
+                   atomic_load_explicit(&c->work, memory_order_relaxed);
+    size_t most = block_cache_most_taken(capacity);
+    return capacity - (taken < most ? taken : most);
+}
+
+/* A slab with few pieces in use takes as much memory as a full one: all of them, and what is in
+ * none, are no more than the blocks may take. */
+static struct cached_block *take_piece(struct block_cache *c, size_t *total, struct slab **slab) {
+    size_t room = room_of(c), loose = atomic_load_explicit(&c->loose, memory_order_relaxed);
+    return slabs_take(&c->slabs, room > loose ? (room - loose) / MEM_HUGE_BYTES : 0, total, slab);
+}
+
 struct cached_block *cached_block_new(struct block_cache *c, size_t size) {
     size_t total;
     struct slab *slab = NULL;
     if (!size_add(sizeof(struct cached_block), size, &total))
         return NULL;
-    struct cached_block *b = c && c->has_slabs ? slabs_take(&c->slabs, &total, &slab) : NULL;
+    struct cached_block *b = c && c->has_slabs ? take_piece(c, &total, &slab) : NULL;
     if (!b)
         b = mem_alloc(total);
     if (!b)
@@ -110,15 +128,12 @@ size_t block_cache_most_taken(size_t capacity_bytes) {
 }
 
 void block_cache_set_taken(struct block_cache *c, size_t bytes) {
-    if (!c)
-        return;
-    size_t most = block_cache_most_taken(c->shard_capacity * c->shard_count);
-    atomic_store_explicit(&c->taken, bytes < most ? bytes : most, memory_order_relaxed);
+    if (c)
+        atomic_store_explicit(&c->taken, bytes, memory_order_relaxed);
 }
 
-static size_t room_of_shard(struct block_cache *c) {
-    return c->shard_capacity -
-           atomic_load_explicit(&c->taken, memory_order_relaxed) / c->shard_count;
+size_t block_cache_work(struct block_cache *c) {
+    return c ? atomic_load_explicit(&c->work, memory_order_relaxed) : 0;
 }
 
 static struct shard *shard_of(struct block_cache *c, const block_slot *slot) {
@@ -128,7 +143,10 @@ static struct shard *shard_of(struct block_cache *c, const block_slot *slot) {
 
 /* --- the ring ------------------------------------------------------------------------------- */
 
-static void ring_add(shard_state *st, struct cached_block *b) {
+static void ring_add(struct block_cache *c, shard_state *st, struct cached_block *b) {
+    b->cache = c;
+    if (!b->slab)
+        atomic_fetch_add_explicit(&c->loose, b->charge, memory_order_relaxed);
     struct cached_block *oldest = st->oldest;
     b->next = oldest ? oldest : b;
     b->prev = oldest ? oldest->prev : b;
@@ -142,6 +160,8 @@ static void ring_add(shard_state *st, struct cached_block *b) {
 static void ring_remove(shard_state *st, struct cached_block *b) {
     LAM_ASSERT(st->bytes >= b->charge);
     st->bytes -= b->charge;
+    if (!b->slab)
+        atomic_fetch_sub_explicit(&b->cache->loose, b->charge, memory_order_relaxed);
     if (st->oldest == b)
         st->oldest = b->next == b ? NULL : b->next;
     b->prev->next = b->next;
@@ -188,12 +208,22 @@ static void release_chain(struct epoch_node *node) {
 static void let_go(struct block_cache *c, struct cached_block *chain) {
     if (!chain)
         return;
-    for (struct cached_block *b = chain; b; b = b->next) {
-        b->cache = c;
+    for (struct cached_block *b = chain; b; b = b->next)
         atomic_fetch_add_explicit(&c->waiting, b->charge, memory_order_relaxed);
-    }
     epoch_defer(c->epochs, &chain->waiting, release_chain);
     epoch_reclaim(c->epochs);
+}
+
+void block_cache_set_work(struct block_cache *c, size_t bytes) {
+    if (atomic_exchange_explicit(&c->work, bytes, memory_order_relaxed) >= bytes)
+        return;
+    size_t room = room_of(c) / c->shard_count;
+    for (uint32_t i = 0; i < c->shard_count; i++) {
+        mutex_lock(&c->shards[i].mu);
+        struct cached_block *evicted = make_room(state(&c->shards[i]), room, 0);
+        mutex_unlock(&c->shards[i].mu);
+        let_go(c, evicted);
+    }
 }
 
 /* --- for the reader ------------------------------------------------------------------------- */
@@ -219,12 +249,16 @@ void block_cache_put(struct block_cache *c, block_slot *slot, struct cached_bloc
         return;
     struct shard *s = shard_of(c, slot);
     struct cached_block *evicted = NULL;
+    /* There was no slab for it: others make room for the next one, this one is not kept. */
+    bool refused = c->has_slabs && !block->slab && slab_has_class(block->charge);
     mutex_lock(&s->mu);
     shard_state *st = state(s);
-    if (!atomic_load_explicit(slot, memory_order_relaxed)) {
-        evicted = make_room(st, room_of_shard(c), block->charge);
+    if (refused) {
+        evicted = make_room(st, st->bytes - st->bytes / 32, 0);
+    } else if (!atomic_load_explicit(slot, memory_order_relaxed)) {
+        evicted = make_room(st, room_of(c) / c->shard_count, block->charge);
         block->slot = slot;
-        ring_add(st, block);
+        ring_add(c, st, block);
         atomic_store(slot, cached_block_ref(block));
     }
     mutex_unlock(&s->mu);

@@ -25,7 +25,7 @@ struct cached_block {
     struct cached_block *next; /* in the shard's ring, in order of arrival */
     struct cached_block *prev;
     struct epoch_node waiting; /* for readers, after it was taken out */
-    struct block_cache *cache; /* meanwhile: who counts its bytes */
+    struct block_cache *cache; /* that keeps it, or kept it last: who counts its bytes */
     /* From here to the offsets in the data is what a lookup reads: as few cache lines as may be. */
     struct block_view view; /* of `data`, without heads; set before the block is shared */
     _Atomic uint32_t references;

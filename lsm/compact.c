@@ -36,7 +36,7 @@ struct compaction {
 /* Whether no level under the target may hold `key`. Keys come in order. */
 static bool nothing_below(struct compaction *c, struct lam_slice key) {
     for (uint32_t level = c->job.target + 1; level < VERSION_LEVELS; level++) {
-        const struct version_level *l = &c->version->levels[level];
+        const struct version_level *l = c->version->levels[level];
         size_t *at = &c->below[level];
         while (*at < l->count && !l->files[*at]->largest_open &&
                slice_cmp(l->files[*at]->largest, key) < 0)
@@ -50,7 +50,7 @@ static bool nothing_below(struct compaction *c, struct lam_slice key) {
 /* Whether a range tombstone of the inputs still hides something under the target. */
 static bool hides_below(const struct compaction *c, const struct range_tombstone *t) {
     for (uint32_t level = c->job.target + 1; level < VERSION_LEVELS; level++) {
-        const struct version_level *l = &c->version->levels[level];
+        const struct version_level *l = c->version->levels[level];
         for (size_t i = 0; i < l->count; i++)
             if (l->files[i]->properties.sequence_min <= t->upto &&
                 file_meta_overlaps(l->files[i], t->from, t->to, t->to.size == 0))
@@ -123,7 +123,7 @@ static enum lam_code open_inputs(struct compaction *c, struct cursor_iter **merg
 static bool should_cut(struct compaction *c, struct lam_slice key) {
     bool crossed = false;
     if (c->job.target + 1 < VERSION_LEVELS) {
-        const struct version_level *l = &c->version->levels[c->job.target + 1];
+        const struct version_level *l = c->version->levels[c->job.target + 1];
         while (c->grandparent < l->count && !l->files[c->grandparent]->largest_open &&
                slice_cmp(l->files[c->grandparent]->largest, key) < 0) {
             c->grandparent_bytes += l->files[c->grandparent]->size_bytes;
@@ -354,13 +354,23 @@ static void tell(const struct compaction *c, enum lam_event_kind kind, uint64_t 
     notify_kick(&c->db->notify);
 }
 
+static void note_sources(lam_db *db, size_t sources) {
+    mutex_lock(&db->state);
+    db_state(db)->compact_sources = sources;
+    mutex_unlock(&db->state);
+    db_share_memory(db);
+}
+
 static enum lam_code work(struct compaction *c, struct lam_error *err) {
     enum lam_code rc = LAM_OK;
     TRY(db_copy_snapshots(c->db, &c->snapshots, &c->snapshot_count, err));
     /* Every tombstone in a file may speak, also one that is not in the job: it is as durable. */
     retain_init(&c->retain, c->snapshots, c->snapshot_count, c->version->ranges);
-    if (c->job.kind == PICK_MERGE)
+    if (c->job.kind == PICK_MERGE) {
+        note_sources(c->db, (c->job.level == 0 ? c->job.inputs[0].count : 1) + 1);
         rc = write_outputs(c, err);
+        note_sources(c->db, 0);
+    }
     if (rc == LAM_OK)
         rc = publish(c, err);
     return rc;

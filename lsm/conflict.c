@@ -85,11 +85,11 @@ static enum lam_code check_key(struct search *s, struct lam_slice key, struct la
         return LAM_OK;
     const struct version *v = s->state->version;
     TRY(weigh(s, key, range_set_newest(v->ranges, key), err));
-    for (size_t i = 0; i < v->levels[0].count; i++)
-        TRY(weigh_in_file(s, v->levels[0].files[i], key, err));
+    for (size_t i = 0; i < v->levels[0]->count; i++)
+        TRY(weigh_in_file(s, v->levels[0]->files[i], key, err));
     for (uint32_t level = 1; level < VERSION_LEVELS; level++) {
         struct file_meta *f =
-            v->levels[level].count > 0 ? version_find(&v->levels[level], key) : NULL;
+            v->levels[level]->count > 0 ? version_find(v->levels[level], key) : NULL;
         if (f)
             TRY(weigh_in_file(s, f, key, err));
     }
@@ -155,8 +155,8 @@ static enum lam_code check_range(struct search *s, const struct range_tombstone 
     while (count-- > 0 && items[count].sequence > s->after)
         TRY(weigh_overlap(s, range, &items[count], err));
     for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-        for (size_t i = 0; i < v->levels[level].count; i++)
-            TRY(scan_file(s, v->levels[level].files[i], range, err));
+        for (size_t i = 0; i < v->levels[level]->count; i++)
+            TRY(scan_file(s, v->levels[level]->files[i], range, err));
     return LAM_OK;
 }
 

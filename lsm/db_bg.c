@@ -71,7 +71,7 @@ void db_score_compute(lam_db *db, const lam_partition *p, const struct version *
     db_pick_input(db, p, v, &in);
     out->score = pick_score(&in);
     out->debt = pick_debt(v, db->tuning.base_bytes);
-    out->level0_files = (uint32_t)v->levels[0].count;
+    out->level0_files = (uint32_t)v->levels[0]->count;
 }
 
 void db_unscore_locked(lam_db *db, lam_partition *p) {

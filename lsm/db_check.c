@@ -109,13 +109,13 @@ static void check_version(struct db_check *c, const struct version *v) {
     struct lam_error e = {0};
     db_check_judge(c, c->dir, version_check(v, &e), &e);
     for (uint32_t level = 0; level < VERSION_LEVELS; level++) {
-        c->now.files_total += v->levels[level].count;
-        c->now.bytes_total += v->levels[level].bytes;
+        c->now.files_total += v->levels[level]->count;
+        c->now.bytes_total += v->levels[level]->bytes;
     }
     for (uint32_t level = 0; level < VERSION_LEVELS && c->stop == LAM_OK; level++)
-        for (size_t i = 0; i < v->levels[level].count && c->stop == LAM_OK; i++) {
+        for (size_t i = 0; i < v->levels[level]->count && c->stop == LAM_OK; i++) {
             struct manifest_file f;
-            file_meta_describe(v->levels[level].files[i], level, &f);
+            file_meta_describe(v->levels[level]->files[i], level, &f);
             check_sst(c, &f);
         }
 }

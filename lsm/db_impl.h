@@ -2,8 +2,8 @@
  *
  * Inside of struct lam_db, shared by the db_*.c files. By the life of an operation: db_open.c and
  * recover.c, db_write.c with db_wal.c and db_sync.c, db_read.c, db_iter.c, snapshot.c, db_bg.c with
- * dump.c, compact.c and db_passed.c, ingest.c, db_manifest.c, db_partition.c, db_stat.c,
- * db_check.c, db_close.c.
+ * dump.c, compact.c and db_passed.c, db_memory.c, ingest.c, db_manifest.c, db_partition.c,
+ * db_stat.c, db_check.c, db_close.c.
  *
  * Locks, in the order they are taken (base/thread.h). No I/O happens under state or sync.
  *
@@ -92,7 +92,6 @@ struct db_score {
 struct lam_partition {
     lam_db *db;
     uint64_t number;
-    char *name; /* owned */
     struct lam_partition_options options;
     _Atomic uint32_t refs;   /* registry, handles, batches, iterators, sealed sets */
     _Atomic bool dropping;   /* set under `commit`: takes no more writes */
@@ -106,6 +105,19 @@ struct lam_partition {
     bool is_due;                               /* under `state` */
     struct lam_partition *all_next, *all_prev; /* under `state`: every one not yet freed */
     struct counters counters;                  /* its members say who writes them */
+    char name[];                               /* ends with NUL */
+};
+
+/* A call that makes partitions. */
+struct db_creation {
+    const char *const *names;
+    size_t count;
+    const struct lam_partition_options *options; /* NULL: defaults */
+    lam_partition **out;                         /* room for `count` references; NULL: not wanted */
+    struct lam_error *err;                       /* of the caller; may be NULL */
+    enum lam_code rc;                            /* under `partitions`: once done */
+    bool done;                                   /* under `partitions` */
+    struct db_creation *next;                    /* in the list of db_state */
 };
 
 struct lam_snapshot {
@@ -190,11 +202,13 @@ struct db_state {
     uint64_t snapshot_count;
     struct sealed_set *sealed[DB_SEALED_MAX]; /* oldest first; owned */
     size_t sealed_count;
-    lam_partition *due; /* partitions with a compaction due; borrowed */
+    struct db_creation *creations; /* calls that wait for `partitions`, newest first */
+    lam_partition *due;            /* partitions with a compaction due; borrowed */
     bool dump_scheduled;
     bool compact_scheduled;
     bool dump_running;         /* one thread dumps at a time */
     bool compact_running;      /* one thread compacts at a time */
+    size_t compact_sources;    /* that a compaction merges now; 0: none does */
     uint64_t dump_started_ns;  /* of the dump that runs */
     uint64_t dump_ns_per_kib;  /* what dumps took lately; 0: there was none */
     uint32_t long_calls;       /* of db_compact.c under way: close waits for them */
@@ -522,6 +536,10 @@ MUST_CHECK enum lam_code db_change_prepare_locked(lam_db *db, struct db_change *
 /* Swaps the read state; the old one is left in c->state for db_change_fini. */
 void db_change_install_locked(lam_db *db, struct db_change *c) REQUIRES(&db->manifest);
 void db_change_fini(struct db_change *c);
+
+/* Says how much of the caches' half of the memory budget is needed elsewhere now: what is written
+ * to, sealed, dumped or merged has changed. No lock is held (db_memory.c). */
+void db_share_memory(lam_db *db);
 
 /* --- background (db_bg.c, dump.c, compact.c) --- */
 

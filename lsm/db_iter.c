@@ -448,7 +448,7 @@ static size_t rounded(size_t bytes) {
 /* How many sources an iterator has at most, and the bytes of room they take. */
 static size_t count_sources(const struct read_state *s, bool overlay, size_t *bytes_out) {
     size_t memtables = (size_t)s->sealed_count + 1 + overlay;
-    size_t levels = s->version->levels[0].count + VERSION_LEVELS - 1;
+    size_t levels = s->version->levels[0]->count + VERSION_LEVELS - 1;
     *bytes_out = memtables * rounded(memtable_iter_bytes()) + levels * rounded(level_iter_bytes()) +
                  rounded(merge_iter_bytes(memtables + levels));
     return memtables + levels;
@@ -490,10 +490,10 @@ static void add_sources(struct lam_iter *it, struct sources *s) {
     for (uint32_t i = 0; i < state->sealed_count; i++)
         add_memtable(it, s, state->sealed[i]);
     struct version *v = state->version;
-    for (size_t i = 0; i < v->levels[0].count; i++)
-        add_files(it, s, &v->levels[0].files[i], 1);
+    for (size_t i = 0; i < v->levels[0]->count; i++)
+        add_files(it, s, &v->levels[0]->files[i], 1);
     for (uint32_t level = 1; level < VERSION_LEVELS; level++)
-        add_files(it, s, v->levels[level].files, v->levels[level].count);
+        add_files(it, s, v->levels[level]->files, v->levels[level]->count);
     it->has_ranges |= v->ranges || it->overlay; /* a batch may yet get some */
 }
 

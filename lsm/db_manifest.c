@@ -58,14 +58,14 @@ static enum lam_code list_files(struct db_whole *w, struct lam_error *err) {
     size_t total = 0, n = 0;
     for (size_t i = 0; i < w->count; i++)
         for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-            total += w->versions[i]->levels[level].count;
+            total += w->versions[i]->levels[level]->count;
     struct manifest_file *files = arena_calloc(&w->arena, total ? total : 1, sizeof *files);
     if (!files)
         return mem_fail(err, total * sizeof *files);
     for (size_t i = 0; i < w->count; i++)
         for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-            for (size_t j = 0; j < w->versions[i]->levels[level].count; j++)
-                file_meta_describe(w->versions[i]->levels[level].files[j], level, &files[n++]);
+            for (size_t j = 0; j < w->versions[i]->levels[level]->count; j++)
+                file_meta_describe(w->versions[i]->levels[level]->files[j], level, &files[n++]);
     w->edit.added = files;
     w->edit.added_count = n;
     return LAM_OK;

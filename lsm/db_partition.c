@@ -52,27 +52,24 @@ void read_state_copy_locked(lam_db *db, struct read_state *to, const lam_partiti
 static void free_parts(lam_partition *p) {
     read_state_unref(p->state);
     counters_fini(&p->counters);
-    mem_free(p->name);
     mem_free(p);
 }
 
 enum lam_code db_partition_new(lam_db *db, uint64_t number, struct lam_slice name,
                                const struct lam_partition_options *options, lam_partition **out,
                                struct lam_error *err) {
-    struct lam_partition *p = mem_calloc(1, sizeof *p);
+    struct lam_partition *p = mem_calloc(1, sizeof *p + name.size + 1);
     if (!p)
-        return mem_fail(err, sizeof *p);
+        return mem_fail(err, sizeof *p + name.size + 1);
     atomic_init(&p->refs, 1);
     p->db = db;
     p->number = number;
-    p->name = mem_alloc(name.size + 1);
-    p->state = read_state_new(err);
-    if (!p->name || !p->state) {
-        free_parts(p);
-        return mem_fail(err, name.size + 1);
-    }
     memcpy(p->name, name.data, name.size);
-    p->name[name.size] = 0;
+    p->state = read_state_new(err);
+    if (!p->state) {
+        free_parts(p);
+        return LAM_NO_MEMORY;
+    }
     p->state->version = version_ref(db->empty_version);
     if (options)
         p->options = *options;
@@ -271,111 +268,148 @@ static lam_partition *find(lam_db *db, const char *name) {
     return p;
 }
 
-/* Partitions on their way into the registry. */
-struct creation {
+/* Partitions on their way into the registry, of one call or several. */
+struct making {
     lam_partition *
-        *given; /* `count` for the caller, those that were there among them; references */
+        *given; /* `count` for the callers, those that were there among them; references */
     size_t count;
-    lam_partition **fresh; /* by number, in the caller's order; references until registered */
+    lam_partition **fresh; /* by number, in the callers' order; references until registered */
     lam_partition **named; /* the same by name */
     struct manifest_partition *edits;
     size_t made;
 };
 
-static void creation_fini(struct creation *c) {
-    for (size_t i = 0; i < c->made; i++)
-        db_partition_unref(c->fresh[i]);
-    for (size_t i = 0; c->given && i < c->count; i++)
-        if (c->given[i])
-            db_partition_unref(c->given[i]);
-    mem_free(c->given);
-    mem_free(c->fresh);
-    mem_free(c->named);
-    mem_free(c->edits);
+static void making_fini(struct making *m) {
+    for (size_t i = 0; i < m->made; i++)
+        db_partition_unref(m->fresh[i]);
+    for (size_t i = 0; m->given && i < m->count; i++)
+        db_partition_unref(m->given[i]);
+    mem_free(m->given);
+    mem_free(m->fresh);
+    mem_free(m->named);
+    mem_free(m->edits);
 }
 
-static enum lam_code sort_names(struct creation *c, struct lam_error *err) {
-    memcpy(c->named, c->fresh, c->made * sizeof *c->named);
-    qsort(c->named, c->made, sizeof *c->named, by_name);
-    for (size_t i = 1; i < c->made; i++)
-        if (strcmp(c->named[i - 1]->name, c->named[i]->name) == 0)
-            return ERR(err, LAM_INVALID, "partition \"%s\" is to be made twice", c->named[i]->name);
+static enum lam_code sort_names(struct making *m, struct lam_error *err) {
+    memcpy(m->named, m->fresh, m->made * sizeof *m->named);
+    qsort(m->named, m->made, sizeof *m->named, by_name);
+    for (size_t i = 1; i < m->made; i++)
+        if (strcmp(m->named[i - 1]->name, m->named[i]->name) == 0)
+            return ERR(err, LAM_INVALID, "partition \"%s\" is to be made twice", m->named[i]->name);
     return LAM_OK;
 }
 
-static enum lam_code make_fresh(lam_db *db, const char *const *names, size_t count,
-                                const struct lam_partition_options *options, struct creation *c,
-                                struct lam_error *err) {
-    c->count = count;
-    c->given = mem_calloc(count, sizeof *c->given);
-    c->fresh = mem_calloc(count, sizeof *c->fresh);
-    c->named = mem_calloc(count, sizeof *c->named);
-    c->edits = mem_calloc(count, sizeof *c->edits);
-    if (!c->given || !c->fresh || !c->named || !c->edits)
-        return mem_fail(err, count * sizeof *c->edits);
-    for (size_t i = 0; i < count; i++) {
-        struct lam_slice name = lam_slice_str(names[i]);
-        lam_partition **p = &c->fresh[c->made];
-        c->given[i] = find(db, names[i]);
-        if (c->given[i] && !(options && options->may_exist))
-            return ERR(err, LAM_EXISTS, "partition \"%s\" exists", names[i]);
-        if (c->given[i])
+static enum lam_code make_call(lam_db *db, const struct db_creation *call, struct making *m,
+                               struct lam_error *err) {
+    for (size_t i = 0; i < call->count; i++) {
+        struct lam_slice name = lam_slice_str(call->names[i]);
+        lam_partition **p = &m->fresh[m->made], **given = &m->given[m->count++];
+        *given = find(db, call->names[i]);
+        if (*given && !(call->options && call->options->may_exist))
+            return ERR(err, LAM_EXISTS, "partition \"%s\" exists", call->names[i]);
+        if (*given)
             continue;
-        TRY(db_partition_new(db, db_next_number(db), name, options, p, err));
-        c->edits[c->made++] = (struct manifest_partition){(*p)->number, name, (*p)->options};
-        c->given[i] = db_partition_ref(*p);
+        TRY(db_partition_new(db, db_next_number(db), name, call->options, p, err));
+        m->edits[m->made++] = (struct manifest_partition){(*p)->number, name, (*p)->options};
+        *given = db_partition_ref(*p);
     }
-    return sort_names(c, err);
+    return LAM_OK;
 }
 
-static enum lam_code create_locked(lam_db *db, struct creation *c, struct lam_error *err)
+static enum lam_code make_fresh(lam_db *db, const struct db_creation *calls, struct making *m,
+                                struct lam_error *err) {
+    size_t most = 0;
+    for (const struct db_creation *call = calls; call; call = call->next)
+        most += call->count;
+    m->given = mem_calloc(most, sizeof *m->given);
+    m->fresh = mem_calloc(most, sizeof *m->fresh);
+    m->named = mem_calloc(most, sizeof *m->named);
+    m->edits = mem_calloc(most, sizeof *m->edits);
+    if (!m->given || !m->fresh || !m->named || !m->edits)
+        return mem_fail(err, most * sizeof *m->edits);
+    for (; calls; calls = calls->next)
+        TRY(make_call(db, calls, m, err));
+    return sort_names(m, err);
+}
+
+static enum lam_code create_locked(lam_db *db, struct making *m, struct lam_error *err)
     REQUIRES(&db->manifest) {
     /* Room first: once the edit is durable the partitions must get into the registry. Only holders
      * of `manifest` add, so it stays. */
     mutex_lock(&db->state);
-    enum lam_code rc = reserve_registry_locked(db, c->made, err);
+    enum lam_code rc = reserve_registry_locked(db, m->made, err);
     mutex_unlock(&db->state);
-    struct manifest_edit edit = {.created = c->edits, .created_count = c->made};
+    struct manifest_edit edit = {.created = m->edits, .created_count = m->made};
     TRY(rc);
     TRY(db_manifest_append_locked(db, &edit, err));
     mutex_lock(&db->state);
-    register_reserved_locked(db, c->fresh, c->named, c->made);
+    register_reserved_locked(db, m->fresh, m->named, m->made);
     mutex_unlock(&db->state);
     return LAM_OK;
 }
 
-static enum lam_code create_durably(lam_db *db, const char *const *names, size_t count,
-                                    const struct lam_partition_options *options,
-                                    lam_partition **partitions_out, struct lam_error *err)
-    REQUIRES(&db->partitions) {
-    struct creation c = {0};
+/* All of the calls, or none. */
+static enum lam_code create_durably(lam_db *db, const struct db_creation *calls,
+                                    struct lam_error *err) REQUIRES(&db->partitions) {
+    struct making m = {0};
     /* What was committed before must not be lost while this survives. */
     TRY(db_not_done(db, db_sync_to(db, db_published(db), err), err));
     mutex_lock(&db->manifest);
     enum lam_code rc = db_check_writable(db, err);
     if (rc == LAM_OK)
-        rc = make_fresh(db, names, count, options, &c, err);
-    if (rc == LAM_OK && c.made > 0)
-        rc = create_locked(db, &c, err);
+        rc = make_fresh(db, calls, &m, err);
+    if (rc == LAM_OK && m.made > 0)
+        rc = create_locked(db, &m, err);
     mutex_unlock(&db->manifest);
-    if (rc == LAM_OK)
-        c.made = 0; /* the references are the registry's */
-    if (rc == LAM_OK && partitions_out) {
-        memcpy(partitions_out, c.given, count * sizeof *c.given);
-        c.count = 0;
+    if (rc == LAM_OK) {
+        m.made = 0; /* the references are the registry's */
+        for (size_t at = 0; calls; at += calls->count, calls = calls->next) {
+            if (!calls->out)
+                continue;
+            memcpy(calls->out, m.given + at, calls->count * sizeof *m.given);
+            memset(m.given + at, 0, calls->count * sizeof *m.given);
+        }
     }
-    creation_fini(&c);
+    making_fini(&m);
     return rc;
 }
 
-static enum lam_code create(lam_db *db, const char *const *names, size_t count,
-                            const struct lam_partition_options *options,
-                            lam_partition **partitions_out, struct lam_error *err) {
-    TRY(db_check_writable(db, err));
+/* By one edit; if that can't be, each by its own, so that no call fails for another's reason. */
+static void create_calls(lam_db *db, struct db_creation *calls) REQUIRES(&db->partitions) {
+    struct lam_error cause = {0};
+    enum lam_code rc = create_durably(db, calls, &cause);
+    bool apart = calls->next && rc != LAM_OK && rc != LAM_UNKNOWN_OUTCOME;
+    while (calls) {
+        struct db_creation *next = calls->next;
+        calls->next = NULL;
+        if (apart)
+            calls->rc = create_durably(db, calls, calls->err);
+        else
+            calls->rc = rc == LAM_OK ? rc : error_pass(calls->err, rc, &cause);
+        calls->done = true;
+        calls = next;
+    }
+}
+
+/* Who comes while another is at it waits, and then makes what all others want who wait, too: like
+ * synced commits, partitions made by several threads share a sync. */
+static enum lam_code create(lam_db *db, struct db_creation *call) {
+    TRY(db_check_writable(db, call->err));
+    mutex_lock(&db->state);
+    call->next = db_state(db)->creations;
+    db_state(db)->creations = call;
+    mutex_unlock(&db->state);
     mutex_lock(&db->partitions);
-    enum lam_code rc = create_durably(db, names, count, options, partitions_out, err);
+    if (!call->done) {
+        mutex_lock(&db->state);
+        struct db_creation *calls = db_state(db)->creations;
+        db_state(db)->creations = NULL;
+        mutex_unlock(&db->state);
+        create_calls(db, calls);
+        LAM_ASSERT(call->done);
+    }
     mutex_unlock(&db->partitions);
-    return rc;
+    return call->rc;
 }
 
 enum lam_code lam_partition_create(lam_db *db, const char *name,
@@ -387,7 +421,10 @@ enum lam_code lam_partition_create(lam_db *db, const char *name,
         return ERR(err, LAM_INVALID, "lam_partition_create: partition_out must not be NULL");
     lam_partition *there = find(db, name);
     if (!there)
-        return create(db, &name, 1, options, partition_out, err);
+        return create(
+            db,
+            &(struct db_creation){
+                .names = &name, .count = 1, .options = options, .out = partition_out, .err = err});
     if (options && options->may_exist) {
         *partition_out = there;
         return LAM_OK;
@@ -406,8 +443,9 @@ enum lam_code lam_partition_create_many(lam_db *db, const char *const *names, si
     TRY(db_options_check_partition(options, "lam_partition_create_many", err));
     for (size_t i = 0; i < count; i++)
         TRY(check_name(db, names[i], "lam_partition_create_many", err));
-    return count > 0 ? create(db, names, count, options, partitions_out, err)
-                     : db_check_writable(db, err);
+    struct db_creation call = {
+        .names = names, .count = count, .options = options, .out = partitions_out, .err = err};
+    return count > 0 ? create(db, &call) : db_check_writable(db, err);
 }
 
 enum lam_code lam_partition_open(lam_db *db, const char *name, lam_partition **partition_out,
@@ -453,8 +491,9 @@ static void forget_active(lam_db *db, lam_partition *p) {
 
 static void mark_obsolete(const struct version *v) {
     for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-        for (size_t i = 0; i < v->levels[level].count; i++)
-            atomic_store_explicit(&v->levels[level].files[i]->obsolete, true, memory_order_release);
+        for (size_t i = 0; i < v->levels[level]->count; i++)
+            atomic_store_explicit(&v->levels[level]->files[i]->obsolete, true,
+                                  memory_order_release);
 }
 
 static enum lam_code drop_registered(lam_db *db, lam_partition *p, struct lam_error *err)

@@ -9,7 +9,7 @@
 static uint64_t level_bytes(const struct version *v) {
     uint64_t bytes = 0;
     for (uint32_t level = 1; level < VERSION_LEVELS && bytes == 0; level++)
-        bytes = v->levels[level].bytes;
+        bytes = v->levels[level]->bytes;
     return bytes;
 }
 
@@ -22,8 +22,8 @@ static bool memtable_is_due(const lam_db *db, const struct memtable *m, const st
 
 static bool file_is_due(const lam_db *db, const struct version *v) {
     for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-        for (size_t i = 0; i < v->levels[level].count; i++)
-            if (file_meta_passed(v->levels[level].files[i]) >= db->tuning.passed_steps)
+        for (size_t i = 0; i < v->levels[level]->count; i++)
+            if (file_meta_passed(v->levels[level]->files[i]) >= db->tuning.passed_steps)
                 return true;
     return false;
 }

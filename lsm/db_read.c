@@ -51,14 +51,14 @@ struct candidates {
 };
 
 static struct file_meta *next_candidate(struct candidates *c, const struct lookup *l) {
-    const struct version_level *l0 = &c->version->levels[0];
+    const struct version_level *l0 = c->version->levels[0];
     while (c->at < l0->count) {
         struct file_meta *f = l0->files[c->at++];
         if (file_meta_spans(f, l->key, l->head))
             return f;
     }
     while (++c->level < c->version->level_count) {
-        const struct version_level *level = &c->version->levels[c->level];
+        const struct version_level *level = c->version->levels[c->level];
         struct file_meta *f = level->count ? version_find(level, l->key) : NULL;
         if (f)
             return f;
@@ -67,7 +67,7 @@ static struct file_meta *next_candidate(struct candidates *c, const struct looku
 }
 
 static bool at_end(const struct candidates *c) {
-    return c->at == c->version->levels[0].count && c->level + 1 >= c->version->level_count;
+    return c->at == c->version->levels[0]->count && c->level + 1 >= c->version->level_count;
 }
 
 static void prefetch_filter(const struct lookup *l, struct file_meta *f) {

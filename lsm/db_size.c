@@ -75,7 +75,7 @@ static enum lam_code add_state(lam_db *db, struct range *r, const struct read_st
     for (uint32_t i = 0; i < s->sealed_count; i++)
         TRY(add_memtable(r, s->sealed[i], err));
     for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-        TRY(add_level(db, r, &s->version->levels[level], level > 0, err));
+        TRY(add_level(db, r, s->version->levels[level], level > 0, err));
     return LAM_OK;
 }
 

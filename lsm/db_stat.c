@@ -76,7 +76,7 @@ static void add_partitions_locked(lam_db *db, struct lam_stats *out) REQUIRES(&d
         out->memtable_bytes += memtables_of(p->state);
         out->debt_bytes += pick_debt(v, db->tuning.base_bytes);
         for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-            add_level(&out->levels[level], &v->levels[level]);
+            add_level(&out->levels[level], v->levels[level]);
     }
 }
 
@@ -177,8 +177,8 @@ static void add_writes(lam_db *db, const lam_partition *p, struct lam_partition_
 static uint64_t pinned_bytes(const struct version *v, uint64_t oldest) {
     uint64_t bytes = 0;
     for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-        for (size_t i = 0; i < v->levels[level].count; i++) {
-            const struct file_meta *f = v->levels[level].files[i];
+        for (size_t i = 0; i < v->levels[level]->count; i++) {
+            const struct file_meta *f = v->levels[level]->files[i];
             if (f->properties.sequence_min <= oldest && f->properties.sequence_max > oldest)
                 bytes += f->size_bytes;
         }
@@ -189,9 +189,9 @@ static void add_sizes(lam_db *db, const struct read_state *r, uint64_t oldest,
                       struct lam_partition_stats *out) {
     const struct version *v = r->version;
     for (uint32_t level = 0; level < VERSION_LEVELS; level++) {
-        add_level(&out->levels[level], &v->levels[level]);
-        out->sst_files += v->levels[level].count;
-        out->sst_bytes += v->levels[level].bytes;
+        add_level(&out->levels[level], v->levels[level]);
+        out->sst_files += v->levels[level]->count;
+        out->sst_bytes += v->levels[level]->bytes;
     }
     out->memtable_bytes = memtables_of(r);
     out->memtable_entries = r->active ? memtable_entries(r->active) : 0;

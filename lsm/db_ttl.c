@@ -26,8 +26,8 @@ static lam_partition *ttl_partition(lam_db *db, size_t *at) {
 static int64_t first_expiry(const struct version *v, uint32_t ttl_seconds) {
     int64_t first = INT64_MAX, at;
     for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-        for (size_t i = 0; i < v->levels[level].count; i++)
-            if (!__builtin_add_overflow(v->levels[level].files[i]->properties.written_us,
+        for (size_t i = 0; i < v->levels[level]->count; i++)
+            if (!__builtin_add_overflow(v->levels[level]->files[i]->properties.written_us,
                                         (int64_t)ttl_seconds * 1000000, &at) &&
                 at < first)
                 first = at;

@@ -433,6 +433,8 @@ static enum lam_code finish_commit(lam_db *db, const struct lam_write_options *o
         db_note_latency(db, call->partition, COUNTERS_PUT, call->start_ns);
     if (rc == LAM_OK && d == LAM_DURABILITY_SYNC)
         rc = db_sync_to(db, call->sequence, err);
+    if (call->sealed)
+        db_share_memory(db);
     if (call->wants_next)
         db_bg_prepare_log(db);
     if (call->sealed || atomic_load_explicit(&db->retry, memory_order_relaxed))

@@ -259,6 +259,8 @@ static struct sealed_set *begin_dump(lam_db *db) {
     s->dump_running = set != NULL;
     s->dump_started_ns = env_monotonic_ns(db->env);
     mutex_unlock(&db->state);
+    if (set)
+        db_share_memory(db);
     return set;
 }
 
@@ -323,6 +325,7 @@ enum lam_code dump_oldest(lam_db *db, bool *done_out, struct lam_error *err) {
         if (err)
             *err = cause;
     }
+    db_share_memory(db);
     db_bg_dump_done(db, rc, &cause);
     if (rc == LAM_OK)
         sealed_set_end(db, set);

@@ -28,15 +28,15 @@ static struct file_meta *take_all(struct gc *g) {
 
 void gc_fini(struct gc *g) {
     for (struct file_meta *next, *f = take_all(g); f; f = next) {
-        next = f->gc_next;
-        file_meta_free(f);
+        next = f->next;
+        mem_free(f);
     }
     mutex_fini(&g->mu);
 }
 
 void gc_push(struct gc *g, struct file_meta *file) {
     mutex_lock(&g->mu);
-    file->gc_next = gc_queue(g)->head;
+    file->next = gc_queue(g)->head;
     gc_queue(g)->head = file;
     atomic_store(&g->some, true);
     mutex_unlock(&g->mu);
@@ -46,8 +46,8 @@ void gc_drain(struct gc *g) {
     if (!atomic_load(&g->some))
         return;
     for (struct file_meta *next, *f = take_all(g); f; f = next) {
-        next = f->gc_next;
+        next = f->next;
         filename_remove(g->env, g->dir, FILE_SST, f->number);
-        file_meta_free(f);
+        mem_free(f);
     }
 }

@@ -15,7 +15,7 @@ struct gc {
     _Atomic bool some; /* the queue is not empty; written with the mutex */
     struct mutex mu;   /* RANK_LEAF */
     struct gc_queue {
-        struct file_meta *head; /* linked by gc_next; owned */
+        struct file_meta *head; /* linked by next; owned */
     } guarded_;
 };
 

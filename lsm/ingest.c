@@ -171,9 +171,9 @@ static bool level_overlaps(const struct version_level *level, const lam_ingest *
 
 static uint32_t choose_level(const struct version *v, const lam_ingest *g) {
     uint32_t level = 0;
-    if (level_overlaps(&v->levels[0], g))
+    if (level_overlaps(v->levels[0], g))
         return 0;
-    while (level + 1 < VERSION_LEVELS && !level_overlaps(&v->levels[level + 1], g))
+    while (level + 1 < VERSION_LEVELS && !level_overlaps(v->levels[level + 1], g))
         level++;
     return level;
 }

@@ -21,6 +21,7 @@ struct reader {
     lam_file *file;
     const char *path;
     uint64_t file_bytes;
+    uint64_t until; /* what lies behind is read only when it is asked for */
     uint64_t seed;
     uint32_t marker;
     uint8_t *window;        /* owned */
@@ -39,8 +40,9 @@ static enum lam_code fetch(struct reader *r, uint64_t offset, size_t size, const
         return LAM_OK;
     }
     size_t want = size > READ_BYTES ? size : READ_BYTES;
-    if (want > r->file_bytes - offset)
-        want = (size_t)(r->file_bytes - offset);
+    uint64_t end = offset + size < r->until ? r->until : r->file_bytes;
+    if (want > end - offset)
+        want = (size_t)(end - offset);
     if (want > r->window_capacity) {
         uint8_t *window = mem_alloc(want);
         if (!window)
@@ -242,6 +244,9 @@ enum lam_code log_read(lam_env *env, const char *path, const struct log_identity
     TRY(env_file_open(env, path, LAM_OPEN_READ, &r.file, err));
     TRY(env_file_size(r.file, &r.file_bytes, err));
     result_out->file_bytes = r.file_bytes;
+    /* Preallocated bytes that nobody wrote to need not be read. */
+    bool sealed = sealed_end > 0 && sealed_end + LOG_RECORD_BYTES < r.file_bytes;
+    r.until = sealed ? sealed_end + LOG_RECORD_BYTES : r.file_bytes;
     TRY(read_header(&r, id, result_out, err));
     return result_out->header_missing ? LAM_OK
                                       : read_records(&r, sealed_end, fn, arg, result_out, err);

@@ -18,6 +18,8 @@
 
 /* Number of the manifest that manifest_create makes. */
 #define FIRST_MANIFEST 1
+/* A buffer grown past this, for the whole state of many partitions, is given back. */
+#define KEEP_BYTES (64u << 10)
 
 struct manifest {
     lam_env *env;
@@ -86,6 +88,8 @@ enum lam_code manifest_append(struct manifest *m, const struct manifest_edit *ed
     }
     m->edits++;
     m->checksum = hash_mix(m->checksum, record.checksum);
+    if (m->record.capacity > KEEP_BYTES)
+        buf_fini(&m->record);
     return LAM_OK;
 }
 
@@ -138,7 +142,9 @@ static enum lam_code manifest_new(lam_env *env, const char *dir, const uint8_t *
     env->ops->random_bytes(env, &salt, sizeof salt);
     m->seed = log_header_encode(&id, salt, header);
     m->checksum = m->seed;
-    TRY_GOTO(write_synced(m, lam_slice_of(header, sizeof header), err));
+    /* Durable with the first edit. */
+    TRY_GOTO(env_file_write(m->file, 0, header, sizeof header, err));
+    m->size = sizeof header;
     TRY_GOTO(manifest_append(m, first, err));
     TRY_GOTO(env_dir_sync(env, dir, err));
     buf_fini(&path);

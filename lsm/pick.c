@@ -32,8 +32,8 @@ uint32_t pick_targets(const struct version *v, uint64_t base_bytes,
     memset(targets, 0, VERSION_LEVELS * sizeof *targets);
     uint64_t size = base_bytes;
     for (uint32_t level = 1; level < VERSION_LEVELS; level++)
-        if (v->levels[level].bytes > size)
-            size = v->levels[level].bytes;
+        if (v->levels[level]->bytes > size)
+            size = v->levels[level]->bytes;
     uint32_t base = BOTTOM;
     targets[BOTTOM] = size;
     while (base > 1 && size / FAN_OUT >= base_bytes) {
@@ -55,7 +55,7 @@ static uint64_t weight_of(const struct file_meta *f, uint64_t file_bytes) {
 
 static double level_score(const struct pick_input *in, uint32_t level, uint32_t base,
                           const uint64_t *targets) {
-    const struct version_level *l = &in->version->levels[level];
+    const struct version_level *l = in->version->levels[level];
     if (l->count == 0 || level == BOTTOM)
         return 0;
     if (level == 0) {
@@ -75,11 +75,11 @@ static double level_score(const struct pick_input *in, uint32_t level, uint32_t 
 uint64_t pick_debt(const struct version *v, uint64_t base_bytes) {
     uint64_t targets[VERSION_LEVELS];
     uint32_t base = pick_targets(v, base_bytes, targets);
-    uint64_t debt = v->levels[0].count > PICK_L0_FILES ? v->levels[0].bytes : 0;
+    uint64_t debt = v->levels[0]->count > PICK_L0_FILES ? v->levels[0]->bytes : 0;
     for (uint32_t level = 1; level < BOTTOM; level++) {
         uint64_t allowed = level < base ? 0 : targets[level];
-        if (v->levels[level].bytes > allowed)
-            debt += v->levels[level].bytes - allowed;
+        if (v->levels[level]->bytes > allowed)
+            debt += v->levels[level]->bytes - allowed;
     }
     return debt;
 }
@@ -126,7 +126,7 @@ static enum lam_code drop_hidden(const struct pick_input *in, struct pick_job *j
     for (size_t i = 0; i < count; i++) {
         const struct range_tombstone *t = &items[i];
         for (uint32_t level = 0; level < VERSION_LEVELS; level++) {
-            const struct version_level *l = &in->version->levels[level];
+            const struct version_level *l = in->version->levels[level];
             size_t at = level ? version_floor(l, t->from) : 0;
             if (at == l->count)
                 at = 0;
@@ -154,11 +154,11 @@ static bool is_expired(const struct pick_input *in, const struct file_meta *f) {
  * than what was dumped to make room for it. */
 static bool all_older_go(const struct pick_input *in, const struct pick_job *job, uint32_t level,
                          size_t at) {
-    const struct file_meta *f = in->version->levels[level].files[at];
+    const struct file_meta *f = in->version->levels[level]->files[at];
     for (uint32_t below = level; below < VERSION_LEVELS; below++) {
         if (below == level && level > 0)
             continue;
-        const struct version_level *l = &in->version->levels[below];
+        const struct version_level *l = in->version->levels[below];
         for (size_t i = below == level ? at + 1 : 0; i < l->count; i++)
             if (overlaps_file(l->files[i], f) && !in_job(job, l->files[i]))
                 return false;
@@ -173,7 +173,7 @@ static enum lam_code drop_expired(const struct pick_input *in, struct pick_job *
     if (in->ttl_seconds == 0 || in->oldest_snapshot != UINT64_MAX)
         return LAM_OK;
     for (uint32_t level = VERSION_LEVELS; level-- > 0;) {
-        const struct version_level *l = &in->version->levels[level];
+        const struct version_level *l = in->version->levels[level];
         for (size_t i = l->count; i-- > 0;)
             if (is_expired(in, l->files[i]) && all_older_go(in, job, level, i))
                 TRY(add_drop(job, l->files[i], level, err));
@@ -199,21 +199,21 @@ static uint64_t overlap_bytes(const struct version_level *l, const struct file_m
 
 static bool nothing_below(const struct version *v, uint32_t level, const struct file_meta *f) {
     for (uint32_t below = level + 1; below < VERSION_LEVELS; below++)
-        if (overlap_bytes(&v->levels[below], f) > 0)
+        if (overlap_bytes(v->levels[below], f) > 0)
             return false;
     return true;
 }
 
 /* Whether a file can go to `target` as it is. */
 static bool can_move(const struct pick_input *in, const struct file_meta *f, uint32_t target) {
-    if (overlap_bytes(&in->version->levels[target], f) > 0)
+    if (overlap_bytes(in->version->levels[target], f) > 0)
         return false;
     if (target == BOTTOM && in->joins)
         return false;
     bool has_tombstones = f->properties.deletes || f->properties.range_tombstones;
     if (has_tombstones && nothing_below(in->version, target, f))
         return false;
-    uint64_t below = target < BOTTOM ? overlap_bytes(&in->version->levels[target + 1], f) : 0;
+    uint64_t below = target < BOTTOM ? overlap_bytes(in->version->levels[target + 1], f) : 0;
     return below <= FAN_OUT * in->file_bytes;
 }
 
@@ -240,12 +240,12 @@ static enum lam_code add_overlapping(struct pick_job *job, const struct version_
 /* The oldest files of level 0: whatever they overlap in it is older and among them. */
 static enum lam_code choose_level0(const struct pick_input *in, uint32_t base, struct pick_job *job,
                                    struct lam_error *err) {
-    const struct version_level *l = &in->version->levels[0];
+    const struct version_level *l = in->version->levels[0];
     struct file_meta *oldest = l->files[l->count - 1];
     job->level = 0;
     /* Not past older files that stand above the base level since it moved down. */
     for (uint32_t level = base - 1; level > 0; level--)
-        if (in->version->levels[level].count > 0)
+        if (in->version->levels[level]->count > 0)
             base = level;
     job->target = base;
     bool alone = true;
@@ -262,7 +262,7 @@ static enum lam_code choose_level0(const struct pick_input *in, uint32_t base, s
     for (size_t i = first; i < l->count; i++)
         TRY(add_file(&job->inputs[0], l->files[i], err));
     job->kind = PICK_MERGE;
-    return add_overlapping(job, &in->version->levels[base], err);
+    return add_overlapping(job, in->version->levels[base], err);
 }
 
 static enum lam_code choose_file(const struct pick_input *in, uint32_t level, struct file_meta *f,
@@ -273,16 +273,16 @@ static enum lam_code choose_file(const struct pick_input *in, uint32_t level, st
     TRY(add_file(&job->inputs[0], f, err));
     if (job->kind == PICK_MOVE || level == BOTTOM)
         return LAM_OK;
-    return add_overlapping(job, &in->version->levels[job->target], err);
+    return add_overlapping(job, in->version->levels[job->target], err);
 }
 
 /* The file that frees most for the least rewriting below. */
 static struct file_meta *cheapest_file(const struct pick_input *in, uint32_t level) {
-    const struct version_level *l = &in->version->levels[level];
+    const struct version_level *l = in->version->levels[level];
     struct file_meta *best = NULL;
     double best_cost = 0;
     for (size_t i = 0; i < l->count; i++) {
-        double cost = (double)overlap_bytes(&in->version->levels[level + 1], l->files[i]) /
+        double cost = (double)overlap_bytes(in->version->levels[level + 1], l->files[i]) /
                       (double)weight_of(l->files[i], in->file_bytes);
         if (!best || cost < best_cost) {
             best = l->files[i];
@@ -311,34 +311,34 @@ static bool is_passed(const struct pick_input *in, uint32_t level, const struct 
         (p->deletes == 0 && !in->version->ranges))
         return false;
     uint32_t below = level + 1;
-    while (level == 0 && below < BOTTOM && in->version->levels[below].count == 0)
+    while (level == 0 && below < BOTTOM && in->version->levels[below]->count == 0)
         below++;
     uint64_t cost = in->passed_steps + p->entries;
     if (level < BOTTOM)
-        cost += overlap_bytes(&in->version->levels[below], f) / PICK_STEP_BYTES;
+        cost += overlap_bytes(in->version->levels[below], f) / PICK_STEP_BYTES;
     return passed >= cost;
 }
 
 /* A file whose rewriting gains; of level 0, where all go together, only for is_passed. */
 static struct file_meta *find_wasteful(const struct pick_input *in, uint32_t *level_out) {
     for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-        for (size_t i = 0; i < in->version->levels[level].count; i++)
-            if ((level > 0 && is_wasteful(in, level, in->version->levels[level].files[i])) ||
-                is_passed(in, level, in->version->levels[level].files[i])) {
+        for (size_t i = 0; i < in->version->levels[level]->count; i++)
+            if ((level > 0 && is_wasteful(in, level, in->version->levels[level]->files[i])) ||
+                is_passed(in, level, in->version->levels[level]->files[i])) {
                 *level_out = level;
-                return in->version->levels[level].files[i];
+                return in->version->levels[level]->files[i];
             }
     return NULL;
 }
 
 /* Whether there is time to make the files above the last level less, and reason. */
 static bool is_loose(const struct pick_input *in) {
-    const struct version_level *levels = in->version->levels;
+    const struct version_level *const *levels = in->version->levels;
     uint64_t between = 0;
     for (uint32_t level = 1; level < BOTTOM; level++)
-        between += levels[level].bytes;
-    uint64_t above = levels[0].bytes + between / 2;
-    return in->rest_share > 0 && above > levels[BOTTOM].bytes / in->rest_share &&
+        between += levels[level]->bytes;
+    uint64_t above = levels[0]->bytes + between / 2;
+    return in->rest_share > 0 && above > levels[BOTTOM]->bytes / in->rest_share &&
            above > in->base_bytes / in->rest_share;
 }
 
@@ -349,7 +349,7 @@ static uint32_t worst_level(const struct pick_input *in, uint32_t base, const ui
     *score_out = 0;
     for (uint32_t level = 0; level < BOTTOM; level++) {
         double score = level_score(in, level, base, targets);
-        if (all && in->version->levels[level].count > 0 && score < 1)
+        if (all && in->version->levels[level]->count > 0 && score < 1)
             score = 1;
         if (score > *score_out) {
             *score_out = score;
@@ -419,10 +419,10 @@ static bool is_wanted(const struct pick_input *in, const struct pick_range *r, u
 static struct file_meta *find_wanted(const struct pick_input *in, const struct pick_range *r,
                                      uint32_t *level_out) {
     for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-        for (size_t i = 0; i < in->version->levels[level].count; i++)
-            if (is_wanted(in, r, level, in->version->levels[level].files[i])) {
+        for (size_t i = 0; i < in->version->levels[level]->count; i++)
+            if (is_wanted(in, r, level, in->version->levels[level]->files[i])) {
                 *level_out = level;
-                return in->version->levels[level].files[i];
+                return in->version->levels[level]->files[i];
             }
     return NULL;
 }
@@ -448,8 +448,8 @@ void pick_range_left(const struct pick_input *in, const struct pick_range *range
                      uint64_t *files_out, uint64_t *bytes_out) {
     *files_out = *bytes_out = 0;
     for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-        for (size_t i = 0; i < in->version->levels[level].count; i++) {
-            const struct file_meta *f = in->version->levels[level].files[i];
+        for (size_t i = 0; i < in->version->levels[level]->count; i++) {
+            const struct file_meta *f = in->version->levels[level]->files[i];
             if (!is_wanted(in, range, level, f))
                 continue;
             ++*files_out;

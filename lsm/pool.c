@@ -6,20 +6,25 @@
 #include "base/assert.h"
 
 #define POOL_FIRST_BYTES (1u << 10)
-/* With what a chunk has besides, a huge page. */
-#define POOL_LARGE_BYTES (MEM_HUGE_BYTES - 256)
 
 struct pool_chunk {
     struct pool_chunk *next;
-    size_t bytes; /* of `data` */
+    size_t bytes; /* of all of it */
     uint8_t data[];
 };
+/* What is allocated besides room of a size. */
+#define POOL_BESIDES (sizeof(struct pool_chunk) + POOL_LINE + 7)
+/* Together a huge page. */
+#define POOL_LARGE_BYTES (MEM_HUGE_BYTES - POOL_BESIDES)
 
 void pool_fini(struct pool *p) {
     struct pool_chunk *c = p->chunks;
     while (c) {
         struct pool_chunk *next = c->next;
-        mem_free(c);
+        if (c->bytes < MEM_HUGE_BYTES)
+            mem_free(c);
+        else
+            mem_free_huge(c, c->bytes);
         c = next;
     }
     memset(p, 0, sizeof *p);
@@ -36,14 +41,14 @@ enum lam_code pool_reserve(struct pool *p, size_t bytes, struct lam_error *err) 
     size_t want = p->next_bytes ? p->next_bytes : POOL_FIRST_BYTES;
     size_t size = want > bytes ? want : bytes;
     size_t total;
-    if (!size_add(size, sizeof(struct pool_chunk) + POOL_LINE + 7, &total))
+    if (!size_add(size, POOL_BESIDES, &total))
         return mem_fail(err, size);
     size = (size + 7) & ~(size_t)7;
-    struct pool_chunk *c = size < POOL_LARGE_BYTES ? mem_alloc(total) : mem_alloc_huge(total);
+    struct pool_chunk *c = total < MEM_HUGE_BYTES ? mem_alloc(total) : mem_alloc_huge(total);
     if (!c)
         return mem_fail(err, total);
     c->next = p->chunks;
-    c->bytes = size;
+    c->bytes = total;
     p->chunks = c;
     if (room_of(p, 1) > room_of(p, 0))
         p->rooms[0] = p->rooms[1];

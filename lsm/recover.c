@@ -20,6 +20,10 @@
 /* Fewest bytes an operation takes in the log. */
 #define OPERATION_BYTES 4u
 
+/* What recovery had in its arena, from which on thousands of partitions or files are likely: their
+ * lists lie below what was made from them. */
+#define TRIM_BYTES (256u << 10)
+
 struct recovery {
     lam_db *db;
     struct recovered found;
@@ -460,6 +464,9 @@ enum lam_code recover_run(lam_db *db, struct lam_error *err) {
     } else {
         rc = recover_found(&v, err);
     }
+    size_t bytes = v.found.arena.bytes;
     recovered_fini(&v.found);
+    if (bytes > TRIM_BYTES)
+        mem_trim();
     return rc;
 }

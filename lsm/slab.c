@@ -32,9 +32,9 @@ void slabs_init(struct slabs *s) {
 }
 
 void slabs_fini(struct slabs *s) {
-    LAM_ASSERT(slabs_count(s) == 0);
     mutex_lock(&s->mu);
-    mem_free(lists(s)->spare);
+    LAM_ASSERT(lists(s)->count == (lists(s)->spare != NULL));
+    mem_free_huge(lists(s)->spare, MEM_HUGE_BYTES);
     mutex_unlock(&s->mu);
     mutex_fini(&s->mu);
 }
@@ -72,11 +72,15 @@ static void unlink_slab(struct slabs_lists *l, struct slab *slab) {
         slab->next->prev = slab->prev;
 }
 
-static struct slab *open_slab(struct slabs *s, struct slabs_lists *l, uint32_t piece) {
-    struct slab *slab = l->spare ? l->spare : mem_alloc_huge(MEM_HUGE_BYTES);
+static struct slab *open_slab(struct slabs *s, struct slabs_lists *l, size_t most, uint32_t piece) {
+    struct slab *slab = l->spare;
+    if (!slab && l->count < most && (slab = mem_alloc_huge(MEM_HUGE_BYTES)))
+        l->count++;
+    if (!slab)
+        return NULL;
     l->spare = NULL;
-    if (slab)
-        *slab = (struct slab){.owner = s, .piece = piece};
+    *slab = (struct slab){.owner = s, .piece = piece};
+    link_slab(l, slab);
     return slab;
 }
 
@@ -92,18 +96,16 @@ static void *take_piece(struct slabs_lists *l, struct slab *slab) {
     return p;
 }
 
-void *slabs_take(struct slabs *s, size_t *size, struct slab **slab_out) {
-    if (*size <= SLAB_LEAST - SLAB_STEP || *size > SLAB_MOST)
+void *slabs_take(struct slabs *s, size_t most, size_t *size, struct slab **slab_out) {
+    if (!slab_has_class(*size))
         return NULL;
     uint32_t piece = (uint32_t)((*size + SLAB_STEP - 1) / SLAB_STEP * SLAB_STEP);
     void *out = NULL;
     mutex_lock(&s->mu);
     struct slabs_lists *l = lists(s);
     struct slab *slab = *list_of(l, piece);
-    if (!slab && (slab = open_slab(s, l, piece))) {
-        link_slab(l, slab);
-        l->count++;
-    }
+    if (!slab)
+        slab = open_slab(s, l, most, piece);
     if (slab) {
         out = take_piece(l, slab);
         *size = piece;
@@ -126,10 +128,10 @@ void slab_give_back(struct slab *slab, void *piece) {
     struct slab *gone = NULL;
     if (--slab->used == 0) {
         unlink_slab(l, slab);
-        l->count--;
         gone = l->spare;
+        l->count -= gone != NULL;
         l->spare = slab;
     }
     mutex_unlock(&s->mu);
-    mem_free(gone);
+    mem_free_huge(gone, MEM_HUGE_BYTES);
 }

@@ -19,7 +19,7 @@ struct slabs {
     struct mutex mu; /* RANK_LEAF */
     struct slabs_lists {
         struct slab *open[SLAB_CLASSES]; /* those with free pieces; doubly linked */
-        size_t count;                    /* slabs with pieces in use */
+        size_t count;                    /* slabs, the spare one among them */
         struct slab *spare; /* an empty one; else a lone piece would make and free one */
     } guarded_;
 };
@@ -27,11 +27,15 @@ struct slabs {
 void slabs_init(struct slabs *s);
 /* All pieces must be back. */
 void slabs_fini(struct slabs *s);
+/* Whether pieces of such a size are cut. */
+static inline bool slab_has_class(size_t size) {
+    return size > SLAB_LEAST - SLAB_STEP && size <= SLAB_MOST;
+}
 /* A piece of at least `size` bytes, whose size is put there, and its slab; NULL if there is no
- * memory or the size is not a usual one. */
-void *slabs_take(struct slabs *s, size_t *size, struct slab **slab_out);
+ * memory, `most` slabs are there and none has room, or the size is not a usual one. */
+void *slabs_take(struct slabs *s, size_t most, size_t *size, struct slab **slab_out);
 void slab_give_back(struct slab *slab, void *piece);
-/* Slabs with pieces in use. */
+/* Slabs, the spare one among them. */
 size_t slabs_count(struct slabs *s);
 
 #endif

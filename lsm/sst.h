@@ -157,6 +157,10 @@ MUST_CHECK enum lam_code block_cache_new(size_t capacity_bytes, struct epochs *e
 /* Of the capacity, `bytes` are taken by other things (of files: index, filter); an eighth stays for
  * blocks whatever they take. A block that came before goes when the next one comes. */
 void block_cache_set_taken(struct block_cache *c, size_t bytes); /* NULL is allowed */
+/* The same of memory that is in use for a while, beside that of files. Blocks go at once where they
+ * have no room any more. No lock above RANK_DB_MANIFEST is held. */
+void block_cache_set_work(struct block_cache *c, size_t bytes);
+size_t block_cache_work(struct block_cache *c); /* NULL: 0 */
 /* Most that other things should take. */
 size_t block_cache_most_taken(size_t capacity_bytes);
 /* All ssts that use it are gone. */

@@ -45,22 +45,22 @@ static void count_locked(struct sst_cache *c, struct file_meta *f, bool in) REQU
 }
 
 static void unlink_locked(struct sst_cache_list *l, struct file_meta *f) {
-    if (f->lru_prev)
-        f->lru_prev->lru_next = f->lru_next;
+    if (f->prev)
+        f->prev->next = f->next;
     else
-        l->newest = f->lru_next;
-    if (f->lru_next)
-        f->lru_next->lru_prev = f->lru_prev;
+        l->newest = f->next;
+    if (f->next)
+        f->next->prev = f->prev;
     else
-        l->oldest = f->lru_prev;
-    f->lru_prev = f->lru_next = NULL;
+        l->oldest = f->prev;
+    f->prev = f->next = NULL;
 }
 
 static void link_locked(struct sst_cache_list *l, struct file_meta *f) {
-    f->lru_prev = NULL;
-    f->lru_next = l->newest;
+    f->prev = NULL;
+    f->next = l->newest;
     if (l->newest)
-        l->newest->lru_prev = f;
+        l->newest->prev = f;
     else
         l->oldest = f;
     l->newest = f;
@@ -82,7 +82,8 @@ static struct file_meta *take_victim(struct sst_cache_list *l) {
 
 static bool is_over_locked(struct sst_cache *c, size_t keep) REQUIRES(&c->mu) {
     const struct sst_cache_list *l = cache_list(c);
-    return l->count > keep || (l->bytes > c->limit_bytes && l->count > 1);
+    size_t work = block_cache_work(c->blocks);
+    return l->count > keep || (l->bytes + work > c->limit_bytes && l->count > 1);
 }
 
 /* Closes files until at most `keep` are open, and they hold no more than they may. */

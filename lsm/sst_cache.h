@@ -26,7 +26,7 @@ struct sst_cache {
     struct notify *notify;      /* hears of descriptors that ran out; borrowed; NULL: nobody */
     struct mutex mu;            /* RANK_CACHE */
     struct sst_cache_list {
-        struct file_meta *newest; /* opened or found used last; linked by lru_next/lru_prev */
+        struct file_meta *newest; /* opened or found used last; linked by next/prev */
         struct file_meta *oldest;
         size_t count;
         size_t bytes; /* sst_memory of all */

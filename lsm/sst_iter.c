@@ -10,7 +10,7 @@
 
 #include "base/assert.h"
 
-#define READ_AHEAD_BYTES (256u << 10)
+#define READ_AHEAD_BYTES (128u << 10)
 /* Of a user's scan: from its third missed block on, doubled with each. */
 #define SCAN_AHEAD_FIRST (8u << 10)
 #define SCAN_AHEAD_MOST  (64u << 10)

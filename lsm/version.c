@@ -23,19 +23,14 @@ static struct lam_slice copy_to(uint8_t **at, struct lam_slice s) {
 enum lam_code file_meta_new(const struct manifest_file *file, const struct range_tombstone *ranges,
                             size_t range_count, struct sst_cache *cache, struct gc *gc,
                             struct file_meta **out, struct lam_error *err) {
-    size_t bytes = file->smallest.size + file->largest.size + 1;
+    size_t bytes = sizeof(struct file_meta) + range_count * sizeof *ranges + file->smallest.size +
+                   file->largest.size;
     for (size_t i = 0; i < range_count; i++)
         bytes += ranges[i].from.size + ranges[i].to.size;
-    struct file_meta *f = mem_calloc(1, sizeof *f);
+    struct file_meta *f = mem_calloc(1, bytes);
     if (!f)
-        return mem_fail(err, sizeof *f);
-    f->bytes = mem_alloc(bytes);
-    f->ranges = range_count ? mem_calloc(range_count, sizeof *f->ranges) : NULL;
-    if (!f->bytes || (range_count && !f->ranges)) {
-        file_meta_free(f);
         return mem_fail(err, bytes);
-    }
-    uint8_t *at = f->bytes;
+    uint8_t *at = (uint8_t *)&f->ranges[range_count];
     atomic_init(&f->refs, 1);
     f->partition = file->partition;
     f->number = file->number;
@@ -64,12 +59,6 @@ struct file_meta *file_meta_ref(struct file_meta *f) {
     return f;
 }
 
-void file_meta_free(struct file_meta *f) {
-    mem_free(f->ranges);
-    mem_free(f->bytes);
-    mem_free(f);
-}
-
 void file_meta_unref(struct file_meta *f) {
     if (!f || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
         return;
@@ -78,7 +67,7 @@ void file_meta_unref(struct file_meta *f) {
     if (f->gc && atomic_load_explicit(&f->obsolete, memory_order_acquire))
         gc_push(f->gc, f);
     else
-        file_meta_free(f);
+        mem_free(f);
 }
 
 void file_meta_describe(const struct file_meta *f, uint32_t level, struct manifest_file *out) {
@@ -126,22 +115,12 @@ static bool is_removed(const struct file_meta *f, uint32_t level,
     return false;
 }
 
-static enum lam_code fill_level(struct version *v, uint32_t level, const struct version *base,
-                                const struct version_added *added, size_t added_count,
-                                const struct manifest_removed *removed, size_t removed_count,
-                                struct lam_error *err) {
-    struct version_level *l = &v->levels[level];
-    size_t most = base ? base->levels[level].count : 0;
-    for (size_t i = 0; i < added_count; i++)
-        most += added[i].level == level;
-    if (most == 0)
-        return LAM_OK;
-    l->files = mem_calloc(most, sizeof *l->files);
-    if (!l->files)
-        return mem_fail(err, most * sizeof *l->files);
-    for (size_t i = 0; base && i < base->levels[level].count; i++)
-        if (!is_removed(base->levels[level].files[i], level, removed, removed_count))
-            l->files[l->count++] = file_meta_ref(base->levels[level].files[i]);
+static void fill_level(struct version_level *l, uint32_t level, const struct version *base,
+                       const struct version_added *added, size_t added_count,
+                       const struct manifest_removed *removed, size_t removed_count) {
+    for (size_t i = 0; base && i < base->levels[level]->count; i++)
+        if (!is_removed(base->levels[level]->files[i], level, removed, removed_count))
+            l->files[l->count++] = file_meta_ref(base->levels[level]->files[i]);
     for (size_t i = 0; i < added_count; i++)
         if (added[i].level == level)
             l->files[l->count++] = file_meta_ref(added[i].file);
@@ -154,7 +133,6 @@ static enum lam_code fill_level(struct version *v, uint32_t level, const struct 
     }
     if (l->count > 1)
         qsort(l->files, l->count, sizeof *l->files, level == 0 ? newest_first : by_smallest);
-    return LAM_OK;
 }
 
 static int by_sequence_then_from(const void *a, const void *b) {
@@ -184,8 +162,8 @@ static size_t join_pieces(struct range_tombstone *items, size_t count) {
 static enum lam_code collect_ranges(struct version *v, struct lam_error *err) {
     size_t total = 0;
     for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-        for (size_t i = 0; i < v->levels[level].count; i++)
-            total += v->levels[level].files[i]->range_count;
+        for (size_t i = 0; i < v->levels[level]->count; i++)
+            total += v->levels[level]->files[i]->range_count;
     if (total == 0)
         return LAM_OK;
     struct range_tombstone *all = mem_calloc(total, sizeof *all);
@@ -193,8 +171,8 @@ static enum lam_code collect_ranges(struct version *v, struct lam_error *err) {
         return mem_fail(err, total * sizeof *all);
     size_t n = 0;
     for (uint32_t level = 0; level < VERSION_LEVELS; level++)
-        for (size_t i = 0; i < v->levels[level].count; i++) {
-            const struct file_meta *f = v->levels[level].files[i];
+        for (size_t i = 0; i < v->levels[level]->count; i++) {
+            const struct file_meta *f = v->levels[level]->files[i];
             for (size_t j = 0; j < f->range_count; j++)
                 all[n++] = f->ranges[j];
         }
@@ -207,21 +185,41 @@ static enum lam_code collect_ranges(struct version *v, struct lam_error *err) {
 enum lam_code version_apply(const struct version *base, const struct version_added *added,
                             size_t added_count, const struct manifest_removed *removed,
                             size_t removed_count, struct version **out, struct lam_error *err) {
-    enum lam_code rc;
-    struct version *v = mem_calloc(1, sizeof *v);
-    if (!v)
-        return mem_fail(err, sizeof *v);
-    atomic_init(&v->refs, 1);
+    static const struct version_level none;
+    size_t most[VERSION_LEVELS] = {0}, levels = 0, files = 0;
+    for (uint32_t level = 0; base && level < VERSION_LEVELS; level++)
+        most[level] = base->levels[level]->count;
+    for (size_t i = 0; i < added_count; i++) {
+        LAM_ASSERT(added[i].level < VERSION_LEVELS);
+        most[added[i].level]++;
+    }
     for (uint32_t level = 0; level < VERSION_LEVELS; level++) {
-        TRY_GOTO(fill_level(v, level, base, added, added_count, removed, removed_count, err));
-        if (v->levels[level].count > 0)
+        levels += most[level] > 0;
+        files += most[level];
+    }
+    struct version_level *l;
+    size_t bytes = sizeof **out + levels * sizeof *l + files * sizeof *l->files;
+    struct version *v = mem_calloc(1, bytes);
+    if (!v)
+        return mem_fail(err, bytes);
+    atomic_init(&v->refs, 1);
+    struct file_meta **at = (struct file_meta **)&v->filled[levels];
+    l = v->filled;
+    for (uint32_t level = 0; level < VERSION_LEVELS; level++) {
+        v->levels[level] = most[level] > 0 ? l : &none;
+        if (most[level] == 0)
+            continue;
+        l->files = at;
+        at += most[level];
+        fill_level(l, level, base, added, added_count, removed, removed_count);
+        if (l++->count > 0)
             v->level_count = level + 1;
     }
-    TRY_GOTO(collect_ranges(v, err));
-    *out = v;
-    return LAM_OK;
-out:
-    version_unref(v);
+    enum lam_code rc = collect_ranges(v, err);
+    if (rc != LAM_OK)
+        version_unref(v);
+    else
+        *out = v;
     return rc;
 }
 
@@ -235,11 +233,9 @@ void version_unref(struct version *v) {
         return;
     /* The set borrows the files' slices. */
     range_set_free(v->ranges);
-    for (uint32_t level = 0; level < VERSION_LEVELS; level++) {
-        for (size_t i = 0; i < v->levels[level].count; i++)
-            file_meta_unref(v->levels[level].files[i]);
-        mem_free(v->levels[level].files);
-    }
+    for (uint32_t level = 0; level < VERSION_LEVELS; level++)
+        for (size_t i = 0; i < v->levels[level]->count; i++)
+            file_meta_unref(v->levels[level]->files[i]);
     mem_free(v);
 }
 
@@ -268,7 +264,7 @@ struct file_meta *version_find(const struct version_level *level, struct lam_sli
 
 enum lam_code version_check(const struct version *v, struct lam_error *err) {
     for (uint32_t level = 1; level < VERSION_LEVELS; level++) {
-        const struct version_level *l = &v->levels[level];
+        const struct version_level *l = v->levels[level];
         for (size_t i = 1; i < l->count; i++) {
             const struct file_meta *a = l->files[i - 1], *b = l->files[i];
             if (a->largest_open || slice_cmp(a->largest, b->smallest) > 0 ||

@@ -23,27 +23,26 @@ struct sst_cache;
 /* One SST, whatever version or level holds it. */
 struct file_meta {
     _Atomic uint32_t refs;
-    uint64_t partition; /* number of the partition */
+    bool largest_open;     /* holds a range tombstone without end */
+    _Atomic bool obsolete; /* no manifest names it: remove the file when unreferenced */
+    _Atomic bool sst_used; /* sst_cache's: used since its last turn to be closed */
+    uint64_t partition;    /* number of the partition */
     uint64_t number;
     uint64_t size_bytes;
     uint64_t footer_checksum;
-    struct lam_slice smallest; /* in `bytes` */
-    struct lam_slice largest;  /* in `bytes` */
+    struct lam_slice smallest; /* behind `ranges` */
+    struct lam_slice largest;  /* the same */
     uint64_t smallest_head;    /* key_head of these */
     uint64_t largest_head;
-    bool largest_open; /* holds a range tombstone without end */
     struct sst_properties properties;
-    struct range_tombstone *ranges; /* copy of its range tombstones; slices in `bytes`; owned */
-    size_t range_count;
-    uint8_t *bytes;            /* owned */
     struct sst_cache *cache;   /* borrowed; may be NULL in tests */
     struct gc *gc;             /* borrowed; gets it when obsolete; may be NULL in tests */
     _Atomic uint64_t passed;   /* entries that iterators of users stepped over; a count to go by */
-    _Atomic bool obsolete;     /* no manifest names it: remove the file when unreferenced */
-    struct file_meta *gc_next; /* gc's */
     _Atomic(struct sst *) sst; /* sst_cache's, written under its mutex: open handle or NULL */
-    _Atomic bool sst_used;     /* sst_cache's: used since its last turn to be closed */
-    struct file_meta *lru_prev, *lru_next; /* sst_cache's, under its mutex */
+    struct file_meta *next;    /* sst_cache's, under its mutex; in the end gc's */
+    struct file_meta *prev;    /* sst_cache's, under its mutex */
+    size_t range_count;
+    struct range_tombstone ranges[]; /* copy of its range tombstones; their keys behind them */
 };
 
 /* Copies what it is given. Returns owned with one reference. */
@@ -53,8 +52,6 @@ MUST_CHECK enum lam_code file_meta_new(const struct manifest_file *file,
                                        struct file_meta **out, struct lam_error *err);
 struct file_meta *file_meta_ref(struct file_meta *f);
 void file_meta_unref(struct file_meta *f); /* NULL is allowed */
-/* Frees it for gc, which has removed the file. */
-void file_meta_free(struct file_meta *f);
 static inline uint64_t file_meta_passed(const struct file_meta *f) {
     return atomic_load_explicit(&f->passed, memory_order_relaxed);
 }
@@ -62,18 +59,20 @@ static inline uint64_t file_meta_passed(const struct file_meta *f) {
 void file_meta_describe(const struct file_meta *f, uint32_t level, struct manifest_file *out);
 
 struct version_level {
-    struct file_meta **files; /* owned array of references */
+    struct file_meta **files; /* references; part of the version */
     size_t count;
     uint64_t bytes;
     uint64_t entries; /* sums of the files' properties */
     uint64_t deletes;
     uint64_t range_tombstones;
 };
+/* One allocation: there may be thousands of partitions, most with files in one level. */
 struct version {
     _Atomic uint32_t refs;
-    struct version_level levels[VERSION_LEVELS];
     uint32_t level_count;     /* levels up to the deepest that has files */
     struct range_set *ranges; /* range tombstones of all files; NULL: none; owned */
+    const struct version_level *levels[VERSION_LEVELS]; /* among `filled`, or an empty one */
+    struct version_level filled[]; /* those that may have files, and then their arrays of files */
 };
 
 struct version_added {

@@ -45,7 +45,8 @@ LAM_API enum lam_code lam_db_close(lam_db *db, struct lam_error *err);
 
 /* Makes a partition; durable on return. Name: 1 to LAM_PARTITION_NAME_MAX bytes of UTF-8 without
  * NUL. `options` may be NULL. EXISTS if it is there, unless the options say may_exist: then it is
- * opened. The handle is owned: lam_partition_release. */
+ * opened. The handle is owned: lam_partition_release. Calls of several threads at the same time
+ * share one sync. */
 LAM_API LAM_MUST_CHECK enum lam_code
 lam_partition_create(lam_db *db, const char *name, const struct lam_partition_options *options,
                      lam_partition **partition_out, struct lam_error *err);

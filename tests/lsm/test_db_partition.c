@@ -2,8 +2,9 @@
  *
  * Partitions: names, life cycle, many of them, space that comes back, files by age. */
 #include "base/env.h"
+#include "lsm/db_impl.h"
 #include "lsm/filename.h"
-#include "lsm/lsm.h"
+#include "tests/support/env_fault.h"
 #include "tests/support/oom.h"
 #include "tests/support/test.h"
 
@@ -372,9 +373,97 @@ START_TEST(expired_files_go_whole_and_unread) {
 }
 END_TEST
 
+/* --- calls at the same time --- */
+
+#define CALLS 6u
+struct call {
+    const char *name;
+    struct lam_partition_options options;
+    enum lam_code rc; /* out, and the rest */
+    lam_partition *partition;
+    struct lam_error err;
+};
+
+static void run_call(void *arg) {
+    struct call *c = arg;
+    c->rc = lam_partition_create(db, c->name, &c->options, &c->partition, &c->err);
+}
+
+static size_t calls_waiting(void) {
+    size_t count = 0;
+    mutex_lock(&db->state);
+    for (const struct db_creation *c = db_state(db)->creations; c; c = c->next)
+        count++;
+    mutex_unlock(&db->state);
+    return count;
+}
+
+/* Runs them all at once; the syncs they take, the `fails`th of which fails. */
+static uint64_t call_at_once(lam_env *env, struct call *calls, uint64_t fails) {
+    struct thread threads[CALLS];
+    mutex_lock(&db->partitions);
+    for (size_t i = 0; i < CALLS; i++)
+        ck_ok(thread_start(&threads[i], run_call, &calls[i], &err), &err);
+    while (calls_waiting() < CALLS)
+        thread_yield();
+    env_fault_arm(env, FAULT_SYNC, fails, LAM_IO, false);
+    mutex_unlock(&db->partitions);
+    for (size_t i = 0; i < CALLS; i++)
+        thread_join(&threads[i]);
+    for (size_t i = 0; i < CALLS; i++)
+        lam_partition_release(calls[i].partition);
+    return env_fault_count(env);
+}
+
+START_TEST(calls_at_the_same_time_share_a_sync_but_no_failure) {
+    ck_ok(lam_env_mem_new(&mem, &err), &err);
+    lam_env *env = env_fault_new(mem);
+    struct lam_options o = {.env = env};
+    ck_ok(lam_db_open("/db", &o, &db, &err), &err);
+    struct call good[CALLS] = {{.name = "a"}, {.name = "b"}, {.name = "c"},
+                               {.name = "d"}, {.name = "e"}, {.name = "f"}};
+    ck_assert_uint_eq(call_at_once(env, good, 0), 1);
+    for (size_t i = 0; i < CALLS; i++) {
+        ck_ok(good[i].rc, &good[i].err);
+        put(good[i].partition, "key", good[i].name);
+    }
+    ck_ok(lam_sync(db, LAM_SEQUENCE_MAX, &err), &err);
+    /* Two want the same name, two may share one. */
+    const struct lam_partition_options shared = {.may_exist = true};
+    struct call odd[CALLS] = {{.name = "g"},
+                              {.name = "same"},
+                              {.name = "same"},
+                              {"both", .options = shared},
+                              {"both", .options = shared},
+                              {.name = "h"}};
+    call_at_once(env, odd, 0);
+    ck_assert_int_eq(odd[1].rc + odd[2].rc, LAM_EXISTS);
+    ck_ok(odd[0].rc, &odd[0].err);
+    ck_ok(odd[3].rc, &odd[3].err);
+    ck_ok(odd[4].rc, &odd[4].err);
+    ck_ok(odd[5].rc, &odd[5].err);
+    ck_assert_ptr_eq(odd[3].partition, odd[4].partition);
+    /* What may be on disk all are told. */
+    struct call lost[CALLS] = {{.name = "i"}, {.name = "j"}, {.name = "k"},
+                               {.name = "l"}, {.name = "m"}, {.name = "n"}};
+    call_at_once(env, lost, 1);
+    for (size_t i = 0; i < CALLS; i++)
+        ck_assert_int_eq(lost[i].rc, LAM_UNKNOWN_OUTCOME);
+    ck_code(lam_db_close(db, &err), LAM_READ_ONLY);
+    o.env = mem;
+    ck_ok(lam_db_open("/db", &o, &db, &err), &err);
+    char out[100] = "";
+    ck_ok(lam_partition_list(db, collect, out, &err), &err);
+    ck_assert(strncmp(out, "a,b,both,c,d,e,f,g,h,", 21) == 0);
+    env_fault_free(env);
+    stop();
+}
+END_TEST
+
 TEST_MAIN("lsm/db_partition", names_are_checked, list_goes_by_name_until_told_to_stop,
           drop_is_seen_at_once_and_iterators_read_on,
           many_partitions_survive_reopening_and_cost_no_file, many_are_made_at_once_or_none,
+          calls_at_the_same_time_share_a_sync_but_no_failure,
           many_are_made_whole_when_memory_runs_out,
           memory_and_files_of_a_dropped_partition_go_with_its_last_reader,
           expired_files_go_whole_and_unread)

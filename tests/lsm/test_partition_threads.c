@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Partitions made, listed and dropped by several threads while others write to them, read and
- * iterate, under dumps and compactions. Each name belongs to one thread, which knows what must be
- * there; everybody uses all of them. */
+ * iterate, under dumps and compactions, among ten thousand that stay and are written to. Each name
+ * belongs to one thread, which knows what must be there; everybody uses all of them. */
 #include "base/env.h"
 #include "base/rng.h"
 #include "base/thread.h"
@@ -10,10 +10,13 @@
 #include "lsm/filename.h"
 #include "tests/support/test.h"
 
-#define MAKERS  2
+#define MAKERS  3
 #define NAMES   6 /* of each maker */
-#define ROUNDS  150
+#define ROUNDS  40
 #define RECORDS 8
+#define CROWD   10000u
+#define WRITTEN 200u /* of the crowd, each 50th */
+#define THREADS (MAKERS + 4)
 
 static lam_env *mem;
 static lam_db *db;
@@ -27,6 +30,11 @@ static const char *name_of(size_t maker, size_t i, char out[24]) {
     return out;
 }
 
+static const char *crowd_name(uint32_t i, char out[24]) {
+    snprintf(out, 24, "c%05u", i);
+    return out;
+}
+
 static struct lam_slice record_of(size_t i, char out[24]) {
     return lam_slice_of(out, (size_t)snprintf(out, 24, "record-%03u", (unsigned)i));
 }
@@ -35,12 +43,14 @@ struct listing {
     char prefix[8];
     char last[32];
     size_t mine;
+    size_t crowd;
 };
 
 static bool count_mine(void *arg, const char *name) {
     struct listing *l = arg;
     ck_assert_int_lt(strcmp(l->last, name), 0); /* by name, each once */
     snprintf(l->last, sizeof l->last, "%s", name);
+    l->crowd += name[0] == 'c';
     l->mine += strncmp(name, l->prefix, strlen(l->prefix)) == 0;
     return true;
 }
@@ -51,6 +61,7 @@ static void check_list(size_t maker, size_t there) {
     snprintf(l.prefix, sizeof l.prefix, "m%u-", (unsigned)maker);
     ck_ok(lam_partition_list(db, count_mine, &l, &e), &e);
     ck_assert_uint_eq(l.mine, there);
+    ck_assert_uint_eq(l.crowd, CROWD);
 }
 
 /* A partition that was there before this one must not show through. */
@@ -191,6 +202,61 @@ static void use_strangers(void *arg) {
     }
 }
 
+/* Each of the crowd may come to hold its own number and nothing else. */
+static void write_crowd(void *arg) {
+    struct rng rng;
+    struct lam_error e;
+    (void)arg;
+    rng_init(&rng, seed * 17);
+    while (atomic_load(&making) > 0) {
+        lam_partition *p;
+        char name[24];
+        uint32_t i = (uint32_t)rng_below(&rng, WRITTEN) * (CROWD / WRITTEN);
+        ck_ok(lam_partition_open(db, crowd_name(i, name), &p, &e), &e);
+        ck_ok(lam_put(db, NULL, p, lam_slice_str("number"), lam_slice_of(&i, sizeof i), &e), &e);
+        lam_partition_release(p);
+    }
+}
+
+static void make_crowd(void) {
+    static char text[CROWD][24];
+    static const char *names[CROWD];
+    for (uint32_t i = 0; i < CROWD; i++)
+        names[i] = crowd_name(i, text[i]);
+    ck_ok(lam_partition_create_many(db, names, CROWD, NULL, NULL, &err), &err);
+}
+
+static bool check_one(void *arg, const char *name) {
+    uint32_t *at = arg;
+    char expected[24];
+    lam_partition *p;
+    lam_iter *it;
+    ck_assert_str_eq(name, crowd_name(*at % CROWD, expected));
+    ck_ok(lam_partition_open(db, name, &p, &err), &err);
+    ck_ok(lam_iter_new(db, NULL, p, &it, &err), &err);
+    lam_iter_seek_first(it);
+    if (lam_iter_valid(it)) {
+        uint32_t number = *at % CROWD;
+        ck_assert(slice_eq(lam_iter_value(it), lam_slice_of(&number, sizeof number)));
+        lam_iter_next(it);
+        *at += CROWD;
+    }
+    ck_assert(!lam_iter_valid(it));
+    ck_ok(lam_iter_status(it, &err), &err);
+    lam_iter_free(it);
+    lam_partition_release(p);
+    (*at)++;
+    return true;
+}
+
+/* They are as they should be, and some were written to. */
+static void check_crowd(void) {
+    uint32_t at = 0;
+    ck_ok(lam_partition_list(db, check_one, &at, &err), &err);
+    ck_assert_uint_eq(at % CROWD, 0);
+    ck_assert_uint_gt(at, CROWD);
+}
+
 static void tidy(void *arg) {
     struct lam_error e;
     (void)arg;
@@ -209,29 +275,34 @@ static bool is_sst(void *arg, const char *name) {
 }
 
 START_TEST(partitions_come_and_go_under_load) {
-    struct thread threads[MAKERS + 3];
+    struct thread threads[THREADS];
     seed = test_seed("partition_threads");
     ck_ok(lam_env_mem_new(&mem, &err), &err);
     struct lam_options o = {.env = mem, .memory_budget = 4u << 20};
     ck_ok(lam_db_open("/db", &o, &db, &err), &err);
+    make_crowd();
     atomic_store(&making, MAKERS);
     for (uintptr_t i = 0; i < MAKERS; i++)
         ck_ok(thread_start(&threads[i], make, (void *)(i + 1), &err), &err);
     ck_ok(thread_start(&threads[MAKERS], use_strangers, (void *)1, &err), &err);
     ck_ok(thread_start(&threads[MAKERS + 1], use_strangers, (void *)2, &err), &err);
     ck_ok(thread_start(&threads[MAKERS + 2], tidy, NULL, &err), &err);
-    for (int i = 0; i < MAKERS + 3; i++)
+    ck_ok(thread_start(&threads[MAKERS + 3], write_crowd, NULL, &err), &err);
+    for (int i = 0; i < THREADS; i++)
         thread_join(&threads[i]);
+    check_crowd();
     ck_assert_uint_gt(atomic_load(&reads), 0);
     ck_ok(lam_db_check(db, NULL, NULL, &err), &err);
-    struct lam_stats s;
-    lam_db_stats(db, &s);
-    ck_assert_uint_eq(s.partitions, 0);
-    ck_assert_uint_eq(s.sst_files, 0);
-    ck_ok(lam_db_dump(db, &err), &err);
+    ck_ok(lam_db_close(db, &err), &err);
     size_t ssts = 0;
     ck_ok(env_dir_list(mem, "/db", is_sst, &ssts, &err), &err);
-    ck_assert_uint_eq(ssts, 0);
+    o.read_only = true;
+    ck_ok(lam_db_open("/db", &o, &db, &err), &err);
+    struct lam_stats s;
+    lam_db_stats(db, &s);
+    ck_assert_uint_eq(s.partitions, CROWD);
+    ck_assert_uint_eq(s.sst_files, ssts);
+    check_crowd();
     ck_ok(lam_db_close(db, &err), &err);
     lam_env_mem_free(mem);
 }

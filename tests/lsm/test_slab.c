@@ -31,10 +31,9 @@ START_TEST(pieces_of_all_sizes_stay_apart_and_slabs_go_with_their_last_piece) {
             have[i].at = NULL;
         } else {
             size_t wanted = 1 + rng_below(&rng, SLAB_MOST + 2000), size = wanted;
-            have[i].at = slabs_take(&s, &size, &have[i].slab);
-            bool usual = wanted > SLAB_LEAST - SLAB_STEP && wanted <= SLAB_MOST;
-            ck_assert_int_eq(have[i].at != NULL, usual);
-            if (!usual)
+            have[i].at = slabs_take(&s, SIZE_MAX, &size, &have[i].slab);
+            ck_assert_int_eq(have[i].at != NULL, slab_has_class(wanted));
+            if (!have[i].at)
                 continue;
             ck_assert(size >= wanted && size < wanted + SLAB_STEP);
             have[i].size = size;
@@ -43,13 +42,13 @@ START_TEST(pieces_of_all_sizes_stay_apart_and_slabs_go_with_their_last_piece) {
             bytes += size;
             most = bytes > most ? bytes : most;
             ck_assert_uint_le(slabs_count(&s) * MEM_HUGE_BYTES,
-                              2 * most + SLAB_CLASSES * MEM_HUGE_BYTES);
+                              2 * most + (SLAB_CLASSES + 1) * MEM_HUGE_BYTES);
         }
     }
     for (size_t i = 0; i < PIECES; i++)
         if (have[i].at)
             slab_give_back(have[i].slab, have[i].at);
-    ck_assert_uint_eq(slabs_count(&s), 0);
+    ck_assert_uint_eq(slabs_count(&s), 1); /* the spare one */
     slabs_fini(&s);
 }
 END_TEST
@@ -60,15 +59,39 @@ START_TEST(without_memory_there_is_no_piece_and_later_there_is) {
     size_t size = 9000;
     slabs_init(&s);
     oom_arm_once(1);
-    ck_assert_ptr_null(slabs_take(&s, &size, &slab));
+    ck_assert_ptr_null(slabs_take(&s, SIZE_MAX, &size, &slab));
     ck_assert(oom_fired());
     ck_assert_uint_eq(size, 9000);
-    void *piece = slabs_take(&s, &size, &slab);
+    void *piece = slabs_take(&s, SIZE_MAX, &size, &slab);
     ck_assert_ptr_nonnull(piece);
     slab_give_back(slab, piece);
     slabs_fini(&s);
 }
 END_TEST
 
+START_TEST(no_more_slabs_are_made_than_may_be) {
+    struct slabs s;
+    struct slab *of[2], *none;
+    size_t small = SLAB_LEAST, large = SLAB_MOST;
+    slabs_init(&s);
+    void *first = slabs_take(&s, 1, &small, &of[0]);
+    ck_assert_ptr_nonnull(first);
+    ck_assert_ptr_null(slabs_take(&s, 1, &large, &none));
+    /* There is room in the one that is there, and an empty one serves any size. */
+    void *second = slabs_take(&s, 0, &small, &of[1]);
+    ck_assert_ptr_nonnull(second);
+    ck_assert_ptr_eq(of[0], of[1]);
+    slab_give_back(of[0], first);
+    ck_assert_ptr_null(slabs_take(&s, 1, &large, &none));
+    slab_give_back(of[1], second);
+    first = slabs_take(&s, 1, &large, &of[0]);
+    ck_assert_ptr_nonnull(first);
+    ck_assert_ptr_null(slabs_take(&s, 1, &small, &none));
+    ck_assert_uint_eq(slabs_count(&s), 1);
+    slab_give_back(of[0], first);
+    slabs_fini(&s);
+}
+END_TEST
+
 TEST_MAIN("lsm/slab", pieces_of_all_sizes_stay_apart_and_slabs_go_with_their_last_piece,
-          without_memory_there_is_no_piece_and_later_there_is)
+          no_more_slabs_are_made_than_may_be, without_memory_there_is_no_piece_and_later_there_is)

@@ -19,13 +19,13 @@ START_TEST(levels_are_sorted_and_level_0_is_newest_first) {
                                     {make_file(4, "a", "c"), 2}};
     struct version *v;
     ck_ok(version_apply(NULL, added, 5, NULL, 0, &v, &err), &err);
-    ck_assert_uint_eq(v->levels[0].count, 3);
-    ck_assert_uint_eq(v->levels[0].files[0]->number, 9);
-    ck_assert_uint_eq(v->levels[0].files[1]->number, 7);
-    ck_assert_uint_eq(v->levels[0].files[2]->number, 5);
-    ck_assert_uint_eq(v->levels[2].files[0]->number, 4);
-    ck_assert_uint_eq(v->levels[2].files[1]->number, 3);
-    ck_assert_uint_eq(v->levels[0].bytes, 3 * FILE_BYTES);
+    ck_assert_uint_eq(v->levels[0]->count, 3);
+    ck_assert_uint_eq(v->levels[0]->files[0]->number, 9);
+    ck_assert_uint_eq(v->levels[0]->files[1]->number, 7);
+    ck_assert_uint_eq(v->levels[0]->files[2]->number, 5);
+    ck_assert_uint_eq(v->levels[2]->files[0]->number, 4);
+    ck_assert_uint_eq(v->levels[2]->files[1]->number, 3);
+    ck_assert_uint_eq(v->levels[0]->bytes, 3 * FILE_BYTES);
     ck_ok(version_check(v, &err), &err);
     version_unref(v);
     for (size_t i = 0; i < 5; i++)
@@ -40,17 +40,17 @@ START_TEST(applying_leaves_the_base_as_it_was) {
     struct version *v, *w;
     ck_ok(version_apply(NULL, &first, 1, NULL, 0, &v, &err), &err);
     ck_ok(version_apply(v, &second, 1, removed, 1, &w, &err), &err);
-    ck_assert_uint_eq(w->levels[0].count, 1);
+    ck_assert_uint_eq(w->levels[0]->count, 1);
     version_unref(w);
     ck_ok(version_apply(v, &second, 1, removed, 2, &w, &err), &err);
-    ck_assert_uint_eq(v->levels[0].count, 1);
-    ck_assert_uint_eq(v->levels[1].count, 0);
-    ck_assert_uint_eq(w->levels[0].count, 0);
-    ck_assert_uint_eq(w->levels[1].count, 1);
+    ck_assert_uint_eq(v->levels[0]->count, 1);
+    ck_assert_uint_eq(v->levels[1]->count, 0);
+    ck_assert_uint_eq(w->levels[0]->count, 0);
+    ck_assert_uint_eq(w->levels[1]->count, 1);
     file_meta_unref(first.file);
     file_meta_unref(second.file);
     version_unref(v);
-    ck_assert_uint_eq(w->levels[1].files[0]->number, 6);
+    ck_assert_uint_eq(w->levels[1]->files[0]->number, 6);
     version_unref(w);
 }
 END_TEST
@@ -62,7 +62,7 @@ START_TEST(a_key_has_at_most_one_file_in_a_deeper_level) {
     struct version *v;
     ck_ok(version_apply(NULL, added, 3, NULL, 0, &v, &err), &err);
     ck_ok(version_check(v, &err), &err);
-    const struct version_level *l = &v->levels[1];
+    const struct version_level *l = v->levels[1];
     ck_assert_ptr_null(version_find(l, S("a")));
     ck_assert_ptr_eq(version_find(l, S("b")), added[0].file);
     ck_assert_ptr_eq(version_find(l, S("c")), added[0].file);
