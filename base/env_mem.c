@@ -33,8 +33,6 @@ static struct mem_env *env_of(lam_file *file) {
     return mem_env_of(file->env);
 }
 
-/* --- paths ----------------------------------------------------------------------------------- */
-
 static enum lam_code missing(struct lam_error *err, const char *attempt, const char *path) {
     return ERR(err, LAM_NOT_FOUND, "%s %s: no such file or directory", attempt, path);
 }
@@ -83,8 +81,6 @@ static enum lam_code resolve_directory(struct mem_env_guarded *s, const char *pa
         return ERR(err, LAM_INVALID, "%s %s: not a directory", attempt, path);
     return LAM_OK;
 }
-
-/* --- files ----------------------------------------------------------------------------------- */
 
 /* A new inode under the name of `p`, referenced. */
 static enum lam_code make_inode(struct mem_env_guarded *s, const struct place *p,
@@ -227,8 +223,6 @@ static enum lam_code file_truncate(lam_file *file, uint64_t size, struct lam_err
 static enum lam_code file_allocate(lam_file *file, uint64_t size, struct lam_error *err) {
     return resize(file, size, false, err);
 }
-
-/* --- names ----------------------------------------------------------------------------------- */
 
 static enum lam_code path_kind(lam_env *base, const char *path, enum lam_path_kind *kind_out,
                                struct lam_error *err) {
@@ -443,8 +437,6 @@ static void file_unlock(lam_file_lock *lock) {
     mutex_unlock(&lock->env->mu);
     mem_free(lock);
 }
-
-/* --- the environment ------------------------------------------------------------------------- */
 
 NO_THREAD_SAFETY enum lam_code lam_env_mem_new(lam_env **env_out, struct lam_error *err) {
     if (!env_out)

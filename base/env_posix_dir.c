@@ -70,8 +70,6 @@ static int open_dir_at(int dir, const char *name, int flags) {
     return POSIX_RETRY(openat(dir, name, flags | O_DIRECTORY | O_CLOEXEC));
 }
 
-/* --- places --------------------------------------------------------------------------------- */
-
 /* Whether `path` lies in the directory `prefix`; gives what comes after it. A path that climbs out
  * again is none of the directory's. */
 static bool lies_in(const struct lam_file_lock *l, const char *path, const char **rest_out) {
@@ -167,8 +165,6 @@ void posix_place_leave(struct posix_place *p) {
     *p = (struct posix_place){.dir = -1, .opened = -1};
     errno = number;
 }
-
-/* --- names ---------------------------------------------------------------------------------- */
 
 static enum lam_path_kind kind_at(const struct posix_place *p, const struct stat *st) {
     struct stat target;
@@ -354,8 +350,6 @@ enum lam_code posix_dir_list(lam_env *env, const char *path, lam_dir_fn fn, void
     closedir(dir);
     return number == 0 ? LAM_OK : posix_fail(err, number, "listing directory", path);
 }
-
-/* --- locks ---------------------------------------------------------------------------------- */
 
 /* The lock with the directory's path; `*name_out`: the file in it. */
 static struct lam_file_lock *new_lock(const char *path, const char **name_out) {

@@ -33,8 +33,6 @@ _Static_assert(LINES(sizeof(struct art_48)) <= SHARES(11), "A2");
 _Static_assert(LINES(sizeof(struct art_256)) <= SHARES(32), "A2");
 _Static_assert(sizeof(struct art_version) % 8 == 0 && sizeof(struct art_below) % 8 == 0, "aligned");
 
-/* --- room ----------------------------------------------------------------------------------- */
-
 void art_init(struct art *t, struct pool *pool) {
     memset(t, 0, sizeof *t);
     t->pool = pool;
@@ -64,8 +62,6 @@ enum lam_code art_reserve(struct art *t, size_t bytes, size_t more, struct lam_e
         return mem_fail(err, bytes);
     return pool_reserve(t->pool, total, err);
 }
-
-/* --- versions ------------------------------------------------------------------------------- */
 
 /* Of a version in a chain. */
 static struct art_below *below_of(const struct art_version *v) {
@@ -200,8 +196,6 @@ static bool add_version(struct art *t, struct art_leaf *l, const struct entry *e
     return true;
 }
 
-/* --- nodes ---------------------------------------------------------------------------------- */
-
 static void publish(_Atomic(uintptr_t) *place, uintptr_t link) {
     atomic_store_explicit(place, link, memory_order_release);
 }
@@ -302,8 +296,6 @@ static void split(struct art *t, _Atomic(uintptr_t) *place, struct lam_slice key
     publish(place, (uintptr_t)n);
 }
 
-/* --- inserting ------------------------------------------------------------------------------ */
-
 /* At a leaf; the first `known` key bytes agree. */
 static bool insert_at_leaf(struct art *t, _Atomic(uintptr_t) *place, size_t known,
                            const struct entry *e) {
@@ -359,8 +351,6 @@ bool art_insert(struct art *t, const struct entry *e) {
         known = depth + 1;
     }
 }
-
-/* --- reading -------------------------------------------------------------------------------- */
 
 /* Skipped bytes are not looked at on the way down: the leaf has the whole key. */
 /* The link below `n` on the way to `key`, or 0. */

@@ -100,8 +100,6 @@ static uintptr_t link_before(const struct art_node *n, int at, int *at_out) {
     return art_own_leaf(n);
 }
 
-/* --- the way up and down -------------------------------------------------------------------- */
-
 static struct art_frame *frame_of(struct art_iter *it, uint32_t i) {
     return &it->frames[i % ART_FRAMES];
 }
@@ -254,8 +252,6 @@ static bool move(struct art_iter *it, bool forward) {
             atomic_load_explicit(&it->ahead[it->ahead_at + 2]->newest, memory_order_relaxed));
     return true;
 }
-
-/* --- public --------------------------------------------------------------------------------- */
 
 void art_iter_init(struct art_iter *it, const struct art *t) {
     it->tree = t;

@@ -20,8 +20,6 @@ struct backup {
     struct progress progress;
 };
 
-/* --- what is there already ------------------------------------------------------------------- */
-
 static int by_name(const void *a, const void *b) {
     return strcmp(((const struct backup_file *)a)->name, ((const struct backup_file *)b)->name);
 }
@@ -65,8 +63,6 @@ static enum lam_code check_shared(struct backup *b, struct backup_file *f, const
         f->stored = 0;
     return LAM_OK;
 }
-
-/* --- copying -------------------------------------------------------------------------------- */
 
 static enum lam_code verify_sst(struct backup *b, const char *path, const struct manifest_file *f,
                                 struct lam_error *err) {
@@ -171,8 +167,6 @@ static enum lam_code copy_files(struct backup *b, struct lam_error *err) {
     TRY(progress_tell(&b->progress, "", err));
     return env_dir_sync(b->db->env, b->dir.path, err);
 }
-
-/* --- the description ------------------------------------------------------------------------- */
 
 static enum lam_code describe(struct backup *b, uint64_t id, struct lam_error *err) {
     struct backup_description d = {

@@ -15,8 +15,6 @@
 #define ROOT_NAME "BACKUPS"
 #define LOCK_NAME "LOCK"
 
-/* --- names ---------------------------------------------------------------------------------- */
-
 enum backup_name { NAME_OTHER, NAME_BACKUP, NAME_DATA, NAME_TEMP, NAME_ROOT, NAME_LOCK };
 
 /* Numbers are written in one form, so that no two names mean one file. */
@@ -54,8 +52,6 @@ enum lam_code backup_path(const struct backup_dir *d, uint64_t id, struct buf *o
                           const char **text_out, struct lam_error *err) {
     return numbered_path(d, id, "backup", out, text_out, err);
 }
-
-/* --- opening -------------------------------------------------------------------------------- */
 
 static int by_number(const void *a, const void *b) {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -189,8 +185,6 @@ void backup_dir_close(struct backup_dir *d) {
     memset(d, 0, sizeof *d);
 }
 
-/* --- descriptions --------------------------------------------------------------------------- */
-
 enum lam_code backup_load(const struct backup_dir *d, uint64_t id, struct backup_loaded *out,
                           struct lam_error *err) {
     OWNED(buf_fini) struct buf path = {0};
@@ -211,8 +205,6 @@ void backup_loaded_fini(struct backup_loaded *l) {
     arena_fini(&l->arena);
     buf_fini(&l->bytes);
 }
-
-/* --- removal -------------------------------------------------------------------------------- */
 
 /* Marks the data files that a description names. */
 static enum lam_code mark_used(const struct backup_dir *d, uint64_t id, bool *used,

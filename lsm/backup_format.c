@@ -40,8 +40,6 @@ bool backup_name_is_safe(const char *name) {
     return true;
 }
 
-/* --- the root ------------------------------------------------------------------------------- */
-
 enum lam_code backup_root_encode(const uint8_t *db_id, struct buf *out, struct lam_error *err) {
     uint8_t bytes[BACKUP_ROOT_BYTES] = {0};
     memcpy(bytes, BACKUP_ROOT_MAGIC, 8);
@@ -62,8 +60,6 @@ enum lam_code backup_root_decode(struct lam_slice bytes, const char *where, uint
     memcpy(db_id_out, at + ROOT_DB_ID, 16);
     return LAM_OK;
 }
-
-/* --- descriptions --------------------------------------------------------------------------- */
 
 static uint64_t checksum(struct lam_slice bytes) {
     return hash_xxh3_pair(

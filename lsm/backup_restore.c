@@ -33,8 +33,6 @@ static enum lam_code find_id(const struct backup_dir *d, uint64_t id, uint64_t *
     return ERR(err, LAM_NOT_FOUND, "%s: no backup %" PRIu64 " here", d->path, id);
 }
 
-/* --- listing -------------------------------------------------------------------------------- */
-
 struct use {
     uint64_t stored;
     uint64_t backup; /* of the only backup that has it; 0: several have */
@@ -114,8 +112,6 @@ enum lam_code lam_backup_list(const char *dir, lam_env *env, lam_backup_fn fn, v
     return LAM_OK;
 }
 
-/* --- removal -------------------------------------------------------------------------------- */
-
 enum lam_code lam_backup_delete(const char *dir, lam_env *env, uint64_t id, struct lam_error *err) {
     OWNED(backup_dir_close) struct backup_dir d = {0};
     TRY(check_dir(dir, "lam_backup_delete", err));
@@ -138,8 +134,6 @@ enum lam_code lam_backup_purge(const char *dir, lam_env *env, uint64_t keep,
         TRY(backup_dir_forget(&d, d.ids.items[0], err));
     return backup_dir_clean(&d, err);
 }
-
-/* --- reading files -------------------------------------------------------------------------- */
 
 struct reading {
     struct backup_dir dir;

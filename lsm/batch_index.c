@@ -13,8 +13,6 @@ enum lam_code lam_batch_new_indexed(lam_db *db, lam_batch **batch_out, struct la
     return LAM_OK;
 }
 
-/* --- the index ------------------------------------------------------------------------------ */
-
 void batch_index_add(const struct lam_batch *b, struct memtable *index, const struct batch_op *op,
                      uint32_t ordinal) {
     uint64_t sequence = BATCH_INDEX_FROM + ordinal;
@@ -91,8 +89,6 @@ enum lam_code batch_index_rewind(struct lam_batch *b, const struct batch_mark *m
     b->value_offset = 0;
     return LAM_OK;
 }
-
-/* --- reading -------------------------------------------------------------------------------- */
 
 static enum lam_code check_indexed(const lam_batch *b, const lam_partition *p, const char *call,
                                    struct lam_error *err) {

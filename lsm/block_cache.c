@@ -141,8 +141,6 @@ static struct shard *shard_of(struct block_cache *c, const block_slot *slot) {
     return &c->shards[(hash >> 58) & (c->shard_count - 1)];
 }
 
-/* --- the ring ------------------------------------------------------------------------------- */
-
 static void ring_add(struct block_cache *c, shard_state *st, struct cached_block *b) {
     b->cache = c;
     if (!b->slab)
@@ -225,8 +223,6 @@ void block_cache_set_work(struct block_cache *c, size_t bytes) {
         let_go(c, evicted);
     }
 }
-
-/* --- for the reader ------------------------------------------------------------------------- */
 
 struct cached_block *block_cache_get(struct block_cache *c, block_slot *slot) {
     struct epoch_reader *r = epoch_enter(c->epochs);

@@ -31,8 +31,6 @@ struct compaction {
     struct sst_output output;
 };
 
-/* --- what lies below ------------------------------------------------------------------------ */
-
 /* Whether no level under the target may hold `key`. Keys come in order. */
 static bool nothing_below(struct compaction *c, struct lam_slice key) {
     for (uint32_t level = c->job.target + 1; level < VERSION_LEVELS; level++) {
@@ -81,8 +79,6 @@ static enum lam_code gather_ranges(struct compaction *c, struct lam_error *err) 
     c->range_count = retain_ranges(&c->retain, c->ranges, n);
     return LAM_OK;
 }
-
-/* --- merging -------------------------------------------------------------------------------- */
 
 static enum lam_code open_inputs(struct compaction *c, struct cursor_iter **merge_out,
                                  struct lam_error *err) {
@@ -214,8 +210,6 @@ static enum lam_code write_outputs(struct compaction *c, struct lam_error *err) 
         rc = env_dir_sync(c->db->env, c->db->path, err);
     return rc;
 }
-
-/* --- publishing ----------------------------------------------------------------------------- */
 
 struct change_lists {
     struct version_added *added;

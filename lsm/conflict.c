@@ -44,8 +44,6 @@ static enum lam_code weigh(const struct search *s, struct lam_slice key, uint64_
                (unsigned long long)s->after);
 }
 
-/* --- a key ---------------------------------------------------------------------------------- */
-
 static enum lam_code weigh_in_memtable(const struct search *s, const struct memtable *m,
                                        struct lam_slice key, struct lam_error *err) {
     struct entry e;
@@ -95,8 +93,6 @@ static enum lam_code check_key(struct search *s, struct lam_slice key, struct la
     }
     return LAM_OK;
 }
-
-/* --- a range -------------------------------------------------------------------------------- */
 
 /* Takes over `it`. */
 static enum lam_code scan(struct search *s, struct cursor_iter *it,

@@ -55,8 +55,6 @@ enum lam_code copy_file(lam_env *env, const char *from, const char *to, struct p
     return rc;
 }
 
-/* --- directories ---------------------------------------------------------------------------- */
-
 static bool is_inside(struct lam_slice path, struct lam_slice dir) {
     return slice_starts_with(path, dir) && (path.size == dir.size || path.data[dir.size] == '/');
 }

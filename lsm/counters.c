@@ -11,8 +11,6 @@ void counters_fini(struct counters *c) {
     mem_free(atomic_load_explicit(&c->read.stripes, memory_order_acquire));
 }
 
-/* --- gets ----------------------------------------------------------------------------------- */
-
 static void make_stripes(struct read_counters *c) {
     struct get_stripe *none = NULL, *made = mem_calloc(EPOCH_READERS, sizeof *made);
     if (made && !atomic_compare_exchange_strong_explicit(
@@ -59,8 +57,6 @@ void counters_gets(const struct counters *c, uint64_t *gets_out, uint64_t *filte
     *filter_checks_out = sums[1];
     *filter_negatives_out = sums[2];
 }
-
-/* --- latencies ------------------------------------------------------------------------------ */
 
 void counters_record(struct counters *c, enum counters_kind kind, uint64_t ns) {
     struct histogram *h = atomic_load_explicit(&c->latency[kind], memory_order_acquire);

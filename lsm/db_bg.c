@@ -63,8 +63,6 @@ void db_pick_input(lam_db *db, const lam_partition *p, const struct version *v,
     mutex_unlock(&db->state);
 }
 
-/* --- scores and pacing ---------------------------------------------------------------------- */
-
 void db_score_compute(lam_db *db, const lam_partition *p, const struct version *v,
                       struct db_score *out) {
     struct pick_input in;
@@ -160,8 +158,6 @@ lam_partition *db_most_due(lam_db *db) {
     return best;
 }
 
-/* --- failures ------------------------------------------------------------------------------- */
-
 enum { WORK_DUMP = 1, WORK_COMPACT = 2 };
 
 /* `work` went well or failed; what failed waits for its next try. */
@@ -199,8 +195,6 @@ void db_bg_dump_done(lam_db *db, enum lam_code code, const struct lam_error *err
     cond_broadcast(&db->room);
     mutex_unlock(&db->commit);
 }
-
-/* --- tasks ---------------------------------------------------------------------------------- */
 
 /* Ends a task unless more came up meanwhile: whoever queued that saw the task still scheduled. */
 static bool end_dump_task(lam_db *db, bool failed) {

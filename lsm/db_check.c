@@ -131,8 +131,6 @@ enum lam_code db_check_conclude(const struct db_check *c, struct lam_error *err)
                (unsigned long long)c->findings, c->first.message);
 }
 
-/* --- a database that is not open ------------------------------------------------------------- */
-
 static enum lam_code ignore_record(void *arg, uint64_t sequence, uint32_t count,
                                    struct lam_slice payload, struct lam_error *err) {
     (void)arg;
@@ -245,8 +243,6 @@ enum lam_code db_check_directory(const char *path, const struct lam_check_option
         env->ops->file_unlock(held);
     return rc;
 }
-
-/* --- an open database ------------------------------------------------------------------------ */
 
 /* Root, manifest and log as they are on disk. Nothing is committed or published meanwhile, and no
  * segment is made, which goes again if it can't be named. */

@@ -55,8 +55,6 @@ struct lam_iter {
     _Alignas(max_align_t) uint8_t room[]; /* of the sources, then of the merge */
 };
 
-/* --- visibility ----------------------------------------------------------------------------- */
-
 static bool is_seen(const struct lam_iter *it, uint64_t sequence) {
     return sequence <= it->sequence || (it->overlay && sequence >= BATCH_INDEX_FROM);
 }
@@ -120,8 +118,6 @@ static bool merge_stands(struct lam_iter *it) {
     return false;
 }
 
-/* --- hidden rows ---------------------------------------------------------------------------- */
-
 /* Tells where rows were stepped over how many they were. */
 static void tell_passed(struct lam_iter *it) {
     if (it->passed_at)
@@ -174,8 +170,6 @@ static bool skip_covered(struct lam_iter *it, bool forward) {
     return merge->ops->skip(merge, forward ? cover.to : cover.from, cover.upto, forward);
 }
 
-/* --- forward -------------------------------------------------------------------------------- */
-
 /* From a version that is too new: to the next one, and after a number of them past the rest. */
 static void pass_unseen(struct lam_iter *it, uint32_t *unseen) {
     struct cursor_iter *merge = it->merge;
@@ -208,8 +202,6 @@ static void settle_forward(struct lam_iter *it) {
         }
     }
 }
-
-/* --- backward ------------------------------------------------------------------------------- */
 
 /* The newest version of a key that is seen, going back; DELETE before there is one. */
 struct newest {
@@ -295,8 +287,6 @@ static void settle_backward(struct lam_iter *it) {
             return;
     }
 }
-
-/* --- public --------------------------------------------------------------------------------- */
 
 /* Whether there is a key to seek. */
 static bool check_sought(struct lam_iter *it, struct lam_slice key) {
@@ -431,8 +421,6 @@ enum lam_code lam_iter_status(const lam_iter *it, struct lam_error *err) {
         return ERR(err, LAM_INVALID, "lam_iter_status: iter must not be NULL");
     return error_pass(err, it->code, &it->error);
 }
-
-/* --- making --------------------------------------------------------------------------------- */
 
 /* Sources on the way into the room of an iterator, newest first. */
 struct sources {

@@ -158,8 +158,6 @@ enum lam_code db_manifest_trim_locked(lam_db *db, struct lam_error *err) {
     return LAM_OK;
 }
 
-/* --- changes of files ----------------------------------------------------------------------- */
-
 enum lam_code db_change_prepare_locked(lam_db *db, struct db_change *c, struct lam_error *err) {
     struct version *base = db_version_of(c->partition);
     LAM_ASSERT(base); /* whoever drops holds `manifest` */

@@ -6,8 +6,6 @@
 #include "base/mem.h"
 #include "lsm/db_impl.h"
 
-/* --- shared checks -------------------------------------------------------------------------- */
-
 bool db_is_foreign(const lam_db *db) {
     return db->env->ops->process_id(db->env) != db->process_id;
 }
@@ -100,8 +98,6 @@ void db_identity(const lam_db *db, uint8_t *id_out) {
     memcpy(id_out, db->id, sizeof db->id);
 }
 
-/* --- directory and lock --------------------------------------------------------------------- */
-
 static enum lam_code ensure_directory(lam_db *db, struct lam_error *err) {
     enum lam_path_kind kind;
     TRY(env_path_kind(db->env, db->path, &kind, err));
@@ -121,8 +117,6 @@ static enum lam_code take_lock(lam_db *db, struct lam_error *err) {
     return rc == LAM_BUSY ? ERR(err, rc, "%s is open already, here or in another process", db->path)
                           : rc;
 }
-
-/* --- life ----------------------------------------------------------------------------------- */
 
 static void init_locks(lam_db *db) {
     mutex_init(&db->open, RANK_DB_OPEN);

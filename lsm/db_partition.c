@@ -8,8 +8,6 @@
 #include "base/utf8.h"
 #include "lsm/db_impl.h"
 
-/* --- objects -------------------------------------------------------------------------------- */
-
 struct read_state *read_state_new(struct lam_error *err) {
     struct read_state *s = mem_calloc(1, sizeof *s);
     if (!s) {
@@ -107,8 +105,6 @@ void db_partition_unref(lam_partition *p) {
         db_partition_free(p);
 }
 
-/* --- registry ------------------------------------------------------------------------------- */
-
 /* Index of the first of `count` partitions whose name is >= `name`. */
 static size_t name_position(const struct db_state *s, size_t count, const char *name) {
     size_t low = 0, high = count;
@@ -203,8 +199,6 @@ static void unregister_locked(lam_db *db, lam_partition *p) REQUIRES(&db->state)
     s->count--;
 }
 
-/* --- reading -------------------------------------------------------------------------------- */
-
 enum lam_code db_read_begin(lam_db *db, lam_partition *p, const lam_snapshot *snapshot,
                             struct read_state **state_out, uint64_t *sequence_out,
                             struct lam_error *err) {
@@ -239,8 +233,6 @@ struct version *db_version_of(lam_partition *p) {
     mutex_unlock(&p->db->state);
     return v;
 }
-
-/* --- public --------------------------------------------------------------------------------- */
 
 static enum lam_code check_name(const lam_db *db, const char *name, const char *call,
                                 struct lam_error *err) {

@@ -41,8 +41,6 @@ static void look_in_memtable(struct lookup *l, const struct memtable *m) {
         l->found = found_in_memtable(&e);
 }
 
-/* --- files ---------------------------------------------------------------------------------- */
-
 /* Files that may hold the key, newest first. */
 struct candidates {
     const struct version *version;
@@ -130,8 +128,6 @@ static enum lam_code look_in_files(struct lookup *l, const struct version *v,
     }
     return LAM_OK;
 }
-
-/* --- one key -------------------------------------------------------------------------------- */
 
 static uint64_t highest_hidden(const struct read_state *s, struct lam_slice key,
                                uint64_t sequence) {
@@ -328,8 +324,6 @@ void lam_value_release(struct lam_value *value) {
     memset(value, 0, sizeof *value);
 }
 
-/* --- in place ------------------------------------------------------------------------------- */
-
 static void clear(struct lam_pinned *p) {
     p->bytes = SLICE_EMPTY;
     p->db = NULL;
@@ -362,8 +356,6 @@ void lam_pinned_release(struct lam_pinned *pinned) {
     }
     clear(pinned);
 }
-
-/* --- many keys ------------------------------------------------------------------------------ */
 
 /* Keys looked up side by side: enough to have a cache miss of each under way. */
 #define MULTI_KEYS 32u

@@ -4,8 +4,6 @@
 #include "base/assert.h"
 #include "lsm/db_impl.h"
 
-/* --- noting --------------------------------------------------------------------------------- */
-
 void db_note_latency(lam_db *db, lam_partition *p, enum counters_kind kind, uint64_t start_ns) {
     if (start_ns == 0)
         return;
@@ -41,8 +39,6 @@ void db_note_failure(lam_db *db, const char *what, const struct lam_error *error
     notify_kick(&db->notify);
 }
 
-/* --- sizes ---------------------------------------------------------------------------------- */
-
 _Static_assert(VERSION_LEVELS == LAM_LEVELS, "levels in the public header");
 
 static void add_level(struct lam_level_stats *out, const struct version_level *l) {
@@ -63,8 +59,6 @@ static uint64_t memtables_of(const struct read_state *r) {
 static double amplification(uint64_t log, uint64_t dump, uint64_t compaction, uint64_t put) {
     return put ? (double)(log + dump + compaction) / (double)put : 0;
 }
-
-/* --- a database ----------------------------------------------------------------------------- */
 
 static void add_partitions_locked(lam_db *db, struct lam_stats *out) REQUIRES(&db->state) {
     const struct db_state *s = db_state(db);
@@ -148,8 +142,6 @@ void lam_db_stats(lam_db *db, struct lam_stats *out) {
     histogram_read(&db->latency[DB_LATENCY_DUMP], &out->dump);
     histogram_read(&db->latency[DB_LATENCY_COMPACTION], &out->compaction);
 }
-
-/* --- a partition ---------------------------------------------------------------------------- */
 
 static void add_work(struct lam_partition_stats *out, const struct work_counters *w) {
     out->dumps = w->dumps;

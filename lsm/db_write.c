@@ -12,8 +12,6 @@
 #define PACE_MOST_NS    100000000u
 #define ROOM_MOST_NS    5000000u
 
-/* --- sealing -------------------------------------------------------------------------------- */
-
 static void sealed_set_free(struct sealed_set *set) {
     if (!set)
         return;
@@ -256,8 +254,6 @@ static enum lam_code make_room_locked(lam_db *db, uint64_t bytes, bool *sealed_o
         end_stall_locked(db, stalled_ns);
     return rc;
 }
-
-/* --- one commit ----------------------------------------------------------------------------- */
 
 enum lam_code db_activate_locked(lam_db *db, lam_partition *p, struct lam_error *err) {
     struct db_commit *c = db_commit(db);

@@ -114,8 +114,6 @@ out:
     return rc;
 }
 
-/* --- a sealed set --------------------------------------------------------------------------- */
-
 struct dump_item {
     struct sst_output output;
     struct version_added *added; /* owned */

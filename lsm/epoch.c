@@ -30,8 +30,6 @@ void epochs_fini(struct epochs *e) {
     mutex_fini(&e->mu);
 }
 
-/* --- readers -------------------------------------------------------------------------------- */
-
 /* The block after `block`, made if need be; the first again if there is no memory. */
 static struct epoch_readers *more_places(struct epochs *e, struct epoch_readers *block) {
     struct epoch_readers *next = atomic_load(&block->more);
@@ -79,8 +77,6 @@ uint64_t epochs_total(struct epochs *e, enum epoch_count which) {
             sum += atomic_load_explicit(&b->readers[i].counts[which], memory_order_relaxed);
     return sum;
 }
-
-/* --- what waits ----------------------------------------------------------------------------- */
 
 void epoch_defer(struct epochs *e, struct epoch_node *node, void (*fn)(struct epoch_node *node)) {
     node->next = NULL;

@@ -128,8 +128,6 @@ void lam_ingest_abort(lam_ingest *g) {
     db_handle_end(db, DB_INGESTS);
 }
 
-/* --- the place of the files ------------------------------------------------------------------- */
-
 static struct lam_slice first_key(const lam_ingest *g) {
     return g->out.files[0]->smallest;
 }
@@ -177,8 +175,6 @@ static uint32_t choose_level(const struct version *v, const lam_ingest *g) {
         level++;
     return level;
 }
-
-/* --- the commit ------------------------------------------------------------------------------- */
 
 static enum lam_code install_locked(lam_db *db, lam_ingest *g, struct lam_error *err)
     REQUIRES(&db->manifest) {

@@ -34,8 +34,6 @@ static enum lam_code read_bytes(lam_env *env, const char *path, bool from_end, u
     return env_file_read_exact(file, path, from_end ? *file_bytes - size : 0, out, size, err);
 }
 
-/* --- SSTs ----------------------------------------------------------------------------------- */
-
 static enum lam_code read_footer(lam_env *env, const char *path, struct sst_footer *out,
                                  struct lam_error *err) {
     enum { FOOTER_DB_ID = 16, FOOTER_NUMBER = 32 };
@@ -105,8 +103,6 @@ enum lam_code lam_inspect_sst(const char *path, lam_env *env, struct lam_sst_inf
         *info_out = info;
     return fn && give_ranges(s, fn, arg) ? give_entries(s, fn, arg, err) : LAM_OK;
 }
-
-/* --- log segments --------------------------------------------------------------------------- */
 
 struct segment {
     const char *path;
@@ -193,8 +189,6 @@ enum lam_code lam_inspect_wal(const char *path, lam_env *env, struct lam_wal_inf
         *info_out = info;
     return rc;
 }
-
-/* --- manifests, as lines of text -------------------------------------------------------------- */
 
 struct telling {
     const char *path;
@@ -353,8 +347,6 @@ enum lam_code lam_inspect_manifest(const char *path, lam_env *env, lam_line_fn f
     return read_log(env ? env : lam_env_posix(), path, LOG_MAGIC_MANIFEST, tell_record, &t,
                     &t.ended, db_id, &file, &res, err);
 }
-
-/* --- ROOT ----------------------------------------------------------------------------------- */
 
 enum lam_code lam_inspect_root(const char *path, lam_env *env, struct lam_root_info *info_out,
                                struct lam_error *err) {

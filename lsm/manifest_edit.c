@@ -96,8 +96,6 @@ static const struct list {
     LIST(TAG_WALS, wals, code_wal, struct manifest_wal, 10),
 };
 
-/* --- encoding ------------------------------------------------------------------------------ */
-
 static void put_number(struct coder *c, uint64_t tag, uint64_t v) {
     code_varint(c, &tag);
     code_varint(c, &v);
@@ -133,8 +131,6 @@ enum lam_code manifest_edit_encode(const struct manifest_edit *edit, struct buf 
         put_list(&c, tag, edit);
     return c.code;
 }
-
-/* --- decoding ------------------------------------------------------------------------------ */
 
 static enum lam_code malformed(struct coder *c, const char *what) {
     return ERR(c->err, LAM_CORRUPT, "manifest edit: malformed %s at byte %zu", what,

@@ -36,8 +36,6 @@ struct manifest {
     struct buf record; /* being written */
 };
 
-/* --- writing ------------------------------------------------------------------------------- */
-
 void manifest_close(struct manifest *m) {
     if (!m)
         return;
@@ -208,8 +206,6 @@ enum lam_code manifest_make_current(struct manifest *m, struct lam_error *err) {
     return LAM_OK;
 }
 
-/* --- reading ------------------------------------------------------------------------------- */
-
 struct loader {
     const char *path;
     uint64_t edits; /* read so far */
@@ -275,8 +271,6 @@ out:
     buf_fini(&path);
     return rc;
 }
-
-/* --- telling no database from a damaged one ------------------------------------------------ */
 
 struct listing {
     bool first_manifest;                /* MANIFEST-000001 is there */

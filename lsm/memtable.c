@@ -274,8 +274,6 @@ uint64_t memtable_cover(const struct memtable *m, struct lam_slice key, uint64_t
     return best;
 }
 
-/* --- iterator ------------------------------------------------------------------------------- */
-
 struct memtable_iter {
     struct cursor_iter base;
     struct memtable *memtable; /* owned reference; NULL: borrowed */

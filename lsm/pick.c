@@ -84,8 +84,6 @@ uint64_t pick_debt(const struct version *v, uint64_t base_bytes) {
     return debt;
 }
 
-/* --- dropping unread ------------------------------------------------------------------------ */
-
 static bool overlaps_file(const struct file_meta *a, const struct file_meta *b) {
     return file_meta_overlaps(a, b->smallest, b->largest, b->largest_open);
 }
@@ -186,8 +184,6 @@ static enum lam_code choose_drops(const struct pick_input *in, struct pick_job *
     TRY(drop_hidden(in, job, err));
     return drop_expired(in, job, err);
 }
-
-/* --- merging -------------------------------------------------------------------------------- */
 
 static uint64_t overlap_bytes(const struct version_level *l, const struct file_meta *f) {
     uint64_t bytes = 0;
@@ -401,8 +397,6 @@ out:
         pick_job_fini(job);
     return rc;
 }
-
-/* --- a range -------------------------------------------------------------------------------- */
 
 /* Whether a range wants the file to move on, or, in the last level, to lose its tombstones. */
 static bool is_wanted(const struct pick_input *in, const struct pick_range *r, uint32_t level,

@@ -32,8 +32,6 @@ struct recovery {
     lam_partition *last; /* of the last operation replayed */
 };
 
-/* --- parts ---------------------------------------------------------------------------------- */
-
 static enum lam_code make_parts(lam_db *db, struct lam_error *err) {
     TRY(version_apply(NULL, NULL, 0, NULL, 0, &db->empty_version, err));
     size_t cached = (size_t)(db->options.memory_budget / 2);
@@ -127,8 +125,6 @@ static enum lam_code load_partition(struct recovery *v, const struct recovered_p
         db_partition_unref(p);
     return rc;
 }
-
-/* --- replay --------------------------------------------------------------------------------- */
 
 static lam_partition *find_partition(struct recovery *v, uint64_t number) {
     if (v->last && v->last->number == number)
@@ -271,8 +267,6 @@ static enum lam_code replay_record(void *arg, uint64_t sequence, uint32_t count,
     mutex_unlock(&db->commit);
     return rc;
 }
-
-/* --- going live ----------------------------------------------------------------------------- */
 
 static void publish(lam_db *db, uint64_t sequence) {
     mutex_lock(&db->commit);
@@ -418,8 +412,6 @@ static enum lam_code recover_found(struct recovery *v, struct lam_error *err) {
     }
     return go_live(v, err);
 }
-
-/* --- a new database ------------------------------------------------------------------------- */
 
 static enum lam_code create(struct recovery *v, struct lam_error *err) {
     lam_db *db = v->db;

@@ -164,8 +164,6 @@ static enum lam_code apply_edit(void *arg, const struct manifest_edit *e, struct
     return LAM_OK;
 }
 
-/* --- directory ------------------------------------------------------------------------------ */
-
 struct listing {
     struct recovered *r;
     enum lam_code code;

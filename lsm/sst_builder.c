@@ -282,8 +282,6 @@ void sst_summary_fini(struct sst_summary *s) {
     buf_fini(&s->largest);
 }
 
-/* --- finishing ----------------------------------------------------------------------------- */
-
 static enum lam_code write_ranges(struct sst_builder *b, struct sst_handle *handle,
                                   struct lam_error *err) {
     if (b->range_count > 1)

@@ -76,8 +76,6 @@ enum lam_code sst_block_check(uint64_t file_seed, uint64_t offset, struct lam_sl
                out->raw_bytes, compression);
 }
 
-/* --- footer ------------------------------------------------------------------------------- */
-
 void sst_footer_encode(struct sst_footer *footer, uint8_t *out) {
     const struct sst_handle handles[] = {footer->ranges, footer->filter, footer->index,
                                          footer->properties};
@@ -142,8 +140,6 @@ enum lam_code sst_footer_decode(const uint8_t *in, const uint8_t *db_id, uint64_
     return LAM_OK;
 }
 
-/* --- properties --------------------------------------------------------------------------- */
-
 enum {
     PROPERTY_OPEN = 1, /* a range tombstone has no end */
     PROPERTY_SOME = 2, /* there are bounds */
@@ -188,8 +184,6 @@ enum lam_code sst_properties_decode(struct lam_slice bytes, struct sst_propertie
         return ERR(err, LAM_CORRUPT, "properties are malformed at byte %zu", cursor_offset(&c));
     return LAM_OK;
 }
-
-/* --- range tombstones ---------------------------------------------------------------------- */
 
 int sst_range_cmp(const void *a, const void *b) {
     const struct range_tombstone *x = a;

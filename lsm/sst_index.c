@@ -6,8 +6,6 @@
 #include "base/assert.h"
 #include "lamina/db.h"
 
-/* --- writing ------------------------------------------------------------------------------- */
-
 void sst_index_builder_fini(struct sst_index_builder *b) {
     mem_free(b->items);
     buf_fini(&b->keys);
@@ -67,8 +65,6 @@ enum lam_code sst_index_builder_finish(const struct sst_index_builder *b, struct
     }
     return LAM_OK;
 }
-
-/* --- reading ------------------------------------------------------------------------------- */
 
 #define HEADS_A_STEP 2u
 

@@ -14,8 +14,6 @@ enum lam_code sst_context(const struct sst *s, uint64_t offset, enum lam_code co
     return error_context(err, code, "%s: offset %llu", s->path, (unsigned long long)offset);
 }
 
-/* --- opening ------------------------------------------------------------------------------- */
-
 static void sst_free(struct sst *s) {
     if (s->blocks)
         block_cache_drop(s->cache, s->blocks, s->index.count);
@@ -216,8 +214,6 @@ uint64_t sst_range_bytes(const struct sst *s, struct lam_slice from, struct lam_
     return end > first ? x->offsets[end] - x->offsets[first] : 0;
 }
 
-/* --- data blocks --------------------------------------------------------------------------- */
-
 /* Checks the stored bytes; leaves decompressing to the caller. */
 static enum lam_code check_data(const struct sst *s, uint32_t i, struct lam_slice block,
                                 struct sst_stored *stored, struct lam_error *err) {
@@ -322,8 +318,6 @@ enum lam_code sst_take_block(struct sst *s, uint32_t i, struct lam_slice stored,
         block_cache_put(s->cache, &s->blocks[i], *out);
     return LAM_OK;
 }
-
-/* --- point reads --------------------------------------------------------------------------- */
 
 uint64_t sst_key_hash(uint64_t key_seed, struct lam_slice key) {
     return hash_xxh3(key.data, key.size, key_seed);

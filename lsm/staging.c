@@ -11,8 +11,6 @@
 /* Directories in directories, deeper than any path of ours. */
 #define DEPTH_MAX 64
 
-/* --- removal -------------------------------------------------------------------------------- */
-
 static enum lam_code empty_dir(lam_env *env, const char *dir, const char *but, unsigned depth,
                                struct lam_error *err);
 
@@ -43,8 +41,6 @@ static enum lam_code empty_dir(lam_env *env, const char *dir, const char *but, u
     }
     return LAM_OK;
 }
-
-/* --- beginning ------------------------------------------------------------------------------ */
 
 static enum lam_code name_paths(struct staging *s, const char *target, struct lam_error *err) {
     size_t size = strlen(target);
@@ -131,8 +127,6 @@ enum lam_code staging_begin(struct staging *s, lam_env *env, const char *target,
     s->dir = temp;
     return empty_dir(env, temp, MARKER, DEPTH_MAX, err);
 }
-
-/* --- the end -------------------------------------------------------------------------------- */
 
 static enum lam_code remove_marker(struct staging *s, struct lam_error *err) {
     OWNED(buf_fini) struct buf path = {0};

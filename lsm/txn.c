@@ -29,8 +29,6 @@ struct lam_txn {
     size_t savepoint_capacity;
 };
 
-/* --- life ----------------------------------------------------------------------------------- */
-
 static void txn_free(struct lam_txn *txn) {
     if (!txn)
         return;
@@ -80,8 +78,6 @@ static enum lam_code check_txn(const lam_txn *txn, const lam_partition *p, const
         return ERR(err, LAM_INVALID, "%s: txn must not be NULL", call);
     return db_check_partition(txn->db, p, call, err);
 }
-
-/* --- reading -------------------------------------------------------------------------------- */
 
 static enum lam_code track_key(lam_txn *txn, lam_partition *p, struct lam_slice key,
                                struct lam_error *err) {
@@ -145,8 +141,6 @@ enum lam_code lam_txn_iter_new(lam_txn *txn, const struct lam_read_options *opti
     return rc;
 }
 
-/* --- writing -------------------------------------------------------------------------------- */
-
 enum lam_code lam_txn_put(lam_txn *txn, lam_partition *partition, struct lam_slice key,
                           struct lam_slice value, struct lam_error *err) {
     TRY(check_txn(txn, partition, "lam_txn_put", err));
@@ -188,8 +182,6 @@ enum lam_code lam_txn_rollback_to(lam_txn *txn, uint32_t savepoint, struct lam_e
     txn->savepoint_count = savepoint + 1;
     return LAM_OK;
 }
-
-/* --- committing ----------------------------------------------------------------------------- */
 
 /* A partition of one of the batches, and what was looked at of it. */
 struct watched {

@@ -10,8 +10,6 @@
 #include "lsm/gc.h"
 #include "lsm/sst_cache.h"
 
-/* --- files ---------------------------------------------------------------------------------- */
-
 static struct lam_slice copy_to(uint8_t **at, struct lam_slice s) {
     uint8_t *to = *at;
     if (s.size)
@@ -90,8 +88,6 @@ bool file_meta_overlaps(const struct file_meta *f, struct lam_slice from, struct
         return false;
     return open || slice_cmp(f->smallest, to) <= 0;
 }
-
-/* --- versions ------------------------------------------------------------------------------- */
 
 /* Sequences of files that share a key do not mix; what an ingest wrote has a number from before it
  * had its sequence. */

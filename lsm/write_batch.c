@@ -90,8 +90,6 @@ uint64_t lam_batch_bytes(const lam_batch *batch) {
     return batch ? batch->payload.size - WRITE_BATCH_HEAD : 0;
 }
 
-/* --- partitions of a batch ------------------------------------------------------------------ */
-
 static enum lam_code grow_slots(struct lam_batch *b, struct lam_error *err) {
     size_t want = b->slot_count ? b->slot_count * 2 : 64;
     uint32_t *slots = mem_calloc(want, sizeof *slots);
@@ -141,8 +139,6 @@ enum lam_code write_batch_touch(struct lam_batch *b, lam_partition *p, struct ba
     *out = t;
     return LAM_OK;
 }
-
-/* --- adding --------------------------------------------------------------------------------- */
 
 static enum lam_code check_target(const struct lam_batch *b, const lam_partition *p,
                                   struct lam_error *err) {
@@ -273,8 +269,6 @@ uint8_t *db_batch_value(lam_batch *batch, uint64_t offset) {
     LAM_ASSERT(offset <= batch->payload.size);
     return batch->payload.data + offset;
 }
-
-/* --- reading back --------------------------------------------------------------------------- */
 
 enum lam_code batch_reader_init(struct batch_reader *r, struct lam_slice payload,
                                 struct lam_error *err) {
