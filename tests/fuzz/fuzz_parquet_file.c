@@ -9,6 +9,7 @@
 #include "flush/parquet/meta.h"
 #include "flush/parquet/reader.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/support/parquet.h"
 
 #define SHAPES 4
 #define FIELDS 8

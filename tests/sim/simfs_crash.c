@@ -377,7 +377,9 @@ static struct content kill_content(struct crash *c, uint32_t ino) {
         return out;
     size_t kept = draw_prefix(c, c->fs->inflight.size);
     end = c->fs->inflight.offset + kept;
-    if (kept > 0 && end > out.size)
+    if (kept == 0)
+        return out;
+    if (end > out.size)
         content_resize(&out, end);
     content_write(&out, c->fs->inflight.offset, c->fs->inflight.data, kept);
     return out;
