@@ -482,6 +482,21 @@ static bool age(struct world *w, unsigned part, unsigned beside) {
     return ok;
 }
 
+/* Files come of age while a snapshot shows their rows, and work that would drop them is done. */
+static bool age_under_snapshot(struct world *w, unsigned part) {
+    struct step s = {.slot = choose(w->choice, WORLD_HELD), .what = 1};
+    const struct held_snapshot *h = &w->snapshots[s.slot];
+    if (!h->snapshot && !ew_read_snapshot(w, &s))
+        return false;
+    move_clock(w, part, 5);
+    bool ok = ew_ops_upkeep(w, STEP_DUMP);
+    if (ok && !w->chosen && !w->unknown)
+        ok = ew_ops_upkeep(w, STEP_COMPACT);
+    if (!ok || w->chosen || !h->snapshot)
+        return ok;
+    return ew_ttl_snapshot_again(w, h->snapshot, &h->ttl);
+}
+
 bool ew_ttl_open(struct world *w) {
     for (unsigned i = 0; i < TTL_PARTS; i++) {
         if (!rows_at(w, w->live)->exists[i])
@@ -512,8 +527,10 @@ bool ew_ttl_step(struct world *w, const struct step *s) {
         return ingest(w, part);
     if (what < 9)
         return age(w, part, s->partition);
+    if (what == 9)
+        return age_under_snapshot(w, part);
     if (what == 11 && s->key == 0)
         return drop(w, part);
     step_clock(w, part);
-    return what < 10 || look(w);
+    return look(w);
 }
