@@ -110,13 +110,14 @@ enum lam_code ddl_commit(struct catalog *c, lam_batch *batch, bool *visible_out,
     static const struct lam_write_options options = {.durability = LAM_DURABILITY_SYNC};
     uint64_t sequence = 0;
     enum lam_code rc = lam_write(c->db, &options, batch, &sequence, err);
-    *visible_out = sequence != 0;
+    if (visible_out)
+        *visible_out = sequence != 0;
     return rc;
 }
 
 static enum lam_code make_built_ins(struct catalog *c, struct lam_error *err) {
     struct value record[ENTITY_FIELDS_MAX];
-    bool storage = false, namespace_ = false, visible;
+    bool storage = false, namespace_ = false;
     int64_t now = env_now_us(c->env);
     lam_batch *batch = NULL;
     TRY(is_absent(c, ENTITY_STORAGES, STORAGE_BUILT_IN, &storage, err));
@@ -136,7 +137,7 @@ static enum lam_code make_built_ins(struct catalog *c, struct lam_error *err) {
         built_in_namespace(now, record);
         TRY_GOTO(entity_batch_put(c->stores[ENTITY_NAMESPACES], batch, record, err));
     }
-    rc = ddl_commit(c, batch, &visible, err);
+    rc = ddl_commit(c, batch, NULL, err);
 out:
     lam_batch_free(batch);
     return rc;

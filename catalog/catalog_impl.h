@@ -160,8 +160,8 @@ MUST_CHECK enum lam_code table_record_load(struct catalog *c, const struct value
                                            struct provider **provider_out, struct lam_error *err);
 
 /* --- ddl_*.c --- */
-/* Commits durably. `*visible_out`: readers see it, also where a failed sync leaves it unknown
- * whether a power loss would take it; what is kept in memory then follows it. */
+/* Commits durably. `*visible_out` (may be NULL): readers see it, also where a failed sync leaves it
+ * unknown whether a power loss would take it; what is kept in memory then follows it. */
 MUST_CHECK enum lam_code ddl_commit(struct catalog *c, lam_batch *batch, bool *visible_out,
                                     struct lam_error *err);
 static inline void catalog_bump(struct catalog *c) {

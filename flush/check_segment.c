@@ -86,11 +86,10 @@ static enum lam_code check_schema(const struct provider *p, const struct segment
 static enum lam_code check_bound(struct coltype type, struct parquet_value actual,
                                  struct lam_slice bound, bool exact, int side, bool *holds,
                                  struct lam_error *err) {
-    struct buf key = {0};
+    OWNED(buf_fini) struct buf key = {0};
     TRY(segment_bound_encode(type, actual, &key, err));
     int c = slice_cmp(buf_slice(&key), bound) * side;
     *holds = *holds && (exact ? c == 0 : c >= 0);
-    buf_fini(&key);
     return LAM_OK;
 }
 

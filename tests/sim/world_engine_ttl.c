@@ -313,17 +313,22 @@ static bool look(struct world *w) {
 
 /* --- changing -------------------------------------------------------------------------------- */
 
-static bool create(struct world *w, unsigned part) {
-    struct lam_partition_options o = {.ttl_seconds = ttl_seconds[part]};
-    lam_partition *p = NULL;
+/* Plans that the partition is there without rows, or not, by the call that begins. */
+static void plan_empty(struct world *w, unsigned part, bool exists) {
     struct ttl_rows rows = *rows_at(w, w->live);
-    ew_say(w, "  create %s", names[part]);
-    rows.exists[part] = true;
+    ew_say(w, "  %s %s", exists ? "create" : "drop", names[part]);
+    rows.exists[part] = exists;
     memset(rows.ids[part], 0, sizeof rows.ids[part]);
     model_begin(w->model);
     model_end(w->model);
     set_rows(w, &rows);
     ew_call_begin(w, IN_STEP, STEP_TTL);
+}
+
+static bool create(struct world *w, unsigned part) {
+    struct lam_partition_options o = {.ttl_seconds = ttl_seconds[part]};
+    lam_partition *p = NULL;
+    plan_empty(w, part, true);
     enum lam_code rc = lam_partition_create(w->db, names[part], &o, &p, &w->err);
     if (rc == LAM_OK)
         w->ttl.handles[part] = p;
@@ -331,14 +336,7 @@ static bool create(struct world *w, unsigned part) {
 }
 
 static bool drop(struct world *w, unsigned part) {
-    struct ttl_rows rows = *rows_at(w, w->live);
-    ew_say(w, "  drop %s", names[part]);
-    rows.exists[part] = false;
-    memset(rows.ids[part], 0, sizeof rows.ids[part]);
-    model_begin(w->model);
-    model_end(w->model);
-    set_rows(w, &rows);
-    ew_call_begin(w, IN_STEP, STEP_TTL);
+    plan_empty(w, part, false);
     enum lam_code rc = lam_partition_drop(w->db, w->ttl.handles[part], &w->err);
     if (rc == LAM_OK) {
         lam_partition_release(w->ttl.handles[part]);
